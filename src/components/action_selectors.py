@@ -1,0 +1,165 @@
+"""How actions are picked from an agent's outputs. An unavailable action is never picked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from components.epsilon_schedules import DecayThenFlatSchedule
+from components.masking import mask_unavailable
+from utils.config import PositiveInt, Probability
+from utils.registry import Registry
+
+REGISTRY = Registry(
+    "action selector",
+    {
+        "epsilon_greedy": "components.action_selectors:EpsilonGreedyActionSelector",
+        "multinomial": "components.action_selectors:MultinomialActionSelector",
+        "gumbel": "components.action_selectors:GumbelSoftmaxMultinomialActionSelector",
+    },
+)
+
+_TEST_STREAM = 0x7E57  # separates the test generator's seed from the training one's
+
+
+class ActionSelector:
+    """Base of all selectors.
+
+    Tests draw from a generator of their own, so that they leave training as it was.
+
+    Args:
+        config: an instance of the class's own `Config`.
+        generator: source of all training draws; its device is where the outputs are.
+
+    Attributes:
+        epsilon: exploration rate of the last call, in [0, 1]; 0 if the selector has none.
+    """
+
+    def __init__(self, config: Any, generator: torch.Generator) -> None:
+        self.config = config
+        self.epsilon = 0.0
+        self.generator = generator
+        self.test_generator = torch.Generator(device=generator.device)
+        self.test_generator.manual_seed(generator.initial_seed() ^ _TEST_STREAM)
+
+    def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
+        """Return actions.
+
+        Args:
+            agent_outputs: [B, N, A], q values, probabilities or logits, without gradient.
+            avail_actions: [B, N, A] bool, at least one per row.
+            t_env: env steps so far.
+            test_mode: act as in a test.
+
+        Returns:
+            [B, N] int64.
+        """
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of both generators and epsilon."""
+        return {
+            "epsilon": self.epsilon,
+            "generator": self.generator.get_state(),
+            "test_generator": self.test_generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.epsilon = state["epsilon"]
+        self.generator.set_state(state["generator"].cpu())
+        self.test_generator.set_state(state["test_generator"].cpu())
+
+    def _rand(self, shape: tuple[int, ...], test_mode: bool) -> Tensor:
+        """Return uniform numbers in [0, 1) from the generator for this mode."""
+        generator = self.test_generator if test_mode else self.generator
+        return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def _greedy(values: Tensor, avail_actions: Tensor) -> Tensor:
+    """Return [B, N], the first best available action."""
+    return mask_unavailable(values, avail_actions).argmax(dim=-1)
+
+
+class EpsilonGreedyActionSelector(ActionSelector):
+    """With probability epsilon a uniformly random available action, otherwise the one with the highest q value."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """epsilon falls from epsilon_start to epsilon_finish over epsilon_anneal_time env steps; tests use test_noise
+        instead.
+        """
+
+        epsilon_start: Probability
+        epsilon_finish: Probability
+        epsilon_anneal_time: PositiveInt
+        test_noise: Probability
+
+    def __init__(self, config: Any, generator: torch.Generator) -> None:
+        super().__init__(config, generator)
+        self.schedule = DecayThenFlatSchedule(config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time)
+        self.epsilon = self.schedule.eval(0)
+
+    def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
+        """Return [B, N] actions; see ActionSelector.select_action."""
+        epsilon = self.config.test_noise
+        if not test_mode:
+            epsilon = self.epsilon = self.schedule.eval(t_env)
+        if test_mode and not epsilon:
+            return _greedy(agent_outputs, avail_actions)
+        b, n, a = agent_outputs.shape
+        draws = self._rand((b, n, a + 1), test_mode)  # A keys, whose highest available one is a uniform choice; a coin
+        scores = torch.where(draws[..., a:] < epsilon, draws[..., :a], agent_outputs)
+        return _greedy(scores, avail_actions)
+
+
+class MultinomialActionSelector(ActionSelector):
+    """Samples from probabilities, mixed with epsilon of a uniform choice."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """epsilon as in epsilon_greedy; with test_greedy tests take the most probable action, else they sample."""
+
+        epsilon_start: Probability
+        epsilon_finish: Probability
+        epsilon_anneal_time: PositiveInt
+        test_greedy: bool
+
+    def __init__(self, config: Any, generator: torch.Generator) -> None:
+        super().__init__(config, generator)
+        self.schedule = DecayThenFlatSchedule(config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time)
+        self.epsilon = self.schedule.eval(0)
+
+    def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
+        """Return [B, N] actions for probabilities `agent_outputs`; see ActionSelector.select_action."""
+        if test_mode and self.config.test_greedy:
+            return _greedy(agent_outputs, avail_actions)
+        if not test_mode:
+            self.epsilon = self.schedule.eval(t_env)
+        avail = avail_actions.to(agent_outputs.dtype)
+        probs = agent_outputs * avail
+        probs = probs / (probs.sum(dim=-1, keepdim=True) + 1e-8)
+        probs = (1 - self.epsilon) * probs + self.epsilon * avail / avail.sum(dim=-1, keepdim=True)
+        # An exponential race: action a wins with probability probs[a].
+        draws = -torch.log1p(-self._rand(tuple(probs.shape), test_mode)) + 1e-30
+        return _greedy(probs / draws, avail_actions)
+
+
+class GumbelSoftmaxMultinomialActionSelector(ActionSelector):
+    """Samples an available action with probability proportional to exp(output), by adding Gumbel noise."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """With test_greedy tests take the highest output, else they sample."""
+
+        test_greedy: bool
+
+    def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
+        """Return [B, N] actions for logits `agent_outputs`; see ActionSelector.select_action."""
+        if test_mode and self.config.test_greedy:
+            return _greedy(agent_outputs, avail_actions)
+        draws = -torch.log1p(-self._rand(tuple(agent_outputs.shape), test_mode)) + 1e-30  # exponential
+        return _greedy(agent_outputs - draws.log(), avail_actions)

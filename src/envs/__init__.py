@@ -1,0 +1,15 @@
+"""Envs by name. Nothing is imported before it is asked for, so each env's packages stay optional."""
+
+from __future__ import annotations
+
+from utils.registry import Registry
+
+REGISTRY = Registry(
+    "env",
+    {
+        "stag_hunt": "envs.stag_hunt.env:StagHunt",
+        "one_step_matrix_game": "envs.one_step_matrix_game:OneStepMatrixGame",
+        "gymma": "envs.gymma:GymmaEnv",
+        "pettingzoo": "envs.pettingzoo:PettingZooEnv",
+    },
+)

@@ -1,0 +1,214 @@
+"""One row of a batch: a PyMARL env, seeded, checked and written into the arrays that a runner reads."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs import REGISTRY
+from envs.multiagentenv import EnvArrays, EnvInfo
+from utils.config import build_config, config_class
+from utils.errors import UserError
+
+EnvArgs = Mapping[str, Any]
+
+
+def constructor_seeds(seed: int, batch_size: int) -> list[int]:
+    """Return one seed below 2**32 per env; no two envs share a stream, and env i's does not depend on `batch_size`."""
+    children = np.random.SeedSequence(seed).spawn(batch_size)
+    return [int(child.generate_state(1)[0]) for child in children]
+
+
+def numeric_info(info: Mapping[str, Any]) -> dict[str, float]:
+    """Return the entries of an info that are single numbers or bools, as floats."""
+    return {
+        str(key): float(value)
+        for key, value in info.items()
+        if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating))
+    }
+
+
+class EnvAdapter:
+    """Drives one `MultiAgentEnv` as one row of a batch.
+
+    A class with a nested Config is built as `cls(config, seed=seed)`, any other as `cls(**env_args, seed=seed)`.
+    `reset` gets the episode's seed if it takes one; `step` may return PyMARL's (reward, terminated, info) or
+    EPyMARL's (obs, reward, terminated, truncated, info). What an env returns is checked against what it says of
+    itself, and numbers that are not finite are refused.
+
+    Args:
+        name: the env's registry name, or `module:Class`.
+        env_args: its options.
+        origin: key -> where its value was set, for messages.
+        seed: for the constructor.
+
+    Raises:
+        UserError: unknown env or option, missing package, an env that cannot be seeded or describes itself wrongly.
+    """
+
+    def __init__(self, name: str, env_args: EnvArgs, origin: Mapping[str, str], seed: int) -> None:
+        self.name = name
+        self.env = _build(name, env_args, origin, seed)
+        self._takes_seed = _accepts(self.env.reset, "seed")
+        self.info = _read_info(name, self.env)
+        self._arrays: EnvArrays | None = None
+        self._row = 0
+        self.last_info: dict[str, float] = {}
+
+    def bind(self, arrays: EnvArrays, row: int) -> None:
+        """Write into this row of `arrays` from now on."""
+        self._arrays, self._row = arrays, row
+        self._obs, self._state = arrays.obs[row], arrays.state[row]
+        self._avail = arrays.avail_actions[row]
+
+    def reset(self, seed: int) -> None:
+        """Start an episode and write obs, state and avail_actions."""
+        if self._takes_seed:
+            self.env.reset(seed=seed)
+        else:
+            self.env.reset()
+        self._observe()
+
+    def step(self, actions: NDArray[np.int64]) -> bool:
+        """Take one step, write everything, return whether the episode is over (`last_info` is then its info)."""
+        result = self.env.step(actions)
+        if not isinstance(result, tuple) or len(result) not in (3, 5):
+            raise UserError(
+                f"env {self.name!r}: step returned {_shape_of(result)}, expected (reward, terminated, info) "
+                "or (obs, reward, terminated, truncated, info)"
+            )
+        reward, terminated, info = (result[0], result[1], result[2]) if len(result) == 3 else self._epymarl(result)
+        ended = bool(self._scalar(terminated, "terminated"))
+        truncated = bool(info.get("episode_limit", False)) or (len(result) == 5 and bool(result[3]) and not result[2])
+        arrays, row = self._arrays, self._row
+        assert arrays is not None
+        arrays.reward[row] = self._scalar(reward, "reward")
+        arrays.terminated[row] = ended and not truncated
+        arrays.truncated[row] = ended and truncated
+        self._observe()
+        if ended:
+            self.last_info = numeric_info(info)
+        return ended
+
+    def _epymarl(self, result: tuple[Any, ...]) -> tuple[Any, Any, Mapping[str, Any]]:
+        """Return (reward, over, info) of EPyMARL's five values."""
+        _, reward, terminated, truncated, info = result
+        over = bool(self._scalar(terminated, "terminated")) or bool(self._scalar(truncated, "truncated"))
+        return reward, over, info
+
+    def _observe(self) -> None:
+        self._write(self._obs, self.env.get_obs(), "get_obs")
+        self._write(self._state, self.env.get_state(), "get_state")
+        self._write(self._avail, self.env.get_avail_actions(), "get_avail_actions")
+        if not self._avail.any(1).all():
+            agent = int(np.flatnonzero(~self._avail.any(1))[0])
+            raise UserError(
+                f"env {self.name!r}: get_avail_actions leaves agent {agent} no action; give it at least one "
+                "(a no-op for an agent that is out)"
+            )
+
+    def _write(self, target: NDArray[Any], value: Any, method: str) -> None:
+        """Copy what an env method returned into its array, if it has the right shape and holds finite numbers."""
+        try:
+            array = np.asarray(value)
+        except ValueError:  # ragged lists
+            array = np.empty(0, dtype=object)
+        if array.shape != target.shape or array.dtype.kind not in "biuf":
+            raise UserError(
+                f"env {self.name!r}: {method} returned {_shape_of(value)}, expected shape {target.shape} of numbers "
+                "(get_env_info says so)"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            where = tuple(int(axis) for axis in np.argwhere(~np.isfinite(array))[0])
+            raise UserError(f"env {self.name!r}: {method} returned {array[where]} at {where}, expected finite numbers")
+        target[...] = array
+
+    def _scalar(self, value: Any, what: str) -> float:
+        number = np.asarray(value)
+        if number.shape != () or number.dtype.kind not in "biuf" or not np.isfinite(number):
+            raise UserError(
+                f"env {self.name!r}: step returned {what} {_shape_of(value)}, expected one finite number for the team"
+            )
+        return float(number)
+
+    def get_stats(self) -> dict[str, float]:
+        """Return the env's statistics; {} if it keeps none."""
+        return numeric_info(self.env.get_stats() or {}) if hasattr(self.env, "get_stats") else {}
+
+    def save_replay(self, directory: Path) -> list[Path]:
+        """Save a replay; an env whose `save_replay` takes a `directory` is told where. Return the files it names."""
+        refusal = f"env {self.name!r} has no replays; run it without save_replay"
+        if not hasattr(self.env, "save_replay"):
+            raise UserError(refusal)
+        try:
+            takes_directory = _accepts(self.env.save_replay, "directory")
+            saved = self.env.save_replay(directory=directory) if takes_directory else self.env.save_replay()
+        except NotImplementedError as error:
+            raise UserError(refusal) from error
+        if saved is None:
+            return []
+        return [Path(path) for path in ([saved] if isinstance(saved, (str, Path)) else saved)]
+
+    def close(self) -> None:
+        """Close the env."""
+        if hasattr(self.env, "close"):
+            self.env.close()
+
+
+def _build(name: str, env_args: EnvArgs, origin: Mapping[str, str], seed: int) -> Any:
+    """Return the env's instance, seeded."""
+    env_class = REGISTRY[name]
+    config = config_class(env_class)
+    if config is not None:
+        return env_class(build_config(config, env_args, origin, "env_args."), seed=seed)
+    kwargs = dict(env_args)
+    if _accepts(env_class, "seed"):
+        kwargs["seed"] = seed
+    elif not _accepts(env_class.reset, "seed"):
+        raise UserError(f"env {name!r} cannot be seeded: let its __init__ or its reset take `seed`")
+    try:
+        inspect.signature(env_class).bind(**kwargs)
+    except TypeError as error:
+        raise UserError(f"env {name!r} does not accept these env_args: {error}") from error
+    return env_class(**kwargs)
+
+
+def _accepts(function: Any, keyword: str) -> bool:
+    """Return whether a call may name `keyword`."""
+    parameters = inspect.signature(function).parameters
+    return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
+
+def _read_info(name: str, env: Any) -> EnvInfo:
+    """Return what the env says of itself, as five positive ints."""
+    said = env.get_env_info()
+    values = {}
+    for field in fields(EnvInfo):
+        try:
+            values[field.name] = operator.index(said[field.name])
+        except (KeyError, TypeError) as error:
+            given = said.get(field.name, "missing")
+            raise UserError(f"env {name!r}: get_env_info()[{field.name!r}] is {given}, expected an int") from error
+        if values[field.name] < 1:
+            raise UserError(
+                f"env {name!r}: get_env_info()[{field.name!r}] is {values[field.name]}, expected at least 1"
+            )
+    return EnvInfo(**values)
+
+
+def _shape_of(value: Any) -> str:
+    """Describe a value that does not fit: its shape and type, or the value itself if it is small."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return f"{type(value).__name__} of unequal rows"
+    if array.ndim == 0:
+        return repr(value)
+    return f"shape {array.shape} of {array.dtype}"

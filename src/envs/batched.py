@@ -1,0 +1,94 @@
+"""From an env's name to a batched env: native, in this process, or one worker process per env."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs import REGISTRY
+from envs.adapter import EnvAdapter, EnvArgs, constructor_seeds
+from envs.multiagentenv import BatchedEnv, EnvArrays
+from envs.workers import WorkerEnvs
+from utils.config import build_config
+
+
+def make_batched_env(
+    env: str, env_args: EnvArgs, batch_size: int, seed: int, origin: Mapping[str, str], in_process: bool
+) -> BatchedEnv:
+    """Return `batch_size` envs that step together.
+
+    A native batched env (`batched = True`) steps all of them itself. Any other env is looped over if `in_process`,
+    else it gets one worker process per copy. The same seeds give the same episodes in each of these.
+
+    Args:
+        env: registry name, or `module:Class`.
+        env_args: the env's options.
+        batch_size: B.
+        seed: the constructors' seeds come from it; an episode's own seed is given to `reset`.
+        origin: "env_args.<key>" -> where it was set, for messages.
+        in_process: do not start workers.
+
+    Raises:
+        UserError: unknown env or option, missing package, an env that describes itself wrongly.
+        EnvError: an env failed in its worker.
+    """
+    env_class = REGISTRY[env]
+    if hasattr(env_class, "batched") and env_class.batched:
+        native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
+        return native
+    return (SerialEnvs if in_process else WorkerEnvs)(env, env_args, batch_size, seed, origin)
+
+
+def env_name(env: BatchedEnv) -> str:
+    """Return what to call an env in a message."""
+    return env.name if isinstance(env, (SerialEnvs, WorkerEnvs)) else type(env).__name__
+
+
+class SerialEnvs:
+    """B copies of a `MultiAgentEnv`, stepped one after the other in this process. Arguments as `make_batched_env`."""
+
+    def __init__(self, env: str, env_args: EnvArgs, batch_size: int, seed: int, origin: Mapping[str, str]) -> None:
+        self.name, self.batch_size = env, batch_size
+        self._envs: list[EnvAdapter] = []
+        try:
+            for child in constructor_seeds(seed, batch_size):
+                self._envs.append(EnvAdapter(env, env_args, origin, child))
+        except BaseException:
+            self.close()
+            raise
+        self.info = self._envs[0].info
+        self.arrays = EnvArrays.allocate(self.info, batch_size)
+        for row, adapter in enumerate(self._envs):
+            adapter.bind(self.arrays, row)
+
+    def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
+        """Start the episode of `seeds[k]` in row `rows[k]`."""
+        for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
+            self._envs[row].reset(seed)
+
+    def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Step the rows given with `actions[rows]`, actions being [B, N]."""
+        for row in rows.tolist():
+            self._envs[row].step(actions[row])
+
+    def episode_info(self, row: int) -> dict[str, Any]:
+        """Return the numbers in the info of the row's last finished episode."""
+        return self._envs[row].last_info
+
+    def get_stats(self) -> list[dict[str, float]]:
+        """Return each env's statistics."""
+        return [adapter.get_stats() for adapter in self._envs]
+
+    def save_replay(self, directory: Path) -> list[Path]:
+        """Save each env's replay. UserError if the env has none."""
+        return [path for adapter in self._envs for path in adapter.save_replay(directory)]
+
+    def close(self) -> None:
+        """Close every env, once."""
+        envs, self._envs = self._envs, []
+        for adapter in envs:
+            adapter.close()

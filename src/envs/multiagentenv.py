@@ -1,0 +1,169 @@
+"""The env contract: PyMARL's for one env, and the batched one that runners drive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvInfo:
+    """What an env says of itself: facts, not config.
+
+    Attributes:
+        n_agents: N, number of agents.
+        n_actions: A, size of the largest action set; an agent with fewer masks the rest.
+        obs_shape: O, length of one agent's flat observation.
+        state_shape: S, length of the flat state.
+        episode_limit: largest number of env steps in an episode.
+    """
+
+    n_agents: int
+    n_actions: int
+    obs_shape: int
+    state_shape: int
+    episode_limit: int
+
+
+class MultiAgentEnv:
+    """One env, as PyMARL defines it. An env written for PyMARL works without inheriting from this class.
+
+    `reset` may take `seed`: it then starts the episode that this seed stands for, which makes runs with this env
+    exactly repeatable and resumable. An env whose `reset` takes no seed is seeded once, through its constructor.
+    """
+
+    episode_limit: int
+    n_agents: int
+
+    def reset(self, seed: int | None = None) -> Any:
+        """Start an episode. What is returned is not read; `get_obs` and `get_state` are."""
+        raise NotImplementedError
+
+    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+        """Take one step.
+
+        Args:
+            actions: [N] ints, each available to its agent.
+
+        Returns:
+            The team's reward, whether the episode is over, and info. `info["episode_limit"]` is true when only the
+            clock ended the episode (truncated): the learner bootstraps there. Numbers in info at the end of an
+            episode become statistics ("battle_won" becomes `battle_won_mean`).
+        """
+        raise NotImplementedError
+
+    def get_obs(self) -> Any:
+        """Return [N, O] observations."""
+        raise NotImplementedError
+
+    def get_state(self) -> Any:
+        """Return [S], the state for the mixer."""
+        raise NotImplementedError
+
+    def get_avail_actions(self) -> Any:
+        """Return [N, A] with 1 where an action is available; every agent has at least one."""
+        raise NotImplementedError
+
+    def get_obs_size(self) -> int:
+        """Return O."""
+        raise NotImplementedError
+
+    def get_state_size(self) -> int:
+        """Return S."""
+        raise NotImplementedError
+
+    def get_total_actions(self) -> int:
+        """Return A."""
+        raise NotImplementedError
+
+    def get_env_info(self) -> dict[str, int]:
+        """Return PyMARL's description of the env."""
+        return {
+            "state_shape": self.get_state_size(),
+            "obs_shape": self.get_obs_size(),
+            "n_actions": self.get_total_actions(),
+            "n_agents": self.n_agents,
+            "episode_limit": self.episode_limit,
+        }
+
+    def get_stats(self) -> dict[str, float] | None:
+        """Return statistics over all episodes so far, or None."""
+        return {}
+
+    def save_replay(self) -> Any:
+        """Save what has been played. Raises NotImplementedError where the env cannot."""
+        raise NotImplementedError(f"{type(self).__name__} has no replays")
+
+    def close(self) -> None:
+        """Free what the env holds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvArrays:
+    """The arrays through which a runner and a batched env talk. The runner owns them; the env writes into them.
+
+    Attributes:
+        obs: [B, N, O] float32.
+        state: [B, S] float32.
+        avail_actions: [B, N, A] bool.
+        reward: [B] float64, of the last step.
+        terminated: [B] bool; the MDP ended in the last step.
+        truncated: [B] bool; only the clock ended the episode in the last step. Never both.
+    """
+
+    obs: NDArray[np.float32]
+    state: NDArray[np.float32]
+    avail_actions: NDArray[np.bool_]
+    reward: NDArray[np.float64]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+    @classmethod
+    def allocate(cls, info: EnvInfo, batch_size: int, allocate: Allocate = np.zeros) -> EnvArrays:
+        """Return zeroed arrays for `batch_size` envs; `allocate(shape, dtype)` may put them in shared memory."""
+        b, n = batch_size, info.n_agents
+        return cls(
+            obs=allocate((b, n, info.obs_shape), np.float32),
+            state=allocate((b, info.state_shape), np.float32),
+            avail_actions=allocate((b, n, info.n_actions), np.bool_),
+            reward=allocate((b,), np.float64),
+            terminated=allocate((b,), np.bool_),
+            truncated=allocate((b,), np.bool_),
+        )
+
+
+class BatchedEnv(Protocol):
+    """B envs stepped together. Native batched envs implement it; any other env is wrapped into one.
+
+    A native env is a class with `batched = True` and the constructor `(config, batch_size)`. All randomness of an
+    episode comes from the seed given to `reset`, so that an episode does not depend on the size of the batch.
+    """
+
+    info: EnvInfo
+    batch_size: int
+    arrays: EnvArrays
+
+    def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
+        """Start the episode of `seeds[k]` in row `rows[k]`; writes obs, state and avail_actions of these rows."""
+
+    def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Step the rows given with `actions[rows]`, actions being [B, N]; writes every array of these rows."""
+
+    def episode_info(self, row: int) -> dict[str, Any]:
+        """Return the info of the row's last step."""
+
+    def get_stats(self) -> list[dict[str, float]]:
+        """Return each row's statistics over all its episodes; {} where an env keeps none."""
+
+    def save_replay(self, directory: Path) -> list[Path]:
+        """Save a replay of what each row has played and return the files. NotImplementedError if it cannot."""
+
+    def close(self) -> None:
+        """Free what the envs hold; no process is left."""

@@ -1,0 +1,340 @@
+"""Compiled rules of stag hunt. All kernels share this file, because numba dates its cache by one source file.
+
+Positions are flat cell numbers, row * width + column. `cells` holds one bit per kind of entity in a cell, so that
+"is the way blocked" is one AND. Row b of every array is env b, and no row reads another.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from envs.stag_hunt.arrays import Out, Rules, Tables, World
+
+AGENT, STAG, HARE = 1, 2, 4
+RIGHT, DOWN, LEFT, UP, STAY, CATCH, FIRST_LOOK = range(7)
+UNSEEN = -1.0
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_U11, _U27, _U30, _U31, _U32 = (np.uint64(bits) for bits in (11, 27, 30, 31, 32))
+
+kernel = njit(nogil=True, cache=True)
+inlined = njit(nogil=True, forceinline=True)  # arrays are passed by value, which costs more than most bodies here
+
+
+@inlined
+def mix(z: Any) -> Any:
+    """Return the splitmix64 hash of a uint64 (Steele, Lea and Flood, 2014)."""
+    z = (z ^ (z >> _U30)) * _MIX_1
+    z = (z ^ (z >> _U27)) * _MIX_2
+    return z ^ (z >> _U31)
+
+
+@inlined
+def draw(rng: Any, b: int) -> Any:
+    """Return row b's next 64 random bits."""
+    rng[b] += _GOLDEN
+    return mix(rng[b])
+
+
+@inlined
+def below(rng: Any, b: int, n: int) -> int:
+    """Return a random int in [0, n), n < 2**32."""
+    return np.int64(((draw(rng, b) >> _U32) * np.uint64(n)) >> _U32)
+
+
+@inlined
+def uniform(rng: Any, b: int) -> float:
+    """Return a random float in [0, 1)."""
+    return np.float64(draw(rng, b) >> _U11) * (1.0 / (1 << 53))
+
+
+@inlined
+def shuffle(rng: Any, b: int, order: Any, n: int) -> None:
+    """Write a random permutation of 0..n-1 to order[:n] (Fisher and Yates)."""
+    for i in range(n):
+        order[i] = i
+    for i in range(n - 1, 0, -1):
+        j = below(rng, b, i + 1)
+        order[i], order[j] = order[j], order[i]
+
+
+@inlined
+def place(b: int, bit: int, row: int, width: int, into: Any, start: int, stop: int, world: Any) -> None:
+    """Put entities start..stop-1 on random free cells, of one row unless row < 0."""
+    height = world.cells.shape[1] // width
+    for i in range(start, stop):
+        while True:
+            r = below(world.rng, b, height) if row < 0 else row
+            at = r * width + below(world.rng, b, width)
+            if world.cells[b, at] == 0:
+                break
+        world.cells[b, at] = bit
+        into[b, i] = at
+
+
+def pack(rules: Rules, tables: Tables, world: World, out: Out) -> tuple[tuple[Any, ...], ...]:
+    """Return the env as the kernels take it. Plain tuples, because numba looks at a named one for 2 us per field."""
+    return tuple(rules), tuple(tables), tuple(world), tuple(out)
+
+
+@kernel
+def reset_rows(rows: Any, seeds: Any, env: Any) -> None:
+    """Start the episodes of `seeds` in `rows`; `env` is what `pack` returns."""
+    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
+    for k in range(rows.size):
+        b = rows[k]
+        world.rng[b] = mix(seeds[k])
+        world.steps[b] = 0
+        world.cells[b, :] = 0
+        world.frozen[b, :] = False
+        world.alive[b, :] = True
+        place(b, AGENT, rules.agent_row, rules.width, world.agents, 0, rules.n_agents, world)
+        place(b, STAG, rules.stag_row, rules.width, world.prey, 0, rules.n_stags, world)
+        place(b, HARE, rules.hare_row, rules.width, world.prey, rules.n_stags, rules.n_prey, world)
+        if rules.directed:
+            for a in range(rules.n_agents):
+                world.facing[b, a] = below(world.rng, b, 4)
+        world.ghost_cell[b] = tables.corners[below(world.rng, b, 4) if rules.ghosts_random_corner else 0]
+        world.ghost[b] = rules.ghosts and uniform(world.rng, b) >= rules.ghosts_prob
+        out.reward[b] = 0.0
+        out.terminated[b] = False
+        out.truncated[b] = False
+        write_views(b, rules, tables, world, out)
+
+
+@kernel
+def step_rows(rows: Any, actions: Any, env: Any) -> int:
+    """Step `rows`; return -1, or row * N + agent of an action that is not available (nothing is stepped then)."""
+    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
+    for k in range(rows.size):
+        b = rows[k]
+        for a in range(rules.n_agents):
+            u = actions[b, a]
+            if u < 0 or u >= rules.n_actions or not out.avail_actions[b, a, u]:
+                return b * rules.n_agents + a
+    for k in range(rows.size):
+        b = rows[k]
+        reward = rules.reward_time + move_agents(b, actions, rules, tables, world)
+        gain, captures = step_prey(b, actions, rules, tables, world)
+        world.steps[b] += 1
+        if rules.ghosts:
+            world.ghost[b] = uniform(world.rng, b) >= rules.ghosts_prob
+        over = captures > 0 and rules.capture_terminal
+        over = over or not world.alive[b].any() or world.frozen[b].all()
+        out.reward[b] = reward + gain
+        out.terminated[b] = over
+        # PyMARL2 calls every end on the last step a time limit; a true end there is one like any other.
+        out.truncated[b] = not over and world.steps[b] >= rules.episode_limit
+        write_views(b, rules, tables, world, out)
+    return -1
+
+
+@inlined
+def move_agents(b: int, actions: Any, rules: Any, tables: Any, world: Any) -> float:
+    """Move the free agents one by one in random order; return the reward for collisions."""
+    reward = 0.0
+    shuffle(world.rng, b, world.order, rules.n_agents)
+    for i in range(rules.n_agents):
+        a = world.order[i]
+        if world.frozen[b, a]:
+            continue
+        u = actions[b, a]
+        slips = rules.slope > 0 and uniform(world.rng, b) < rules.slope and u == UP
+        if not slips:
+            here = world.agents[b, a]
+            there = tables.move_to[here, u] if u < STAY else here
+            # An agent that stays meets its own mark: like PyMARL2's, it "collides" if agents block agents.
+            if world.cells[b, there] & rules.agent_block:
+                reward += rules.reward_collision
+            else:
+                world.cells[b, here] &= ~AGENT
+                world.cells[b, there] |= AGENT
+                world.agents[b, a] = there
+        if rules.look_actions:
+            if u >= FIRST_LOOK:
+                world.facing[b, a] = u - FIRST_LOOK
+        elif u < STAY:
+            world.facing[b, a] = u
+    return reward
+
+
+@inlined
+def step_prey(b: int, actions: Any, rules: Any, tables: Any, world: Any) -> tuple[float, int]:
+    """Catch or move the prey one by one in random order; return the reward and the number of captures."""
+    reward, captures = 0.0, 0
+    count_catching(b, actions, rules, world, 1)
+    shuffle(world.rng, b, world.order, rules.n_prey)
+    for i in range(rules.n_prey):
+        p = world.order[i]
+        if not world.alive[b, p]:
+            continue
+        kind = 0 if p < rules.n_stags else 1
+        n_free, near, catching = look_around(b, world.prey[b, p], tables, world)
+        if rules.capture_action:
+            captured = catching >= tables.needed[kind]
+            if catching > 0 and not captured:
+                reward += rules.miscapture
+        else:
+            captured = n_free <= tables.max_free[kind]
+        if captured and (near or not rules.prevent_cannibalism):
+            captures += 1
+            reward += tables.reward[kind] * (rules.ghosts_mul if world.ghost[b] else 1.0)
+            capture(b, p, kind, actions, rules, tables, world)
+        elif n_free > 0:
+            move_prey(b, p, kind, n_free, rules, tables, world)
+    count_catching(b, actions, rules, world, 0)
+    return reward, captures
+
+
+@inlined
+def count_catching(b: int, actions: Any, rules: Any, world: Any, on: int) -> None:
+    """Count the free agents that try to catch in `catching` of their cell (on 1), or clear the count (0)."""
+    for a in range(rules.n_agents):
+        if actions[b, a] == CATCH:
+            at = world.agents[b, a]
+            world.catching[at] = on * (world.catching[at] + (not world.frozen[b, a]))
+
+
+@inlined
+def look_around(b: int, at: int, tables: Any, world: Any) -> tuple[int, bool, int]:
+    """List the free moves from `at` in `free`; return their number, whether an agent is in the way of a move, and
+    how many agents beside `at` try to catch. Nobody catches across the edge of a torus."""
+    n_free, seen, catching = 0, 0, 0
+    for u in range(4):
+        there = world.cells[b, tables.move_to[at, u]]
+        world.free[n_free] = u
+        n_free += there == 0
+        seen |= there
+        beside = tables.beside[at, u]
+        if beside >= 0:
+            catching += world.catching[beside]
+    return n_free, (seen & AGENT) != 0, catching
+
+
+@inlined
+def capture(b: int, p: int, kind: int, actions: Any, rules: Any, tables: Any, world: Any) -> None:
+    """Remove prey p and freeze the agents that caught it."""
+    at = world.prey[b, p]
+    world.alive[b, p] = False
+    world.cells[b, at] &= ~(STAG if kind == 0 else HARE)
+    if not rules.capture_freezes:
+        return
+    for a in range(rules.n_agents):
+        if world.frozen[b, a] or (rules.capture_action and actions[b, a] != CATCH):
+            continue
+        here = world.agents[b, a]
+        caught = here == at and rules.n_actions > CATCH
+        for u in range(4):
+            caught |= tables.beside[at, u] == here
+        if caught:
+            world.frozen[b, a] = True
+            if actions[b, a] == CATCH:
+                world.catching[here] -= 1
+            if rules.remove_frozen:
+                world.cells[b, here] &= ~AGENT
+
+
+@inlined
+def move_prey(b: int, p: int, kind: int, n_free: int, rules: Any, tables: Any, world: Any) -> None:
+    """Let prey p rest or take one of its `n_free` free moves. An agent on top of it chases it off."""
+    at = world.prey[b, p]
+    alone = (world.cells[b, at] & AGENT) == 0
+    if alone and tables.p_rest[kind] > 0 and uniform(world.rng, b) < tables.p_rest[kind]:
+        return
+    u = world.free[below(world.rng, b, n_free)]
+    slips = rules.slope > 0 and uniform(world.rng, b) < rules.slope
+    if slips and alone and u == (DOWN if kind == 0 else UP):
+        return
+    bit = STAG if kind == 0 else HARE
+    there = tables.move_to[at, u]
+    world.cells[b, at] &= ~bit
+    world.cells[b, there] |= bit
+    world.prey[b, p] = there
+
+
+@inlined
+def write_views(b: int, rules: Any, tables: Any, world: Any, out: Any) -> None:
+    """Write state, avail_actions and obs of row b."""
+    write_grid(b, rules, world, out.state[b], rules.n_feats)
+    write_avail(b, rules, tables, world, out.avail_actions[b])
+    if rules.observe_state:
+        for a in range(rules.n_agents):
+            write_grid(b, rules, world, out.obs[b, a], rules.n_feats + 1)
+            out.obs[b, a, world.agents[b, a] * (rules.n_feats + 1) + rules.n_feats] = 1.0
+    else:
+        draw_canvas(b, rules, tables, world, 1)
+        write_windows(b, rules, tables, world, out.obs)
+        draw_canvas(b, rules, tables, world, 0)
+    if rules.remove_frozen:
+        for a in range(rules.n_agents):
+            if world.frozen[b, a]:
+                out.obs[b, a] = 0.0
+
+
+@inlined
+def write_grid(b: int, rules: Any, world: Any, grid: Any, n_feats: int) -> None:
+    """Write the state, `n_feats` floats per cell: agents, stags, hares, and what else stays 0 in a state."""
+    grid[:] = 0.0
+    for a in range(rules.n_agents):
+        at = world.agents[b, a]
+        if world.cells[b, at] & AGENT:
+            grid[at * n_feats] = 1.0
+    for p in range(rules.n_prey):
+        if world.alive[b, p]:
+            grid[world.prey[b, p] * n_feats + (1 if p < rules.n_stags else 2)] = 1.0
+
+
+@inlined
+def write_avail(b: int, rules: Any, tables: Any, world: Any, avail: Any) -> None:
+    """Write available actions: a frozen agent stays, nobody walks into a wall or catches without prey in reach."""
+    for a in range(rules.n_agents):
+        at = world.agents[b, a]
+        free = not world.frozen[b, a]
+        prey_in_reach = False
+        for u in range(4):
+            avail[a, u] = free and (rules.toroidal or tables.beside[at, u] >= 0)
+            if not rules.directed or world.facing[b, a] == u:
+                prey_in_reach |= (world.cells[b, tables.move_to[at, u]] & (STAG | HARE)) != 0
+        avail[a, STAY] = True
+        for u in range(CATCH, rules.n_actions):
+            avail[a, u] = free
+        if rules.capture_action:
+            avail[a, CATCH] = free and prey_in_reach
+
+
+@inlined
+def draw_canvas(b: int, rules: Any, tables: Any, world: Any, on: int) -> None:
+    """Draw what agents see on the canvas (on 1) or wipe it off (0). Nobody sees frozen agents, even if they block."""
+    for a in range(rules.n_agents):
+        if not world.frozen[b, a]:
+            mark = a + 1 if rules.observe_ids else 1
+            world.canvas[tables.canvas_at[world.agents[b, a]]] = on * mark
+    for p in range(rules.n_prey):
+        if world.alive[b, p]:
+            kind = 0 if p < rules.n_stags else 1
+            mark = p + 1 - kind * rules.n_stags if rules.observe_ids else 1
+            world.canvas[tables.canvas_at[world.prey[b, p]] + 1 + kind] = on * mark
+    if rules.ghosts:
+        mark = -1 if world.ghost[b] else 1
+        world.canvas[tables.canvas_at[world.ghost_cell[b]] + rules.n_feats - 1] = on * mark
+
+
+@inlined
+def write_windows(b: int, rules: Any, tables: Any, world: Any, obs: Any) -> None:
+    """Copy what each agent sees of the canvas: a window around it, or a cone in front of it."""
+    n_rows, length, stride = tables.window[0], tables.window[1], tables.window[2]
+    for a in range(rules.n_agents):
+        start = tables.window_at[world.agents[b, a]]
+        if rules.directed:
+            cone = tables.cone[world.facing[b, a]]
+            for i in range(cone.size):
+                obs[b, a, i] = UNSEEN if cone[i] < 0 else world.canvas[start + cone[i]]
+        else:
+            for row in range(n_rows):
+                for i in range(length):
+                    obs[b, a, row * length + i] = world.canvas[start + row * stride + i]

@@ -1,0 +1,49 @@
+"""PyMARL2's recurrent agent: RNNAgent with optional layer norm and orthogonal initialisation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from modules.agents.agent import AgentInputs
+from modules.agents.rnn_agent import RNNAgent
+from modules.layers.gru import unroll_gru
+from utils.config import PositiveFloat, PositiveInt
+
+
+class NRNNAgent(RNNAgent):
+    """The agent behind PyMARL2's results (Hu et al. 2021)."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """rnn_hidden_dim as in RNNAgent; use_layer_norm normalises the state before fc2 (the recurrence sees it
+        unnormalised); use_orthogonal initialises fc1 and fc2 orthogonally with zero biases, fc2 scaled by gain.
+        """
+
+        rnn_hidden_dim: PositiveInt
+        use_layer_norm: bool
+        use_orthogonal: bool
+        gain: PositiveFloat
+
+    def __init__(self, config: Any, input_shape: int, n_actions: int) -> None:
+        super().__init__(config, input_shape, n_actions)
+        self.use_layer_norm = config.use_layer_norm
+        if config.use_layer_norm:
+            self.layer_norm = nn.LayerNorm(config.rnn_hidden_dim)
+        if config.use_orthogonal:
+            for layer, gain in ((self.fc1, 1.0), (self.fc2, config.gain)):
+                nn.init.orthogonal_(layer.weight, gain=gain)
+                nn.init.zeros_(layer.bias)
+
+    def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
+        """Run over whole packed episodes; see Agent.unroll."""
+        if not self.use_layer_norm:
+            return super().unroll(inputs, counts)
+        return self.head(unroll_gru(inputs, counts, self.fc1, self.rnn, None))
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Return [R, A] outputs for states [R, H]."""
+        return self.fc2(self.layer_norm(hidden) if self.use_layer_norm else hidden)

@@ -1,0 +1,152 @@
+"""How a recurrence over packed rows is cut into pieces that fit the cache, and run on several threads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+BLOCK_ROWS = 1024  # rows of one block; its activations are about 1.7 MB at H = 64
+CHUNK_ROWS = 1024  # largest number of rows of one chunk in one slot
+SPLIT_ROWS = 4096  # fewer rows in all are not worth a second chunk
+
+T = TypeVar("T")
+
+
+class Piece(NamedTuple):
+    """Rows `row` .. `row + size` of the packed sequence are columns `col` .. `col + size` of a block."""
+
+    row: int
+    col: int
+    size: int
+
+
+class Block(NamedTuple):
+    """Some successive slots of a chunk, side by side.
+
+    Attributes:
+        start: columns of the chunk's earlier blocks.
+        width: columns of this block.
+        slots: (first column, columns) of each slot.
+        pieces: where the columns lie in the packed sequence.
+    """
+
+    start: int
+    width: int
+    slots: list[tuple[int, int]]
+    pieces: list[Piece]
+
+
+def plan_chunks(counts: Sequence[int]) -> list[list[Block]]:
+    """Cut packed rows into chunks of about equal work, each a range of rows over all slots, and these into blocks.
+
+    The plan depends on the counts alone, so that results do not depend on the number of threads.
+    """
+    total = sum(counts)
+    chunks = max(1 if total < SPLIT_ROWS else 2, math.ceil(counts[0] / CHUNK_ROWS))
+    edges = [0]
+    for part in range(1, chunks):
+        edge = _edge_of_work(counts, total * part // chunks)
+        edges.append(max(edges[-1], edge - edge % 16))
+    edges.append(counts[0])
+    return [_plan_blocks(counts, low, high) for low, high in zip(edges, edges[1:], strict=False) if low < high]
+
+
+def _edge_of_work(counts: Sequence[int], work: int) -> int:
+    """Return the smallest e for which sum(min(count, e)) >= work."""
+    low, high = 0, counts[0]
+    while low < high:
+        middle = (low + high) // 2
+        if sum(min(count, middle) for count in counts) < work:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def _plan_blocks(counts: Sequence[int], low: int, high: int) -> list[Block]:
+    """Return the blocks of rows `low` .. `high` of every slot."""
+    blocks: list[Block] = []
+    slots: list[tuple[int, int]] = []
+    pieces: list[Piece] = []
+    start = width = first = 0  # first: the slot's first packed row
+    for count in counts:
+        size = min(count, high) - low
+        if size <= 0:
+            break
+        if width and width + size > BLOCK_ROWS:
+            blocks.append(Block(start, width, slots, pieces))
+            start, width, slots, pieces = start + width, 0, [], []
+        slots.append((width, size))
+        row = first + low
+        if pieces and pieces[-1].row + pieces[-1].size == row:
+            pieces[-1] = Piece(pieces[-1].row, pieces[-1].col, pieces[-1].size + size)
+        else:
+            pieces.append(Piece(row, width, size))
+        width += size
+        first += count
+    blocks.append(Block(start, width, slots, pieces))
+    return blocks
+
+
+def chunk_rows(blocks: Sequence[Block]) -> Tensor:
+    """Return [columns of the chunk] int64, the packed row of each column."""
+    pieces = [piece for block in blocks for piece in block.pieces]
+    sizes = torch.tensor([piece.size for piece in pieces])
+    shift = torch.tensor([piece.row for piece in pieces]) - (sizes.cumsum(0) - sizes)
+    return shift.repeat_interleave(sizes) + torch.arange(int(sizes.sum()))
+
+
+class _Pool:
+    """Memory kept between calls: touching fresh pages costs more than the arithmetic on them."""
+
+    def __init__(self, keep: int) -> None:
+        self._keep = keep
+        self._free: list[Tensor] = []
+
+    def take(self, size: int, dtype: torch.dtype) -> Tensor:
+        """Return an uninitialised vector of at least `size` numbers."""
+        for index, memory in enumerate(self._free):
+            if memory.dtype == dtype and memory.numel() >= size:
+                return self._free.pop(index)
+        self._free = [memory for memory in self._free if memory.dtype != dtype]
+        return torch.empty(size + size // 4, dtype=dtype)
+
+    def give(self, memory: Tensor) -> None:
+        """Take a vector back for the next call."""
+        self._free = [*self._free[1 - self._keep :], memory]
+
+
+POOL = _Pool(keep=4)
+_workers: dict[int, ThreadPoolExecutor] = {}
+
+
+def _single_threaded() -> None:
+    torch.set_num_threads(1)
+
+
+def run_chunks(function: Callable[[int], T], chunks: int) -> list[T]:
+    """Return [function(0), ..., function(chunks - 1)], on as many threads as torch would use, one for each chunk.
+
+    A chunk's products are too small to be split over threads by the BLAS library.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or chunks == 1:
+        return [_no_grad(function, index) for index in range(chunks)]
+    if threads not in _workers:
+        _workers[threads] = ThreadPoolExecutor(threads - 1, "unroll", initializer=_single_threaded)
+    torch.set_num_threads(1)
+    try:
+        futures: list[Future[T]] = [_workers[threads].submit(_no_grad, function, i) for i in range(1, chunks)]
+        return [_no_grad(function, 0), *(future.result() for future in futures)]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _no_grad(function: Callable[[int], T], index: int) -> T:
+    with torch.no_grad():
+        return function(index)

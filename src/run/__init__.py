@@ -1,0 +1,5 @@
+"""What a run is: `config["run"]` names an entry, called with (_run, config, _log)."""
+
+from utils.registry import Registry
+
+REGISTRY = Registry("run", {"default": "run.run:run"})

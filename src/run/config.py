@@ -1,0 +1,158 @@
+"""Keys that the run itself reads, and the check of all keys before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.action_selectors import REGISTRY as SELECTORS
+from components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
+from controllers import REGISTRY as MACS
+from envs import REGISTRY as ENVS
+from learners import REGISTRY as LEARNERS
+from modules.agents import REGISTRY as AGENTS
+from run import REGISTRY as RUNS
+from runners import REGISTRY as RUNNERS
+from utils.config import NonNegativeInt, PositiveInt, build_config, config_class, config_keys
+from utils.errors import UserError, closest
+from utils.layers import Layers, shipped_keys
+
+DEFAULTS = "config/default.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Keys of the training loop; see config/default.yaml for their meaning."""
+
+    run: str
+    runner: str
+    mac: str
+    agent: str
+    learner: str
+    mixer: str | None
+    action_selector: str
+    env: str
+    env_args: dict[str, Any]
+    name: str
+    seed: NonNegativeInt
+    batch_size_run: PositiveInt
+    t_max: PositiveInt
+    updates_per_collect: PositiveInt
+    accumulated_episodes: PositiveInt | None
+    use_cuda: bool
+    test_nepisode: PositiveInt
+    test_interval: PositiveInt
+    log_interval: PositiveInt
+    runner_log_interval: PositiveInt
+    learner_log_interval: PositiveInt
+    use_tensorboard: bool
+    local_results_path: str
+    mongo_url: str | None
+    mongo_db: str
+    save_model: bool
+    save_model_interval: PositiveInt
+    keep_checkpoints: NonNegativeInt
+    save_buffer: bool
+    checkpoint_path: str
+    load_step: NonNegativeInt
+    resume: str
+    evaluate: bool
+    save_replay: bool
+    batch_size: PositiveInt
+    buffer_cpu_only: bool
+    use_per: bool
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes that a run's names stand for. `mixer` is None for independent learners."""
+
+    env: Any
+    runner: Any
+    mac: Any
+    agent: Any
+    learner: Any
+    mixer: Any
+    selector: Any
+    buffer: Any
+
+    @classmethod
+    def of(cls, config: RunConfig) -> Classes:
+        """Look the names up. UserError for an unknown one or a missing package."""
+        learner = LEARNERS[config.learner]
+        return cls(
+            env=ENVS[config.env],
+            runner=RUNNERS[config.runner],
+            mac=MACS[config.mac],
+            agent=AGENTS[config.agent],
+            learner=learner,
+            mixer=learner.mixer_class(config.mixer),
+            selector=SELECTORS[config.action_selector],
+            buffer=PrioritizedReplayBuffer if config.use_per else ReplayBuffer,
+        )
+
+    def configured(self) -> list[Any]:
+        """Return the classes that read keys of the run (the env reads env_args)."""
+        parts = [self.runner, self.mac, self.agent, self.learner, self.mixer, self.selector, self.buffer]
+        return [part for part in parts if part is not None and config_class(part) is not None]
+
+
+def check(layers: Layers) -> list[str]:
+    """Check every key of a run: known, of the right type and in range, and the choices consistent.
+
+    Returns:
+        The keys that were set by a file or by `with` although nothing in this run reads them.
+
+    Raises:
+        UserError: one line for the first thing that is wrong.
+    """
+    config = build_config(RunConfig, layers.values, layers.origin)
+    RUNS[config.run]
+    classes = Classes.of(config)
+    read = set(config_keys(RunConfig))
+    for part in classes.configured():
+        read |= set(config_keys(part))
+    known = read | shipped_keys()
+    for key in layers.values:
+        if key not in known:
+            _unknown(key, layers.origin, known)
+    for part in classes.configured():
+        build_config(part.Config, layers.values, layers.origin)
+    if config_class(classes.env) is not None:
+        _check_env_args(classes.env, config.env_args, layers.origin)
+    _check_choices(config, layers.values["buffer_size"])
+    return sorted(key for key in layers.values if key not in read and layers.origin[key] != DEFAULTS)
+
+
+def _check_env_args(env: Any, env_args: Mapping[str, Any], origin: Mapping[str, str]) -> None:
+    known = [f"env_args.{key}" for key in config_keys(env)]
+    for key in env_args:
+        if f"env_args.{key}" not in known:
+            _unknown(f"env_args.{key}", origin, known)
+    build_config(env.Config, env_args, origin, "env_args.")
+
+
+def _unknown(key: str, origin: Mapping[str, str], known: Iterable[str]) -> None:
+    where = origin.get(key, "with")
+    raise UserError(f"{'' if where == 'with' else where + ': '}unknown key {key!r}{closest(key, known)}")
+
+
+def _check_choices(config: RunConfig, buffer_size: int) -> None:
+    if config.runner == "episode" and config.batch_size_run != 1:
+        raise UserError(
+            f"batch_size_run={config.batch_size_run} with runner='episode', which runs one env; "
+            f"write runner=parallel or batch_size_run=1"
+        )
+    if (config.evaluate or config.save_replay) and not config.checkpoint_path:
+        given = "evaluate" if config.evaluate else "save_replay"
+        raise UserError(f"{given}=True needs networks to play with; add checkpoint_path=results/models/<token>")
+    if config.resume and config.checkpoint_path:
+        raise UserError(
+            "resume goes on with a run, checkpoint_path starts a new one from its networks; give one of them"
+        )
+    if config.batch_size > buffer_size:
+        raise UserError(
+            f"batch_size={config.batch_size} episodes can never be drawn from buffer_size={buffer_size}; "
+            f"raise buffer_size or lower batch_size"
+        )

@@ -1,0 +1,104 @@
+"""Evaluation of a trained policy: one row per episode, and a mean with its uncertainty."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from run.config import RunConfig
+from runners.runner import EpisodeRecord, Runner
+from utils.files import write_json, write_text
+from utils.logging import EpisodeStats, Logger
+from utils.seeding import numpy_generator
+
+
+def bootstrap_interval(
+    values: NDArray[np.float64], rng: np.random.Generator, level: float = 0.95, resamples: int = 10_000
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of the mean (Efron 1979).
+
+    Args:
+        values: [episodes].
+        rng: draws the resamples.
+        level: coverage, in (0, 1).
+        resamples: number of bootstrap samples.
+    """
+    means = np.array([rng.choice(values, len(values)).mean() for _ in range(resamples)])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def play(runner: Runner, episodes: int) -> list[EpisodeRecord]:
+    """Return the records of `episodes` greedy episodes, whose seeds depend on the run's seed alone."""
+    records: list[EpisodeRecord] = []
+    while len(records) < episodes:
+        runner.run(test_mode=True, phase="evaluate")
+        records += runner.episodes
+    return records[:episodes]
+
+
+def rows_of(records: list[EpisodeRecord]) -> list[dict[str, float]]:
+    """Return a table row per episode: seed, return, length, truncated, and the numbers of its info."""
+    rows = []
+    for number, record in enumerate(records):
+        row: dict[str, float] = {"episode": number, "seed": record.seed, "return": record.ret, "length": record.length}
+        if "battle_won" in record.info:
+            row["win"] = float(record.info["battle_won"])
+        rows.append(row | {"truncated": record.truncated} | dict(record.info))
+    return rows
+
+
+def write_tables(rows: list[dict[str, float]], directory: Path) -> list[Path]:
+    """Write evaluation.csv and evaluation.json and return their paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    paths = [directory / "evaluation.csv", directory / "evaluation.json"]
+    write_text(paths[0], text.getvalue())
+    write_json(paths[1], rows)
+    return paths
+
+
+def run_folder(run: Any) -> Path | None:
+    """Return the folder that sacred writes this run to, or None if it writes none."""
+    from sacred.observers import FileStorageObserver
+
+    return next((Path(o.dir) for o in run.observers if isinstance(o, FileStorageObserver)), None)
+
+
+def evaluate(runner: Runner, config: RunConfig, logger: Logger, run: Any) -> None:
+    """Play test_nepisode episodes, write their table, print the means, and save replays if they are wanted.
+
+    Raises:
+        UserError: save_replay with an env that has no replays.
+    """
+    records = play(runner, config.test_nepisode)
+    stats, rng = EpisodeStats(), numpy_generator(config.seed, "bootstrap")
+    for record in records:
+        stats.add(record.ret, record.length, record.info)
+    logger.log_stats(stats.flush(), runner.t_env, prefix="test_")
+    folder = run_folder(run) or Path(config.local_results_path) / "evaluations"
+    rows = rows_of(records)
+    paths = write_tables(rows, folder)
+    for key in ("return", "length", "win"):
+        if key in rows[0]:
+            values = np.array([row[key] for row in rows], dtype=np.float64)
+            low, high = bootstrap_interval(values, rng)
+            logger.console_logger.info(
+                "%s: %.4f  [%.4f, %.4f] (mean and bootstrap 95%% interval over %d episodes)",
+                key, values.mean(), low, high, len(values),
+            )  # fmt: skip
+    logger.console_logger.info("Episodes: %s", ", ".join(map(str, paths)))
+    if config.save_replay:
+        replays = Path(config.local_results_path) / "replays"
+        for path in runner.save_replay(replays):
+            logger.console_logger.info("Replay: %s", path)
+            run.add_artifact(str(path))

@@ -1,0 +1,105 @@
+"""Builds the parts of a run from its config: env, mac, buffer, learner and runner."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from components.episode_batch import smallest_integer
+from components.episode_buffer import ReplayBuffer
+from components.transforms import OneHot
+from controllers.basic_controller import BasicMAC
+from envs.multiagentenv import EnvInfo
+from learners.base import Learner
+from run.config import Classes, RunConfig
+from runners.runner import Runner
+from runners.seeds import EpisodeSeeds
+from utils.config import build_config, config_class
+from utils.seeding import numpy_generator, torch_generator
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What one run is made of. Runner and learner hold the same mac: one acts with it, the other trains it."""
+
+    runner: Runner
+    mac: BasicMAC
+    buffer: ReplayBuffer
+    learner: Learner
+
+
+def choose_device(use_cuda: bool, log: logging.Logger) -> torch.device:
+    """Return the device of the networks: a GPU if it is wanted and there."""
+    if use_cuda and not torch.cuda.is_available():
+        log.info("use_cuda=True, but there is no GPU here: running on the CPU")
+    return torch.device("cuda" if use_cuda and torch.cuda.is_available() else "cpu")
+
+
+def episode_scheme(info: EnvInfo, *, probs: bool) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
+    """Return PyMARL's scheme, groups and preprocess for an env.
+
+    Args:
+        info: sizes.
+        probs: also keep the probabilities of all actions, for algorithms that read them.
+    """
+    action = smallest_integer(info.n_actions - 1)
+    scheme: dict[str, Any] = {
+        "state": {"vshape": info.state_shape},
+        "obs": {"vshape": info.obs_shape, "group": "agents"},
+        "actions": {"vshape": (1,), "group": "agents", "dtype": action},
+        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
+        "reward": {"vshape": (1,)},
+        "terminated": {"vshape": (1,), "dtype": torch.bool},
+    }
+    if probs:
+        scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
+    return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
+
+
+def _build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """Return an instance of a part, given its Config if it has one."""
+    typed = config_class(part)
+    return part(*args, **kwargs) if typed is None else part(build_config(typed, config, {}), *args, **kwargs)
+
+
+def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:
+    """Return the controller with its agent network and action selector, on `device`."""
+    mac_config = build_config(classes.mac.Config, config, {})
+    agent = _build(classes.agent, config, classes.mac.input_shape(mac_config, info), info.n_actions)
+    selector = _build(classes.selector, config, torch_generator(seed, "actions", device))
+    mac: BasicMAC = classes.mac(mac_config, agent, selector, info)
+    mac.to(device)
+    return mac
+
+
+def build_parts(config: Mapping[str, Any], run: RunConfig, log: logging.Logger) -> Parts:
+    """Return the parts of a run. UserError or EnvError if one cannot be built; no process is left then."""
+    classes = Classes.of(run)
+    device = choose_device(run.use_cuda, log)
+    runner_config = build_config(classes.runner.Config, config, {})
+    env = classes.runner.make_env(runner_config, run.env, run.env_args, run.seed, {})
+    try:
+        info = env.info
+        mac = build_mac(config, classes, info, run.seed, device)
+        scheme, groups, preprocess = episode_scheme(info, probs=False)
+        buffer = _build(
+            classes.buffer, config, scheme, groups, info.episode_limit + 1, preprocess,
+            rng=numpy_generator(run.seed, "replay"),
+            device="cpu" if run.buffer_cpu_only else device,
+            pin_memory=run.buffer_cpu_only and device.type == "cuda",
+        )  # fmt: skip
+        log.info("Replay buffer: %d episodes, at most %.2f GiB", buffer.buffer_size, buffer.max_gib)
+        mixer = None
+        if classes.mixer is not None:
+            mixer = _build(classes.mixer, config, info.n_agents, info.n_actions, info.state_shape).to(device)
+        learner = _build(classes.learner, config, mac, mixer, device)
+        runner = classes.runner(env, EpisodeSeeds(run.seed))
+        runner.setup(scheme, groups, preprocess, mac)
+    except BaseException:
+        env.close()
+        raise
+    return Parts(runner, mac, buffer, learner)

@@ -1,0 +1,74 @@
+"""What is tried before sacred makes a run folder, so that a run that cannot start leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.batched import make_batched_env
+from run.config import RunConfig
+from utils.checkpoint import find_checkpoint
+from utils.config import build_config
+from utils.errors import UserError
+from utils.layers import Layers
+
+CONFIG_FILE = "config.json"
+
+# Keys that may change when a run goes on; any other change would make it another run.
+FREE_ON_RESUME = frozenset(
+    {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
+     "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda", "buffer_cpu_only"}
+)  # fmt: skip
+
+
+def preflight(layers: Layers) -> None:
+    """Find the checkpoint that the run asks for, and play two steps in its env.
+
+    Raises:
+        UserError: the checkpoint is missing, or the env cannot be built or breaks its contract.
+    """
+    config = build_config(RunConfig, layers.values, layers.origin)
+    if config.resume:
+        find_checkpoint(config.resume, config.load_step, file="run.pt")
+    if config.checkpoint_path:
+        find_checkpoint(config.checkpoint_path, config.load_step)
+    env = make_batched_env(config.env, config.env_args, 1, config.seed, layers.origin, in_process=False)
+    try:
+        env.reset(np.zeros(1, np.int64), np.zeros(1, np.uint64))
+        _refuse_stuck(env.arrays.avail_actions[0], config.env)
+        env.step(env.arrays.avail_actions.argmax(-1), np.zeros(1, np.int64))
+    finally:
+        env.close()
+
+
+def _refuse_stuck(avail_actions: Any, name: str) -> None:
+    stuck = np.flatnonzero(~avail_actions.any(-1))
+    if len(stuck):
+        raise UserError(
+            f"env {name!r}: agent {stuck[0]} has no available action after reset; get_avail_actions must leave one"
+        )
+
+
+def check_resume(layers: Layers) -> None:
+    """Give a resumed run the seed of the one it continues, and refuse other changes of its config.
+
+    Raises:
+        UserError: a key differs from the run that is resumed.
+    """
+    if not layers.values.get("resume"):
+        return
+    path = Path(str(layers.values["resume"])) / CONFIG_FILE
+    if not path.is_file():
+        raise UserError(f"resume={layers.values['resume']!r}: no {CONFIG_FILE} there; expected results/models/<token>")
+    before: dict[str, Any] = json.loads(path.read_text())
+    if layers.values.get("seed") is None:
+        layers.add({"seed": before["seed"]}, str(path))
+    for key in sorted(layers.values.keys() - FREE_ON_RESUME):
+        if key not in before or before[key] != json.loads(json.dumps(layers.values[key])):
+            raise UserError(
+                f"resume: {key}={layers.values[key]!r}, but the run had {before.get(key, 'no such key')!r}; "
+                f"start it with the same --config, --env-config and `with` words"
+            )

@@ -1,0 +1,105 @@
+"""One run: build the parts, then train or evaluate. One loop serves every algorithm."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from run.config import RunConfig
+from run.evaluate import evaluate
+from run.parts import Parts, build_parts
+from run.preflight import CONFIG_FILE
+from run.training import Training
+from utils.checkpoint import find_checkpoint, load_state
+from utils.config import build_config
+from utils.files import write_json
+from utils.interrupts import StopRequest
+from utils.logging import Logger
+from utils.progress import Progress
+
+
+def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
+    """Train, or evaluate a checkpoint, as the merged config says.
+
+    Args:
+        _run: sacred's run.
+        _config: the merged keys, checked by `run.config.check`.
+        _log: sacred's logger.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint has been saved.
+    """
+    flat: dict[str, Any] = _plain(_config)
+    config = build_config(RunConfig, flat, {})
+    torch.set_flush_denormal(True)  # values that decay towards 0 would make the CPU crawl
+    parts = build_parts(flat, config, _log)
+    try:
+        logger = Logger(_log)
+        if config.checkpoint_path:
+            step = find_checkpoint(config.checkpoint_path, config.load_step)
+            _log.info("Loading model from %s", step)
+            parts.learner.load_models(step)
+            parts.runner.t_env = int(step.name) if step.name.isdigit() else 0
+        if config.evaluate or config.save_replay:
+            logger.setup_sacred(_run)
+            evaluate(parts.runner, config, logger, _run)
+        else:
+            _train(parts, flat, config, logger, _run)
+    finally:
+        parts.runner.close_env()
+
+
+def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any) -> None:
+    """Train to t_max, from the start or from where `resume` left off."""
+    results = Path(config.local_results_path)
+    models = Path(config.resume) if config.resume else new_folder(results / "models", config.name)
+    if not config.resume:
+        write_json(models / CONFIG_FILE, flat)
+    training = Training(parts, config, logger, models)
+    if config.resume:
+        step = find_checkpoint(config.resume, config.load_step, file="run.pt")
+        training.load(load_state(step), step)
+        logger.console_logger.info("Going on from %s", step)
+    logger.setup_sacred(run)
+    if config.use_tensorboard:
+        logger.setup_tb(results / "tb_logs" / models.name)
+    logger.console_logger.info("Beginning training for %d timesteps; models in %s", config.t_max, models)
+    progress = Progress(config.t_max, initial=parts.runner.t_env)
+    try:
+        with StopRequest() as stop:
+            while parts.runner.t_env <= config.t_max:
+                training.iterate()
+                progress.update(parts.runner.t_env, training.headline())
+                if stop.requested:
+                    training.save()
+                    raise KeyboardInterrupt
+        training.finish()
+    finally:
+        progress.close()
+    logger.console_logger.info("Finished Training")
+
+
+def new_folder(parent: Path, name: str) -> Path:
+    """Return a folder name that no other run has: <name>__<time>, counted up if two start within a second."""
+    token = f"{name}__{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    parent.mkdir(parents=True, exist_ok=True)
+    for suffix in ("", *(f"_{number}" for number in range(2, 1000))):
+        folder = parent / (token + suffix)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(f"{parent / token}: a thousand runs started in one second")
+
+
+def _plain(value: Any) -> Any:
+    """Return a copy of sacred's read-only containers as plain dicts and lists, which workers can be sent."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

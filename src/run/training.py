@@ -1,0 +1,187 @@
+"""The one training loop: collect, insert, sample, train, test, log, save."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from learners.base import TrainResult
+from run.config import RunConfig
+from run.parts import Parts
+from utils.checkpoint import BUFFER_FILE, load_state, prune, save_checkpoint
+from utils.logging import EpisodeStats, Logger
+
+
+class Stopwatch:
+    """Seconds and units of work since the last reading, to log speeds."""
+
+    def __init__(self) -> None:
+        self.seconds = {"collect": 0.0, "train": 0.0, "test": 0.0}
+        self.units = {"collect": 0, "train": 0, "test": 0}
+        self._since = time.perf_counter()
+
+    def add(self, what: str, started: float, units: int) -> None:
+        """Add the time since `started` (perf_counter seconds) and the env steps or updates done in it."""
+        self.seconds[what] += time.perf_counter() - started
+        self.units[what] += units
+
+    def read(self) -> dict[str, float]:
+        """Return speeds since the last reading, in units per second, and the memory of all processes in GiB."""
+        now = time.perf_counter()
+        process = psutil.Process()
+        memory = sum(part.memory_info().rss for part in [process, *process.children(recursive=True)])
+        speeds = {"steps_per_s": self.units["collect"] / max(now - self._since, 1e-9), "memory_gib": memory / 2**30}
+        names = {"collect": "steps_per_s_collect", "train": "updates_per_s", "test": "steps_per_s_test"}
+        for what, name in names.items():
+            if self.units[what]:
+                speeds[name] = self.units[what] / max(self.seconds[what], 1e-9)
+        self.seconds, self.units = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0)
+        self._since = now
+        return speeds
+
+
+class Training:
+    """A training run between two episodes: its parts, its counters and when it last did what.
+
+    Args:
+        parts: built for `config`.
+        config: keys of the loop.
+        logger: takes the numbers.
+        models: folder of this run's checkpoints.
+    """
+
+    def __init__(self, parts: Parts, config: RunConfig, logger: Logger, models: Path) -> None:
+        self.parts, self.config, self.logger, self.models = parts, config, logger, models
+        self.episode = 0
+        self.gradient_steps = 0
+        self.last_test_t = -config.test_interval - 1
+        self.last_log_t = 0
+        self.last_runner_log_t = -config.runner_log_interval
+        self.last_learner_log_t = -config.learner_log_interval - 1
+        self.last_save_t = 0
+        self.stats = EpisodeStats()
+        self.stopwatch = Stopwatch()
+
+    def iterate(self) -> None:
+        """Collect once, learn from it, and test, log and save where it is time to."""
+        self._collect()
+        result = self._learn()
+        t_env = self.parts.runner.t_env
+        if result is not None and t_env - self.last_learner_log_t >= self.config.learner_log_interval:
+            self.logger.log_stats(result.read(), t_env)
+            self.last_learner_log_t = t_env
+        if t_env - self.last_test_t >= self.config.test_interval:
+            self._test()
+        self.episode += self.config.batch_size_run
+        if t_env - self.last_log_t >= self.config.log_interval:
+            self._log()
+        if self.config.save_model and (
+            self.last_save_t == 0 or t_env - self.last_save_t >= self.config.save_model_interval
+        ):
+            self.save()
+
+    def _collect(self) -> None:
+        runner, started = self.parts.runner, time.perf_counter()
+        before = runner.t_env
+        self.parts.buffer.insert_episode_batch(runner.run(test_mode=False))
+        self.stopwatch.add("collect", started, runner.t_env - before)
+        for record in runner.episodes:
+            self.stats.add(record.ret, record.length, record.info)
+        if runner.t_env - self.last_runner_log_t >= self.config.runner_log_interval:
+            self.logger.log_stats(self.stats.flush(), runner.t_env)
+            self.logger.log_stat("epsilon", self.parts.mac.action_selector.epsilon, runner.t_env)
+            self.last_runner_log_t = runner.t_env
+
+    def _learn(self) -> TrainResult | None:
+        """Make this collect's updates; None while the buffer is too small or it is not yet time."""
+        config, buffer, learner = self.config, self.parts.buffer, self.parts.learner
+        due = config.accumulated_episodes is None or (
+            (self.episode + config.batch_size_run) % config.accumulated_episodes == 0
+        )
+        if not due or not buffer.can_sample(config.batch_size):
+            return None
+        result, started = None, time.perf_counter()
+        for _ in range(config.updates_per_collect):
+            sample = buffer.sample(config.batch_size, self.parts.runner.t_env)
+            result = learner.train(
+                sample.batch.to(learner.device), self.parts.runner.t_env, self.episode, sample.weights
+            )
+            if config.use_per:
+                buffer.update_priorities(sample.indices, result.priorities)
+        self.gradient_steps += config.updates_per_collect
+        self.stopwatch.add("train", started, config.updates_per_collect)
+        return result
+
+    def _test(self) -> None:
+        """Play test_nepisode episodes without exploration."""
+        runner, started = self.parts.runner, time.perf_counter()
+        stats, left, steps = EpisodeStats(), self.config.test_nepisode, 0
+        while left > 0:  # the last batch may hold more episodes than asked for: they are played, not counted
+            runner.run(test_mode=True)
+            for record in runner.episodes[:left]:
+                stats.add(record.ret, record.length, record.info)
+            steps += sum(record.length for record in runner.episodes)
+            left -= runner.batch_size
+        self.stopwatch.add("test", started, steps)
+        self.logger.log_stats(stats.flush(), runner.t_env, prefix="test_")
+        self.last_test_t = runner.t_env
+
+    def _log(self) -> None:
+        t_env = self.parts.runner.t_env
+        self.logger.log_stat("episode", self.episode, t_env)
+        self.logger.log_stat("gradient_steps", self.gradient_steps, t_env)
+        self.logger.log_stats(self.stopwatch.read(), t_env)
+        self.logger.print_recent_stats()
+        self.last_log_t = t_env
+
+    def headline(self) -> dict[str, float]:
+        """Return the few numbers that a progress bar has room for."""
+        names = {"return": "return_mean", "test": "test_return_mean", "won": "test_battle_won_mean"}
+        values = {short: self.logger.last(key) for short, key in names.items()}
+        return {short: value for short, value in values.items() if value is not None}
+
+    def save(self) -> None:
+        """Write a checkpoint: after it, `load` continues as if nothing had happened."""
+        t_env = self.parts.runner.t_env
+        self.last_save_t = t_env
+        buffer = self.parts.buffer.state_dict() if self.config.save_buffer else None
+        save_checkpoint(self.models / str(t_env), self.parts.learner.save_models, self.state_dict(), buffer)
+        prune(self.models, self.config.keep_checkpoints)
+        self.logger.console_logger.info("Saved %s", self.models / str(t_env))
+
+    def finish(self) -> None:
+        """Save the last state of a run that keeps checkpoints."""
+        if self.config.save_model and self.last_save_t != self.parts.runner.t_env:
+            self.save()
+
+    def load(self, state: dict[str, Any], directory: Path) -> None:
+        """Continue from a checkpoint. Without its buffer.pt the replay buffer starts empty, and a warning says so."""
+        self.parts.learner.load_state_dict(state["learner"])
+        self.parts.runner.load_state_dict(state["runner"])
+        self.parts.mac.action_selector.load_state_dict(state["selector"])
+        self.stats.load_state_dict(state["stats"])
+        self.logger.load_state_dict(state["logger"])
+        for name, value in state["counters"].items():
+            setattr(self, name, value)
+        if (directory / BUFFER_FILE).is_file():
+            self.parts.buffer.load_state_dict(load_state(directory, BUFFER_FILE))
+        else:
+            self.logger.console_logger.warning("%s has no %s: the replay buffer starts empty", directory, BUFFER_FILE)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that the run depends on, beside the replay buffer."""
+        counters = ("episode", "gradient_steps", "last_test_t", "last_log_t", "last_runner_log_t",
+                    "last_learner_log_t", "last_save_t")  # fmt: skip
+        return {
+            "learner": self.parts.learner.state_dict(),
+            "runner": self.parts.runner.state_dict(),
+            "selector": self.parts.mac.action_selector.state_dict(),
+            "stats": self.stats.state_dict(),
+            "logger": self.logger.state_dict(),
+            "counters": {name: getattr(self, name) for name in counters},
+            "torch": torch.__version__,
+        }

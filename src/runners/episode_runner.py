@@ -1,0 +1,19 @@
+"""One env in this process, one episode at a time."""
+
+from __future__ import annotations
+
+from envs.multiagentenv import BatchedEnv
+from runners.runner import Runner
+from runners.seeds import EpisodeSeeds
+from utils.errors import UserError
+
+
+class EpisodeRunner(Runner):
+    """Plays one episode at a time, without worker processes. Raises UserError for more than one row."""
+
+    in_process = True
+
+    def __init__(self, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
+        super().__init__(env, seeds)
+        if env.batch_size != 1:
+            raise UserError(f"batch_size_run={env.batch_size}: runner='episode' plays 1; write runner='parallel'")

@@ -1,0 +1,11 @@
+"""Many envs at once."""
+
+from __future__ import annotations
+
+from runners.runner import Runner
+
+
+class ParallelRunner(Runner):
+    """Plays `batch_size_run` episodes at once: in a native batched env, or in one worker process per env."""
+
+    in_process = False

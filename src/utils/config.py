@@ -1,0 +1,180 @@
+"""Typed configs: frozen dataclasses filled from the flat keys of the YAML files.
+
+A component declares the keys it reads in a nested `Config` whose fields have no defaults, because YAML is the only
+home of a default::
+
+    class RNNAgent(Agent):
+        @dataclass(frozen=True, kw_only=True)
+        class Config:
+            rnn_hidden_dim: PositiveInt
+
+A class without a nested `Config` reads no keys. Ranges are part of the type, through `typing.Annotated`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union
+
+from utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Range:
+    """Closed (`ge`, `le`) or open (`gt`, `lt`) bounds of a number."""
+
+    ge: float | None = None
+    le: float | None = None
+    gt: float | None = None
+    lt: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        return (
+            (self.ge is None or value >= self.ge)
+            and (self.le is None or value <= self.le)
+            and (self.gt is None or value > self.gt)
+            and (self.lt is None or value < self.lt)
+        )
+
+    def __str__(self) -> str:
+        signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+        bounds = [f"{signs[name]} {bound:g}" for name, bound in vars(self).items() if bound is not None]
+        return " and ".join(sorted(bounds, reverse=True))
+
+
+PositiveInt = Annotated[int, Range(ge=1)]
+NonNegativeInt = Annotated[int, Range(ge=0)]
+PositiveFloat = Annotated[float, Range(gt=0)]
+NonNegativeFloat = Annotated[float, Range(ge=0)]
+Probability = Annotated[float, Range(ge=0, le=1)]
+
+C = TypeVar("C")
+
+
+def config_class(component: Any) -> type | None:
+    """Return the component's nested Config, or None if it reads no keys."""
+    return component.Config if hasattr(component, "Config") else None
+
+
+def config_keys(component: Any) -> dict[str, Any]:
+    """Return {key: type} of the keys that a component (or a Config class) reads."""
+    config = component if dataclasses.is_dataclass(component) else config_class(component)
+    return {} if config is None else typing.get_type_hints(config, include_extras=True)
+
+
+def build_config(config: type[C], flat: Mapping[str, Any], origin: Mapping[str, str], prefix: str = "") -> C:
+    """Return `config` filled from the keys it declares, each checked for type and range.
+
+    Args:
+        config: a frozen dataclass without defaults.
+        flat: the merged keys of the run, or its env_args; more keys than `config` declares is normal.
+        origin: full key -> where its value was set ("config/algs/qmix.yaml", "with"), for messages.
+        prefix: "env_args." for the keys of an env.
+
+    Raises:
+        UserError: a key is missing, or its value has the wrong type or is out of range.
+    """
+    values = {}
+    for key, kind in config_keys(config).items():
+        name = prefix + key
+        if key not in flat:
+            raise UserError(
+                f"missing key {name!r} (expected {describe(kind)}); set it in your YAML or `with {name}=...`"
+            )
+        values[key] = check_value(flat[key], kind, name, origin.get(name, origin.get(prefix.rstrip("."), "")))
+    return config(**values)
+
+
+def check_value(value: Any, kind: Any, name: str, origin: str = "") -> Any:
+    """Return `value` as a `kind` (an int is a fine float, a list a fine tuple); UserError if it is none."""
+    if typing.get_origin(kind) is Annotated:
+        base, *bounds = typing.get_args(kind)
+        value = check_value(value, base, name, origin)
+        for bound in bounds:
+            if isinstance(bound, Range) and value is not None and value not in bound:
+                raise UserError(f"{_where(origin)}{name}={value!r}: expected {describe(kind)}")
+        return value
+    matched, result = _match(value, kind)
+    if not matched:
+        raise UserError(
+            f"{_where(origin)}{name}={value!r}: expected {describe(kind)}, got {type(value).__name__}"
+            f"{_remedy(value, kind, name)}"
+        )
+    return result
+
+
+def _match(value: Any, kind: Any) -> tuple[bool, Any]:
+    """Return (does value fit kind, value as kind). Never converts between text and numbers."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return True, value
+    if origin is Annotated:
+        matched, result = _match(value, args[0])
+        return matched and all(result in bound for bound in args[1:] if isinstance(bound, Range)), result
+    if origin in (Union, types.UnionType):
+        for option in args:
+            matched, result = _match(value, option)
+            if matched:
+                return True, result
+        return False, value
+    if origin is Literal:
+        return value in args and type(value) in {type(arg) for arg in args}, value
+    if kind is None or kind is type(None):
+        return value is None, None
+    if origin in (list, tuple) or kind in (list, tuple):
+        return _match_sequence(value, origin or kind, args)
+    if origin is dict or kind is dict:
+        return isinstance(value, Mapping), value
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool), value
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool), value
+    return isinstance(value, kind), value
+
+
+def _match_sequence(value: Any, kind: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
+    if not isinstance(value, (list, tuple)):
+        return False, value
+    element = args[0] if args else Any
+    pairs = [_match(item, element) for item in value]
+    fixed = kind is tuple and args and args[-1] is not Ellipsis
+    if fixed and len(value) != len(args):
+        return False, value
+    return all(matched for matched, _ in pairs), kind(result for _, result in pairs)
+
+
+def describe(kind: Any) -> str:
+    """Return a type the way a user would write it: "int >= 1", "'vdn' or 'qmix' or None"."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return " ".join([describe(args[0]), *(str(bound) for bound in args[1:])])
+    if origin in (Union, types.UnionType):
+        return " or ".join(describe(option) for option in args)
+    if origin is Literal:
+        return " or ".join(repr(arg) for arg in args)
+    if kind is type(None):
+        return "None"
+    if args:
+        return f"{origin.__name__}[{', '.join('...' if a is Ellipsis else describe(a) for a in args)}]"
+    return kind.__name__ if isinstance(kind, type) else str(kind)
+
+
+def _where(origin: str) -> str:
+    return f"{origin}: " if origin and origin != "with" else ""
+
+
+def _remedy(value: Any, kind: Any, name: str) -> str:
+    """Name the two traps of the notation: sacred reads false as text, PyYAML reads 1e-4 as text."""
+    if not isinstance(value, str):
+        return ""
+    if value.lower() in ("true", "false") and _match(True, kind)[0]:
+        return f" (write {name}={value.capitalize()})"
+    try:
+        number = float(value)
+    except ValueError:
+        return ""
+    return f" (write {name}={number!r})" if _match(number, kind)[0] else ""

@@ -1,0 +1,170 @@
+"""Numbers of a run: sacred's info.json and metrics, TensorBoard, and the table on the console."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+# Statistics of the machine, not of the experiment: two equal runs differ in these only.
+WALL_CLOCK_KEYS = frozenset({"steps_per_s", "steps_per_s_collect", "steps_per_s_test", "updates_per_s", "memory_gib"})
+
+Sink = Callable[[str, float, int], None]
+
+
+class _ConsoleHandler(logging.Handler):
+    """Writes records above the progress bar, so that they do not tear it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+
+
+def console_logger() -> logging.Logger:
+    """Return the logger that sacred hands to the run as `_log`."""
+    logger = logging.getLogger("pymarl")
+    if not logger.handlers:
+        handler = _ConsoleHandler()
+        handler.setFormatter(logging.Formatter("[%(levelname)s %(asctime)s] %(message)s", "%H:%M:%S"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    return logger
+
+
+class Logger:
+    """Hands every number to the backends that were set up, under PyMARL's names.
+
+    `log_stat("return_mean", 3.5, 1000)` appends 3.5 to `info["return_mean"]` and 1000 to `info["return_mean_T"]`.
+    A backend that fails is reported once and left out from then on: it never stops a run.
+
+    Args:
+        console: sacred's `_log`.
+    """
+
+    WINDOW = 5  # values that the console table averages
+
+    def __init__(self, console: logging.Logger) -> None:
+        self.console_logger = console
+        self.info: dict[str, Any] = {}
+        self._sinks: dict[str, Sink] = {}
+        self._recent: dict[str, deque[tuple[int, float]]] = {}
+
+    def setup_sacred(self, run: Any) -> None:
+        """Write to a sacred run's info.json and metrics.json; what was logged before (a resumed run) comes first."""
+        run.info.update(self.info)
+        self.info = run.info
+        self._sinks["sacred"] = lambda key, value, t: run.log_scalar(key, value, t)
+
+    def setup_tb(self, directory: Path) -> None:
+        """Write TensorBoard events to a folder."""
+        try:
+            from tensorboard_logger import Logger as TensorBoard  # imported only by runs that want it
+
+            board = TensorBoard(str(directory))
+        except Exception as error:
+            self._drop("tensorboard", error)
+            return
+        self._sinks["tensorboard"] = board.log_value
+
+    def log_stat(self, key: str, value: float, t: int) -> None:
+        """Log one number at env step `t`."""
+        value = float(value)
+        self._recent.setdefault(key, deque(maxlen=self.WINDOW)).append((t, value))
+        self.info.setdefault(f"{key}_T", []).append(t)
+        self.info.setdefault(key, []).append(value)
+        for name, sink in list(self._sinks.items()):
+            try:
+                sink(key, value, t)
+            except Exception as error:
+                self._drop(name, error)
+
+    def log_stats(self, stats: Mapping[str, float], t: int, prefix: str = "") -> None:
+        """Log several numbers at env step `t`."""
+        for key, value in stats.items():
+            self.log_stat(prefix + key, value, t)
+
+    def _drop(self, name: str, error: Exception) -> None:
+        self._sinks.pop(name, None)
+        self.console_logger.warning("%s is off from now on: %s: %s", name, type(error).__name__, error)
+
+    def last(self, key: str) -> float | None:
+        """Return the newest value of a statistic, or None."""
+        return self._recent[key][-1][1] if key in self._recent else None
+
+    def print_recent_stats(self) -> None:
+        """Print every statistic, averaged over its last values (epsilon and counters: the last one)."""
+        t_env = max((values[-1][0] for values in self._recent.values()), default=0)
+        cells = [f"{key}: {self._show(key):>10}" for key in sorted(self._recent) if key != "episode"]
+        title = f"Recent Stats | t_env: {t_env:>10} | Episode: {int(self.last('episode') or 0):>8}"
+        width = max((len(cell) for cell in cells), default=0)
+        rows = ["   ".join(cell.ljust(width) for cell in cells[i : i + 3]) for i in range(0, len(cells), 3)]
+        self.console_logger.info("\n".join([title, *rows]))
+
+    def _show(self, key: str) -> str:
+        values = [value for _, value in self._recent[key]]
+        if key in {"epsilon", "gradient_steps"} | WALL_CLOCK_KEYS:
+            values = values[-1:]
+        return f"{sum(values) / len(values):.4f}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that was logged (as JSON text) and the window of the console table."""
+        recent = {key: list(values) for key, values in self._recent.items()}
+        return {"info": json.dumps(self.info), "recent": json.dumps(recent)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken. Call before `setup_sacred`."""
+        self.info = json.loads(state["info"])
+        recent = json.loads(state["recent"])
+        self._recent = {key: deque(map(tuple, values), maxlen=self.WINDOW) for key, values in recent.items()}
+
+
+class EpisodeStats:
+    """Collects episodes until they are logged: PyMARL's `return_mean`, `return_std` and `<key>_mean`.
+
+    A key of an episode's info (such as battle_won) becomes its mean over the episodes; an episode without it counts 0.
+    """
+
+    def __init__(self) -> None:
+        self.returns: list[float] = []
+        self.sums: dict[str, float] = {}
+
+    def add(self, ret: float, length: int, info: Mapping[str, Any]) -> None:
+        """Add an episode: its undiscounted return in env units, its number of steps, the info of its last step."""
+        self.returns.append(ret)
+        for key, value in {**info, "ep_length": length}.items():
+            if isinstance(value, (bool, int, float)):
+                self.sums[key] = self.sums.get(key, 0.0) + float(value)
+
+    def flush(self) -> dict[str, float]:
+        """Return the statistics and start anew; {} if no episode was added."""
+        count = len(self.returns)
+        if count == 0:
+            return {}
+        mean = math.fsum(self.returns) / count
+        spread = math.sqrt(math.fsum((ret - mean) ** 2 for ret in self.returns) / count)
+        stats = {"return_mean": mean, "return_std": spread}
+        stats.update({f"{key}_mean": total / count for key, total in self.sums.items()})
+        self.returns, self.sums = [], {}
+        return stats
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the episodes that are not logged yet."""
+        return {"returns": list(self.returns), "sums": dict(self.sums)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self.returns, self.sums = list(state["returns"]), dict(state["sums"])
+
+
+def table(rows: Iterable[tuple[str, str]]) -> str:
+    """Return aligned "key  value" lines."""
+    listed = list(rows)
+    width = max((len(key) for key, _ in listed), default=0)
+    return "\n".join(f"{key:<{width}}  {value}" for key, value in listed)

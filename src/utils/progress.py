@@ -1,0 +1,39 @@
+"""The progress bar of a run; silent where nobody watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Env steps done, steps per second, time left and a few numbers, on a terminal. Elsewhere the log lines must do.
+
+    Args:
+        total: env steps at the end.
+        initial: env steps done before (a resumed run).
+    """
+
+    def __init__(self, total: int, initial: int = 0) -> None:
+        terminal = sys.__stderr__
+        self._bar = tqdm(
+            total=total,
+            initial=initial,
+            unit=" steps",
+            unit_scale=True,
+            dynamic_ncols=True,
+            smoothing=0.1,
+            file=terminal,  # not sys.stderr: sacred captures that into cout.txt
+            disable=terminal is None or not terminal.isatty(),
+        )
+
+    def update(self, t_env: int, numbers: Mapping[str, float]) -> None:
+        """Show that `t_env` env steps are done."""
+        self._bar.set_postfix({key: f"{value:.2f}" for key, value in numbers.items()}, refresh=False)
+        self._bar.update(min(t_env, self._bar.total or t_env) - self._bar.n)
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.close()

@@ -1,0 +1,248 @@
+"""Worker processes: the same episodes as in-process, clear errors, and nothing left behind however things end."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from envs.batched import SerialEnvs, make_batched_env
+from envs.workers import EnvError, WorkerEnvs
+from utils.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+
+def children() -> set[int]:
+    """Return the processes that this one has started and that still exist, zombies included."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == os.getpid():
+            found.add(int(stat.parent.name))
+    return found
+
+
+def exists(pid: int) -> bool:
+    """Return whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left():
+    """After every test: no process, no open descriptor, no shared memory that was not there before."""
+    before, files, shm = children(), len(os.listdir("/proc/self/fd")), set(os.listdir("/dev/shm"))
+    yield
+    gc.collect()
+    assert children() <= before
+    assert len(os.listdir("/proc/self/fd")) <= files
+    assert set(os.listdir("/dev/shm")) <= shm
+
+
+def start(kind: type, env: str = "RandomWalk", batch_size: int = 2, seed: int = 1, **env_args: Any) -> Any:
+    return kind(f"fake_envs:{env}", env_args, batch_size, seed, {})
+
+
+def play(env: Any, seeds: list[int]) -> list[Any]:
+    """Play one episode per row with fixed actions; return everything that the env wrote, step by step."""
+    rows = np.arange(env.batch_size)
+    actions = np.arange(2 * env.batch_size).reshape(-1, 2) % 3
+    env.reset(rows, np.array(seeds, np.uint64))
+    log: list[Any] = []
+    while len(rows):
+        log.append([array[rows].copy() for array in vars(env.arrays).values()])
+        env.step(actions, rows)
+        ended = env.arrays.terminated[rows] | env.arrays.truncated[rows]
+        log += [env.episode_info(row) for row in rows[ended]]
+        rows = rows[~ended]
+    log.append([array.copy() for array in vars(env.arrays).values()])
+    return log
+
+
+@pytest.mark.parametrize("kind", ["RandomWalk", "FiveValues", "SeededOnce"])
+def test_workers_play_the_episodes_of_the_serial_env(kind: str) -> None:
+    serial, workers = start(SerialEnvs, kind, 3), start(WorkerEnvs, kind, 3)
+    for seeds in ([5, 6, 7], [2**64 - 1, 0, 9]):
+        expected, played = play(serial, seeds), play(workers, seeds)
+        assert len(expected) > 4
+        np.testing.assert_equal(played, expected)
+    assert workers.get_stats() == serial.get_stats()
+    assert len({stats["constructor_seed"] for stats in workers.get_stats()}) == 3
+    workers.close()
+
+
+def test_an_episode_depends_on_its_seed_alone() -> None:
+    one, three = start(SerialEnvs, batch_size=1), start(SerialEnvs, batch_size=3)
+    one.reset(np.array([0]), np.array([7], np.uint64))
+    three.reset(np.array([0, 1, 2]), np.array([5, 6, 7], np.uint64))
+    np.testing.assert_array_equal(one.arrays.obs[0], three.arrays.obs[2])
+    assert (three.arrays.obs[0] != three.arrays.obs[2]).any()
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+def test_truncated_and_terminated_are_never_both_true(in_process: bool) -> None:
+    seen = set()
+    for name, env_args in (("RandomWalk", {}), ("FiveValues", {"both": True})):
+        env = make_batched_env(f"fake_envs:{name}", env_args, 2, 1, {}, in_process)
+        for seed in range(12):
+            play(env, [2 * seed, 2 * seed + 1])
+            seen |= {(name, *end) for end in zip(env.arrays.terminated, env.arrays.truncated, strict=True)}
+        env.close()
+    ends = ((True, False), (False, True))
+    assert seen == {(name, *end) for name in ("RandomWalk", "FiveValues") for end in ends}
+
+
+def test_only_the_given_rows_are_written() -> None:
+    env = start(WorkerEnvs, batch_size=3)
+    env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
+    before = [array.copy() for array in vars(env.arrays).values()]
+    env.step(np.zeros((3, 2), np.int64), np.array([0, 2]))
+    for array, old in zip(vars(env.arrays).values(), before, strict=True):
+        np.testing.assert_array_equal(array[1], old[1])
+    assert (env.arrays.obs[[0, 2]] != before[0][[0, 2]]).all()
+    env.close()
+
+
+@pytest.mark.parametrize("at", [-1, 0, 3])
+@pytest.mark.parametrize("trouble", ["raise", "reset_connection"])
+def test_an_exception_arrives_with_the_workers_traceback(trouble: str, at: int) -> None:
+    with pytest.raises(EnvError) as caught:
+        play(start(WorkerEnvs, trouble=trouble, at=at), [1, 2])
+    message = str(caught.value)
+    assert "Traceback" in message
+    assert "_misbehave" in message
+    assert ("planted fault" if trouble == "raise" else "the game hung up") in message
+    assert "in row" in message
+    assert ("start", "reset", "step")[(at > -1) + (at > 0)] in message.splitlines()[0]
+
+
+TROUBLES = {
+    "user": "map 'x' is missing; download it",
+    "shape": "get_obs returned shape (1, 4) of float32, expected shape (2, 4)",
+    "ragged": "get_obs returned list of unequal rows, expected shape (2, 4)",
+    "nan": "get_obs returned nan at (1, 2)",
+    "mask": "get_avail_actions leaves agent 1 no action",
+}
+
+
+@pytest.mark.parametrize("kind", [SerialEnvs, WorkerEnvs])
+@pytest.mark.parametrize("trouble", sorted(TROUBLES))
+def test_what_the_user_can_mend_is_one_line(kind: type, trouble: str) -> None:
+    for at in (0, 2):
+        with pytest.raises(UserError) as caught:
+            play(start(kind, trouble=trouble, at=at), [1, 2])
+        assert TROUBLES[trouble] in str(caught.value)
+        assert "\n" not in str(caught.value)
+        assert trouble == "user" or "'fake_envs:RandomWalk'" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [SerialEnvs, WorkerEnvs])
+def test_a_bad_start_is_one_line_too(kind: type) -> None:
+    with pytest.raises(UserError, match="cannot be seeded"):
+        start(kind, "Unseeded")
+    with pytest.raises(UserError, match=r"does not accept these env_args.*'colour'"):
+        start(kind, colour=3)
+    with pytest.raises(UserError, match="no 'Nothing'"):
+        start(kind, "Nothing")
+    with pytest.raises(UserError, match=r"'episode_limit'\] is 0, expected at least 1"):
+        start(kind, episode_limit=0)
+
+
+@pytest.mark.parametrize(("trouble", "expected"), [("exit", "exited with code 7"), ("segfault", "killed by SIGSEGV")])
+def test_a_worker_that_ends_by_itself_is_noticed(trouble: str, expected: str) -> None:
+    with pytest.raises(EnvError, match=f"{expected}.* during step"):
+        play(start(WorkerEnvs, trouble=trouble), [1, 2])
+
+
+def test_a_killed_worker_is_noticed() -> None:
+    env = start(WorkerEnvs, trouble="sleep")
+    victim = env._processes[1].pid
+    os.kill(victim, signal.SIGKILL)
+    with pytest.raises(EnvError, match=f"row 1 \\(process {victim}\\) was killed by SIGKILL"):
+        play(env, [1, 2])
+    with pytest.raises(RuntimeError, match="closed"):
+        env.get_stats()
+
+
+def test_replays_and_close() -> None:
+    env = start(WorkerEnvs)
+    with pytest.raises(UserError, match="has no replays"):
+        env.save_replay(Path("."))
+    env.close()
+    env.close()
+
+
+def test_replay_files_come_back(tmp_path: Path) -> None:
+    env = start(WorkerEnvs, "WithReplays")
+    assert sorted(env.save_replay(tmp_path)) == sorted(tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) == 2
+    env.close()
+
+
+def test_workers_import_no_torch() -> None:
+    env = start(WorkerEnvs)
+    for process in env._processes:
+        assert "torch" not in Path(f"/proc/{process.pid}/maps").read_text()
+    env.close()
+
+
+HOST = """
+import sys, time
+import numpy as np
+from envs.workers import WorkerEnvs
+env = WorkerEnvs("fake_envs:WithGame", {"pid_file": sys.argv[1], "trouble": sys.argv[2]}, 3, 1, {})
+env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
+print("ready", flush=True)
+try:
+    while True:
+        env.step(np.zeros((3, 2), np.int64), np.arange(3))
+        env.reset(np.arange(3), np.arange(3, dtype=np.uint64)) if sys.argv[2] == "" else None
+except KeyboardInterrupt:
+    env.close()
+    print("closed", flush=True)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("trouble", ["", "sleep"], ids=["stepping", "stuck_in_a_step"])
+def test_nothing_outlives_the_run(tmp_path: Path, how: signal.Signals, trouble: str) -> None:
+    script = tmp_path / "light.py"  # no __main__ guard: workers do not run the user's script again
+    script.write_text(HOST)
+    host = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "game"), trouble],
+        env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert host.stdout is not None
+    assert host.stdout.readline() == "ready\n"
+    started = list(tmp_path.glob("game.*"))
+    pids = [int(path.suffix[1:]) for path in started] + [int(path.read_text()) for path in started]
+    assert len(pids) == 6
+    assert all(exists(pid) for pid in pids)
+    time.sleep(0.3)
+    os.killpg(host.pid, how) if how == signal.SIGINT else host.send_signal(how)
+    out, err = host.communicate(timeout=20)
+    deadline = time.monotonic() + 3
+    while any(exists(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in pids if exists(pid)]
+    if how == signal.SIGINT:
+        assert out == "closed\n"
+    assert "Traceback" not in err

@@ -1,0 +1,161 @@
+"""Small envs for the tests of what drives envs. Named "fake_envs:RandomWalk" and so on: workers import them by name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.errors import UserError
+
+
+class RandomWalk:
+    """A PyMARL env that inherits from nothing: noise for observations, ends at random or by the clock.
+
+    `trouble` is what goes wrong at step `at` of an episode (0: in reset, -1: in the constructor).
+    """
+
+    def __init__(self, episode_limit: int = 8, trouble: str = "", at: int = 3, seed: int = 0) -> None:
+        self.episode_limit, self.n_agents, self.n_actions = episode_limit, 2, 3
+        self.trouble, self.at = trouble, at
+        self.constructor_seed = seed
+        self.episodes = 0
+        self.t = -1
+        self._misbehave()
+
+    def reset(self, seed: int | None = None) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.t = 0
+        self._look()
+        self._misbehave()
+
+    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+        self.t += 1
+        self._look()
+        self._misbehave()
+        over = bool(self.rng.random() < 0.15)
+        late = self.t >= self.episode_limit and self.trouble != "endless"
+        info: dict[str, Any] = {"sum": int(np.sum(actions)), "won": over, "text": "not a number"}
+        if late and not over:
+            info["episode_limit"] = True
+        self.episodes += over or late
+        return float(self.rng.normal() + 0.1 * actions[0]), over or late, info
+
+    def _look(self) -> None:
+        self.obs = [self.rng.normal(size=4).astype(np.float32) for _ in range(2)]
+        self.avail = self.rng.random((2, 3)) < 0.6
+        self.avail[:, self.rng.integers(3)] = True
+
+    def _misbehave(self) -> None:
+        if self.t != self.at:
+            return
+        if self.trouble == "raise":
+            raise ZeroDivisionError("planted fault")
+        if self.trouble == "reset_connection":
+            raise ConnectionResetError("the game hung up")
+        if self.trouble == "user":
+            raise UserError("map 'x' is missing; download it")
+        if self.trouble == "exit":
+            sys.exit(7)
+        if self.trouble == "segfault":
+            ctypes.string_at(0)
+        if self.trouble == "sleep":
+            time.sleep(60)
+        if self.trouble == "shape":
+            self.obs = self.obs[:1]
+        if self.trouble == "ragged":
+            self.obs[0] = self.obs[0][:2]
+        if self.trouble == "nan":
+            self.obs[1][2] = np.nan
+        if self.trouble == "mask":
+            self.avail[1] = False
+
+    def get_obs(self) -> Any:
+        return self.obs
+
+    def get_state(self) -> Any:
+        return np.concatenate(self.obs) if len(self.obs) == 2 else np.zeros(8)
+
+    def get_avail_actions(self) -> Any:
+        return self.avail.astype(int).tolist()
+
+    def get_env_info(self) -> dict[str, Any]:
+        return {
+            "n_agents": 2,
+            "n_actions": 3,
+            "obs_shape": 4,
+            "state_shape": 8,
+            "episode_limit": self.episode_limit,
+            "agent_features": ["x"],
+        }
+
+    def get_stats(self) -> dict[str, float]:
+        return {"episodes": self.episodes, "constructor_seed": self.constructor_seed}
+
+    def save_replay(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+
+class FiveValues(RandomWalk):
+    """The same env with EPyMARL's five values; `both` reports the end and the clock at once."""
+
+    def __init__(self, both: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.both = both
+
+    def step(self, actions: Any) -> Any:
+        reward, over, info = super().step(actions)
+        late = info.pop("episode_limit", False)
+        return self.obs, reward, over and not late, late or (over and self.both), info
+
+
+class WithReplays(RandomWalk):
+    """Writes a file where it is told to."""
+
+    def save_replay(self, directory: Path) -> Path:
+        path = directory / f"{self.constructor_seed}.txt"
+        path.write_text("replay")
+        return path
+
+
+class SeededOnce(RandomWalk):
+    """`reset` takes no seed: all randomness comes from the constructor's."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._only = np.random.default_rng(self.constructor_seed)
+
+    def reset(self) -> None:  # type: ignore[override]
+        super().reset(int(self._only.integers(2**32)))
+
+
+class Unseeded(RandomWalk):
+    """Takes no seed anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def reset(self) -> None:  # type: ignore[override]
+        super().reset(None)
+
+
+class WithGame(RandomWalk):
+    """Starts a process of its own, as StarCraft II does, and ends it in close()."""
+
+    def __init__(self, pid_file: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.game = subprocess.Popen(["sleep", "600"])
+        Path(f"{pid_file}.{os.getpid()}").write_text(str(self.game.pid))
+
+    def close(self) -> None:
+        self.game.kill()
+        self.game.wait()

@@ -1,0 +1,131 @@
+"""Learners on synthetic episodes, built from the shipped defaults: for tests and benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import controllers
+import learners
+from components.action_selectors import REGISTRY as SELECTORS
+from components.episode_batch import EpisodeBatch, smallest_integer
+from components.transforms import OneHot
+from envs.multiagentenv import EnvInfo
+from modules.agents import REGISTRY as AGENTS
+from utils.config import build_config, config_class
+
+CONFIG = Path(learners.__file__).parents[1] / "config"
+SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8)
+
+
+def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:
+    """Return default.yaml, under config/algs/<alg>.yaml if named, under the overrides."""
+    flat = yaml.safe_load((CONFIG / "default.yaml").read_text())
+    if alg is not None:
+        flat |= yaml.safe_load((CONFIG / "algs" / f"{alg}.yaml").read_text())
+    return flat | overrides
+
+
+def build_part(cls: Any, flat: Mapping[str, Any], *args: Any) -> Any:
+    """Return cls(its Config or None, *args)."""
+    config = config_class(cls)
+    return cls(None if config is None else build_config(config, flat, {}), *args)
+
+
+def make_learner(flat: Mapping[str, Any], info: EnvInfo = SMALL, seed: int = 0, device: str = "cpu") -> Any:
+    """Return the learner that `flat` names, with freshly initialised networks."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        mac_class = controllers.REGISTRY[flat["mac"]]
+        mac_config = build_config(mac_class.Config, flat, {})
+        agent = build_part(AGENTS[flat["agent"]], flat, mac_class.input_shape(mac_config, info), info.n_actions)
+        learner_class = learners.REGISTRY[flat["learner"]]
+        mixer_class = learner_class.mixer_class(flat["mixer"])
+        sizes = (info.n_agents, info.n_actions, info.state_shape)
+        mixer = None if mixer_class is None else build_part(mixer_class, flat, *sizes).to(device)
+    selector = build_part(SELECTORS[flat["action_selector"]], flat, torch.Generator().manual_seed(seed))
+    mac = mac_class(mac_config, agent.to(device), selector, info)
+    return build_part(learner_class, flat, mac, mixer, torch.device(device))
+
+
+def scheme_of(info: EnvInfo) -> dict[str, dict[str, Any]]:
+    """Return the scheme of a run with this env."""
+    return {
+        "state": {"vshape": info.state_shape},
+        "obs": {"vshape": info.obs_shape, "group": "agents"},
+        "actions": {"vshape": (1,), "group": "agents", "dtype": smallest_integer(info.n_actions - 1)},
+        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
+        "reward": {"vshape": (1,)},
+        "terminated": {"vshape": (1,), "dtype": torch.bool},
+    }
+
+
+def make_batch(
+    lengths: Sequence[int],
+    info: EnvInfo = SMALL,
+    seed: int = 0,
+    slots: int | None = None,
+    terminated: Sequence[bool] | bool = True,
+) -> EpisodeBatch:
+    """Return random episodes of these lengths (transitions).
+
+    Args:
+        lengths: [B].
+        info: sizes.
+        seed: of all content; an episode's content depends on neither `slots` nor the other episodes' lengths.
+        slots: T; max(lengths) + 1 unless given.
+        terminated: which episodes end in a terminal state, the others at a time limit.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    size, limit = len(lengths), max(info.episode_limit, *lengths) + 1
+    n, actions = info.n_agents, info.n_actions
+    avail = torch.rand(size, limit, n, actions, generator=generator) < 0.7
+    avail[..., 0] |= ~avail.any(-1)
+    chosen = (torch.rand(size, limit, n, actions, generator=generator) * avail).argmax(-1, keepdim=True)
+    ends = torch.zeros(size, limit, 1, dtype=torch.bool)
+    ends[torch.arange(size), torch.as_tensor(lengths) - 1, 0] = torch.as_tensor(terminated).expand(size)
+    data = {
+        "state": torch.randn(size, limit, info.state_shape, generator=generator),
+        "obs": torch.randn(size, limit, n, info.obs_shape, generator=generator),
+        "actions": chosen,
+        "avail_actions": avail,
+        "reward": torch.randn(size, limit, 1, generator=generator),
+        "terminated": ends,
+    }
+    scheme, groups = scheme_of(info), {"agents": n}
+    preprocess = {"actions": ("actions_onehot", [OneHot(out_dim=actions)])}
+    slots = max(lengths) + 1 if slots is None else slots
+    batch = EpisodeBatch(scheme, groups, size, slots, preprocess)
+    filled = torch.arange(slots) <= torch.as_tensor(lengths)[:, None]  # [B, T]
+    for key, value in data.items():
+        batch.data[key][filled] = value[filled[:, :limit].nonzero(as_tuple=True)].to(batch.data[key].dtype)
+    batch.set_lengths(torch.as_tensor(lengths))
+    return batch
+
+
+def spoil_padding(batch: EpisodeBatch, seed: int = 1) -> EpisodeBatch:
+    """Return a copy whose padding holds garbage: NaN where a float is, random actions and flags elsewhere."""
+    generator = torch.Generator().manual_seed(seed)
+    padded = torch.arange(batch.max_seq_length) > batch.lengths[:, None]  # [B, T]
+    data = {}
+    for key, value in batch.data.items():
+        data[key] = value.clone()
+        if value.is_floating_point():
+            data[key][padded] = float("nan")
+        else:
+            high = 2 if value.dtype == torch.bool else 5
+            data[key][padded] = torch.randint(high, data[key][padded].shape, generator=generator).to(value.dtype)
+    return EpisodeBatch(
+        batch.scheme, batch.groups, batch.batch_size, batch.max_seq_length, batch.preprocess, data=data,
+        lengths=batch.lengths,
+    )  # fmt: skip
+
+
+def gradients(learner: Any) -> dict[str, torch.Tensor]:
+    """Return name -> gradient of every trained parameter, "agent." or "mixer." first."""
+    parts = {"agent": learner.mac.agent} | ({} if learner.mixer is None else {"mixer": learner.mixer})
+    return {f"{part}.{name}": p.grad for part, net in parts.items() for name, p in net.named_parameters()}

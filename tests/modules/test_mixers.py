@@ -1,0 +1,172 @@
+"""Contract of every mixer in the registry, and what only one of them must do."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from modules.mixers import REGISTRY
+from modules.mixers.mixer import BaseMixer, MixerInputs
+from modules.mixers.nmix import Mixer
+from modules.mixers.qmix import QMixer
+from utils.config import config_keys
+
+P, N, A, S = 7, 3, 5, 11
+
+# Values for the keys of the mixers' Configs; a new key needs a line here or a default.yaml entry.
+VARIANTS = {
+    "mixing_embed_dim": [8],
+    "hypernet_embed": [6],
+    "hypernet_layers": [1, 2],
+    "qmix_pos_func": ["abs", "softplus", "quadratic"],
+    "qmix_pos_func_beta": [2.0],
+    "use_orthogonal": [False, True],
+    "abs": [True, False],
+}
+
+
+def cases():
+    """Yield every mixer in the registry with every combination of the values above."""
+    for name in REGISTRY:
+        keys = list(config_keys(REGISTRY[name]))
+        for values in itertools.product(*(VARIANTS[key] for key in keys)):
+            yield pytest.param(name, dict(zip(keys, values, strict=True)), id="-".join([name, *map(str, values)]))
+
+
+each_mixer = pytest.mark.parametrize(("name", "keys"), list(cases()))
+
+
+def build(name, keys, seed=0, dtype=torch.float64):
+    torch.manual_seed(seed)
+    cls = REGISTRY[name]
+    config = cls.Config(**keys) if config_keys(cls) else None
+    return cls(config, N, A, S).to(dtype)
+
+
+def inputs(seed=0, dtype=torch.float64):
+    g = torch.Generator().manual_seed(seed)
+    q = torch.randn(P, N, generator=g, dtype=dtype)
+    return MixerInputs(q, q + 0.5, torch.randint(A, (P, N), generator=g), torch.randn(P, S, generator=g, dtype=dtype))
+
+
+@each_mixer
+def test_shape_and_gradient_to_every_parameter(name, keys):
+    mixer, x = build(name, keys), inputs()
+    x.q.requires_grad_()
+    out = mixer(x)
+    assert out.shape == (P, 1)
+    out.square().sum().backward()
+    assert x.q.grad.abs().sum() > 0
+    for parameter, value in mixer.named_parameters():
+        assert value.grad is not None, parameter
+        assert value.grad.abs().sum() > 0, parameter
+
+
+@each_mixer
+def test_monotone_if_it_says_so(name, keys):
+    checked = 0
+    fell = False
+    for seed in range(20):
+        mixer, x = build(name, keys, seed), inputs(seed)
+        for agent, rise in itertools.product(range(N), (1e-3, 1.0, 30.0)):
+            q = x.q.clone()
+            q[:, agent] += rise
+            change = (mixer(x._replace(q=q)) - mixer(x)).detach()
+            fell |= bool((change < -1e-12).any())
+            checked += P
+    assert checked == 20 * N * 3 * P
+    assert fell != mixer.monotone, "monotone is claimed and violated, or not claimed and never violated"
+
+
+@each_mixer
+def test_a_row_depends_on_itself_alone(name, keys):
+    mixer, x = build(name, keys), inputs()
+    whole = mixer(x)
+    for row in range(P):
+        torch.testing.assert_close(mixer(MixerInputs(*(part[row : row + 1] for part in x))), whole[row : row + 1])
+
+
+@each_mixer
+def test_wrong_shapes_are_refused(name, keys):
+    mixer, x = build(name, keys), inputs()
+    wrong = {"q": x.q[:, 1:], "actions": x.actions[1:], "state": x.state[:, 1:]}
+    for field, value in wrong.items():
+        with pytest.raises(ValueError, match=f"expected {field}"):
+            mixer(x._replace(**{field: value}))
+
+
+def test_q_max_is_demanded_only_by_a_mixer_that_needs_it():
+    class Needy(BaseMixer):
+        needs_q_max = True
+
+        def mix(self, inputs):
+            return inputs.q_max.sum(-1, keepdim=True)
+
+    mixer, x = Needy(None, N, A, S), inputs()
+    torch.testing.assert_close(mixer(x), x.q_max.sum(-1, keepdim=True))
+    with pytest.raises(ValueError, match="expected q_max"):
+        mixer(x._replace(q_max=None))
+
+
+def test_vdn_is_the_sum():
+    x = inputs()
+    torch.testing.assert_close(build("vdn", {})(x), x.q.sum(1, keepdim=True))
+
+
+def slow_mix(q, w1, b1, w2, b2):
+    """Return the two-layer mixing network of one row, in plain Python floats."""
+    hidden = [sum(q[n] * w1[n][e] for n in range(N)) + b1[e] for e in range(len(b1))]
+    hidden = [h if h > 0 else math.expm1(h) for h in hidden]
+    return sum(h * w for h, w in zip(hidden, w2, strict=True)) + b2
+
+
+def test_nmix_equals_its_hypernetworks_one_by_one():
+    config = Mixer.Config(
+        mixing_embed_dim=8, hypernet_embed=6, qmix_pos_func="abs", qmix_pos_func_beta=1.0, use_orthogonal=False
+    )
+    torch.manual_seed(0)
+    mixer, x = Mixer(config, N, A, S).double(), inputs()
+    with torch.no_grad():
+        got = mixer(x)
+        for row in range(P):
+            state = x.state[row]
+            parts = [mixer.hyper_w1(state).abs().view(N, 8), mixer.hyper_b1(state), mixer.hyper_w2(state).abs()]
+            expected = slow_mix(x.q[row].tolist(), *(p.tolist() for p in parts), mixer.hyper_b2(state).item())
+            assert got[row].item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_qmix_equals_its_hypernetworks_one_by_one(layers):
+    config = QMixer.Config(mixing_embed_dim=8, hypernet_layers=layers, hypernet_embed=6, abs=True)
+    torch.manual_seed(0)
+    mixer, x = QMixer(config, N, A, S).double(), inputs()
+    with torch.no_grad():
+        got = mixer(x)
+        for row in range(P):
+            state = x.state[row]
+            parts = [mixer.hyper_w_1(state).abs().view(N, 8), mixer.hyper_b_1(state), mixer.hyper_w_final(state).abs()]
+            expected = slow_mix(x.q[row].tolist(), *(p.tolist() for p in parts), mixer.V(state).item())
+            assert got[row].item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_parameter_names_are_pymarl2s():
+    nmix = build("nmix", {key: values[0] for key, values in VARIANTS.items() if key in config_keys(Mixer)})
+    assert [name for name, _ in nmix.named_parameters()] == [
+        "hyper_w1.0.weight", "hyper_w1.0.bias", "hyper_w1.2.weight", "hyper_w1.2.bias",
+        "hyper_b1.0.weight", "hyper_b1.0.bias",
+        "hyper_w2.0.weight", "hyper_w2.0.bias", "hyper_w2.2.weight", "hyper_w2.2.bias",
+        "hyper_b2.0.weight", "hyper_b2.0.bias", "hyper_b2.2.weight", "hyper_b2.2.bias",
+    ]  # fmt: skip
+    qmix = build("qmix", {key: values[0] for key, values in VARIANTS.items() if key in config_keys(QMixer)})
+    assert [name for name, _ in qmix.named_parameters()] == [
+        "hyper_w_1.weight", "hyper_w_1.bias", "hyper_w_final.weight", "hyper_w_final.bias",
+        "hyper_b_1.weight", "hyper_b_1.bias", "V.0.weight", "V.0.bias", "V.2.weight", "V.2.bias",
+    ]  # fmt: skip
+
+
+def test_orthogonal_start():
+    mixer = build("nmix", {key: values[-1] for key, values in VARIANTS.items() if key in config_keys(Mixer)})
+    weight = mixer.hyper_w1[0].weight  # [6, 11]: its rows are orthonormal
+    torch.testing.assert_close(weight @ weight.T, torch.eye(6).double(), atol=1e-6, rtol=0)
+    assert not mixer.hyper_w1[0].bias.any()

@@ -1,0 +1,197 @@
+"""Runners: what they record, that both play the same episodes, and that evaluation touches nothing of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from components.episode_batch import EpisodeBatch
+from components.transforms import OneHot
+from envs.multiagentenv import BatchedEnv, EnvInfo
+from fake_mac import FakeMAC
+from runners import REGISTRY
+from runners.runner import Runner
+from runners.seeds import EpisodeSeeds
+from utils.errors import UserError
+
+NAME = "fake_envs:RandomWalk"
+
+
+@pytest.fixture
+def build() -> Iterator[Any]:
+    made: list[Runner] = []
+
+    def make(kind: str, batch_size: int = 1, env: str = NAME, in_process: bool | None = None, **kw: Any) -> Runner:
+        runner_class = REGISTRY[kind]
+        if in_process is not None:
+            runner_class = type(runner_class.__name__, (runner_class,), {"in_process": in_process})
+        probs = kw.pop("with_probs", False)
+        config = runner_class.Config(batch_size_run=batch_size)
+        batched: BatchedEnv = runner_class.make_env(config, env, kw, 3, {})
+        runner: Runner = runner_class(batched, EpisodeSeeds(11))
+        made.append(runner)
+        runner.setup(*describe(runner.get_env_info(), probs), FakeMAC(with_probs=probs))
+        return runner
+
+    yield make
+    for runner in made:
+        runner.close_env()
+
+
+def describe(info: EnvInfo, with_probs: bool = False) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
+    scheme: dict[str, Any] = {
+        "state": {"vshape": info.state_shape},
+        "obs": {"vshape": info.obs_shape, "group": "agents"},
+        "actions": {"vshape": (1,), "group": "agents", "dtype": torch.uint8},
+        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
+        "reward": {"vshape": (1,)},
+        "terminated": {"vshape": (1,), "dtype": torch.bool},
+    }
+    if with_probs:
+        scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
+    return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
+
+
+def copy(batch: EpisodeBatch) -> dict[str, Any]:
+    return {key: tensor.clone() for key, tensor in batch.data.items()} | {"lengths": batch.lengths.clone()}
+
+
+def play(runner: Runner, runs: int) -> None:
+    for _ in range(runs):
+        runner.run()
+
+
+def assert_same(left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
+    assert left.keys() == right.keys()
+    for key, tensor in left.items():
+        assert torch.equal(tensor, right[key]), key
+
+
+@pytest.mark.parametrize("in_process", [True, False])
+def test_parallel_with_one_row_equals_episode(build: Any, in_process: bool) -> None:
+    episode, parallel = build("episode"), build("parallel", in_process=in_process)
+    for test_mode in (False, True, False, False):
+        assert_same(copy(episode.run(test_mode)), copy(parallel.run(test_mode)))
+        assert episode.episodes == parallel.episodes
+    assert episode.state_dict() == parallel.state_dict()
+    assert episode.t_env > 0
+
+
+def test_rows_play_the_episodes_that_one_row_plays_in_turn(build: Any) -> None:
+    parallel, episode = build("parallel", 4), build("episode")
+    rows = copy(parallel.run(test_mode=True))
+    for row in range(4):
+        alone = copy(episode.run(test_mode=True))
+        assert episode.episodes == [parallel.episodes[row]]
+        assert_same({key: tensor[0] for key, tensor in alone.items()}, {key: t[row] for key, t in rows.items()})
+    assert len(set(rows["lengths"].tolist())) > 1
+
+
+def test_the_batch_holds_what_the_env_did(build: Any) -> None:
+    """Replay the recorded actions in a bare env; every slot and statistic must come out again, padding must be 0."""
+    from fake_envs import RandomWalk
+
+    runner = build("parallel", 4, in_process=True)
+    ends = set()
+    for _ in range(6):
+        batch = runner.run()
+        for row, record in enumerate(runner.episodes):
+            env, rewards, over, t = RandomWalk(), [], False, 0
+            env.reset(record.seed)
+            while True:
+                np.testing.assert_array_equal(batch["obs"][row, t], np.array(env.get_obs()))
+                np.testing.assert_array_equal(batch["state"][row, t], env.get_state())
+                np.testing.assert_array_equal(batch["avail_actions"][row, t], env.get_avail_actions())
+                if over:
+                    break
+                reward, over, info = env.step(batch["actions"][row, t, :, 0].numpy())
+                rewards.append(reward)
+                t += 1
+            truncated = "episode_limit" in info
+            assert batch["reward"][row, :t, 0].tolist() == torch.tensor(rewards).tolist()
+            assert batch["terminated"][row, :, 0].tolist() == [i == t - 1 and not truncated for i in range(9)]
+            assert (record.length, record.truncated, batch.lengths[row]) == (t, truncated, t)
+            assert record.ret == pytest.approx(sum(rewards), abs=1e-12)
+            assert record.info == {key: float(value) for key, value in info.items() if key != "text"}
+            assert not any(tensor[row, t + 1 :].any() for tensor in batch.data.values())
+            assert not any(batch[key][row, t].any() for key in ("actions", "reward", "terminated"))
+            ends.add(truncated)
+    assert ends == {True, False}
+
+
+def test_t_env_counts_training_steps_only(build: Any) -> None:
+    runner = build("parallel", 3, in_process=True)
+    total = 0
+    for test_mode in (False, True, False):
+        runner.mac.calls.clear()
+        runner.run(test_mode)
+        assert {(call["t_env"], call["test_mode"]) for call in runner.mac.calls} == {(total, test_mode)}
+        assert [call["t_ep"] for call in runner.mac.calls] == list(range(max(e.length for e in runner.episodes)))
+        assert sum(call["rows"] for call in runner.mac.calls) == sum(e.length for e in runner.episodes)
+        total += 0 if test_mode else sum(e.length for e in runner.episodes)
+        assert runner.t_env == total
+
+
+def test_evaluation_leaves_training_as_it_was(build: Any) -> None:
+    plain, tested = build("episode"), build("episode")
+    for turn in range(4):
+        assert_same(copy(plain.run()), copy(tested.run()))
+        tested.run(test_mode=True)
+        tested.run(test_mode=True, phase="evaluate" if turn % 2 else "test")
+    assert torch.equal(plain.mac.generator.get_state(), tested.mac.generator.get_state())
+
+
+def test_resume_equals_never_stopping(build: Any) -> None:
+    runner, resumed = build("parallel", 2, in_process=True), build("parallel", 2, in_process=True)
+    runner.run()
+    runner.run(test_mode=True)
+    resumed.load_state_dict(runner.state_dict())
+    resumed.mac.generator.set_state(runner.mac.generator.get_state())
+    assert_same(copy(runner.run()), copy(resumed.run()))
+    assert runner.episodes == resumed.episodes
+    assert runner.t_env == resumed.t_env
+
+
+def test_probs_are_stored_where_the_scheme_has_them(build: Any) -> None:
+    runner = build("parallel", 2, in_process=True, with_probs=True)
+    batch = runner.run()
+    mask = batch.transitions().mask  # [B, T-1, 1]
+    torch.testing.assert_close(batch["probs"].sum(-1)[:, :-1], mask.expand(-1, -1, 2))
+    assert not batch["probs"][~batch["avail_actions"]].any()
+
+
+@pytest.mark.parametrize("kind", ["episode", "parallel"])
+def test_an_episode_that_does_not_end_stops_the_run(build: Any, kind: str) -> None:
+    runner = build(kind, trouble="endless", episode_limit=2)
+    with pytest.raises(UserError, match=f"env '{NAME}': an episode goes on after episode_limit=2 steps"):
+        play(runner, 20)
+
+
+def test_the_episode_runner_plays_one_row(build: Any) -> None:
+    with pytest.raises(UserError, match=r"batch_size_run=2.*runner='parallel'"):
+        build("episode", 2)
+
+
+@pytest.mark.parametrize("kind", ["episode", "parallel"])
+def test_replays(build: Any, kind: str, tmp_path: Path) -> None:
+    assert build(kind, env="fake_envs:WithReplays").save_replay(tmp_path) == list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="has no replays"):
+        build(kind).save_replay(tmp_path)
+
+
+def test_seeds_depend_on_the_episodes_number_alone() -> None:
+    one, many = EpisodeSeeds(5), EpisodeSeeds(5)
+    many.draw("test", 3)
+    singles = [one.draw("train", 1)[0] for _ in range(6)]
+    assert [*many.draw("train", 2), *many.draw("train", 4)] == singles
+    assert singles[4] == np.random.SeedSequence([5, 0, 4]).generate_state(1, np.uint64)[0]
+    everything = [EpisodeSeeds(run).draw(phase, 50) for run in (5, 6) for phase in ("train", "test", "evaluate")]
+    assert len(np.unique(np.concatenate(everything))) == 300
+    other = EpisodeSeeds(5)
+    other.load_state_dict(many.state_dict())
+    np.testing.assert_array_equal(other.draw("test", 2), many.draw("test", 2))
