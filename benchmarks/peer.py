@@ -2,8 +2,8 @@
 
     python benchmarks/peer.py DIR SCRIPT [ARGS...]
 
-DIR is a checkout of PyMARL, PyMARL2 or a relative; SCRIPT one of its own (src/main.py, found from DIR) or any other
-file, which then imports the checkout's modules. From Python, `run` and `start` do the same in a subprocess. What such
+DIR is a checkout of PyMARL, PyMARL2 or a relative; SCRIPT one of its own (src/main.py, looked for in DIR first) or any
+other file, which then imports the checkout's modules. From Python, `run` and `start` do the same in a subprocess. What such
 code expects of its Python and has lost since is put back in that process alone: see `install_shims`.
 """
 
@@ -45,11 +45,14 @@ def start(directory: Path, script: Path, *args: str, threads: int | None = None,
     """
     if not (directory / "src").is_dir():
         raise FileNotFoundError(f"{directory}: no src folder; expected a checkout of PyMARL or a relative")
-    environment = dict(os.environ)
-    if threads is not None:
-        environment |= {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     command = [sys.executable, str(Path(__file__).resolve()), str(directory), str(script), *args]
-    return subprocess.Popen(command, text=True, env=environment, **popen)
+    return subprocess.Popen(command, text=True, env=environment(threads), **popen)
+
+
+def environment(threads: int | None) -> dict[str, str]:
+    """Return this process's environment with a number of computing threads; None leaves that to the libraries."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    return dict(os.environ) | ({} if threads is None else dict.fromkeys(names, str(threads)))
 
 
 def run(directory: Path, script: Path, *args: str, threads: int | None = None) -> str:
@@ -99,7 +102,7 @@ class _StubType(type):
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _StubType(name, (), {})
+        return _StubType(name, (), {"__init__": lambda self, *args, **kwargs: None})
 
 
 class _StubModule(types.ModuleType):
@@ -108,7 +111,7 @@ class _StubModule(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _StubType(name, (), {})
+        return getattr(_StubType("Stub", (), {}), name)
 
 
 class _StubFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -131,7 +134,7 @@ def main(argv: Sequence[str]) -> None:
     if len(argv) < 2:
         raise SystemExit(__doc__)
     directory, script = Path(argv[0]).resolve(), Path(argv[1])
-    script = script.resolve() if script.is_file() else directory / script
+    script = directory / script if (directory / script).is_file() else script.resolve()
     install_shims()
     sys.path[0] = str(directory / "src")
     sys.argv = [str(script), *argv[2:]]

@@ -1,11 +1,12 @@
 """Drive a PyMARL2 checkout's own learner. Runs INSIDE the checkout, through peer.py:
 
-    python benchmarks/peer.py DIR benchmarks/peer_learner.py SPEC.pt OUT.pt     the numbers of SPEC's updates
+    python benchmarks/peer.py DIR benchmarks/peer_learner.py SPECS.pt OUT.pt    the numbers of each spec's updates
     python benchmarks/peer.py DIR benchmarks/peer_learner.py SPEC.pt            one update per line on stdin, timed
 
-SPEC is a torch.save of a dict: `args` (the peer's flat keys), `dims` (n_agents, n_actions, obs_shape, state_shape),
-`batch` ({field: [B, T, ...]}), and, if given, `networks` ({"agent", "mixer", "target_agent", "target_mixer"}
-state_dicts), `weights` ([B] importance weights), `load_dir`, `save_dir` and `updates` (1 unless given).
+SPECS is a torch.save of a list of specs, SPEC of one. A spec is a dict: `args` (the peer's flat keys), `dims`
+(n_agents, n_actions, obs_shape, state_shape), `batch` ({field: [B, T, ...]}), and, if given, `networks` ({"agent",
+"mixer", "target_agent", "target_mixer"} state_dicts), `weights` ([B] importance weights), `load_dir`, `save_dir` and
+`updates` (1 unless given); `threads` to be timed with.
 """
 
 from __future__ import annotations
@@ -111,13 +112,12 @@ def serve(spec: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    spec = torch.load(sys.argv[1])
-    if "threads" in spec:
-        torch.set_num_threads(spec["threads"])
+    given = torch.load(sys.argv[1])
     if len(sys.argv) > 2:
-        torch.save(numbers(spec), sys.argv[2])
+        torch.save([numbers(spec) for spec in given], sys.argv[2])
     else:
-        serve(spec)
+        torch.set_num_threads(given["threads"])
+        serve(given)
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ def make_batch(
         "reward": torch.randn(size, limit, 1, generator=generator),
         "terminated": ends,
     }
+    data["reward"][torch.arange(size), torch.as_tensor(lengths)] = 0.0  # the last slot holds no transition
     scheme, groups = scheme_of(info), {"agents": n}
     preprocess = {"actions": ("actions_onehot", [OneHot(out_dim=actions)])}
     slots = max(lengths) + 1 if slots is None else slots

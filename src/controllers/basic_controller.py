@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,8 +74,10 @@ class BasicMAC:
 
     def init_hidden(self, batch_size: int) -> None:
         """Start `batch_size` episodes."""
-        hidden = self.agent.init_hidden(batch_size * self.n_agents)
-        self.hidden_states = hidden.view(batch_size, self.n_agents, -1)
+        rows = batch_size * self.n_agents
+        self.hidden_states = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
+        self._no_action = torch.full((rows,), -1, device=self.device)
+        self._agent_id = torch.arange(self.n_agents, device=self.device).repeat(batch_size)
 
     @torch.no_grad()
     def select_actions(
@@ -95,8 +98,11 @@ class BasicMAC:
         Raises:
             UserError: a running row has no available action, or a NaN output.
         """
-        outputs = self.forward(batch, t_ep, test_mode=test_mode)[bs]
-        avail_actions = batch["avail_actions"][:, t_ep][bs].to(outputs.device)
+        outputs = self.forward(batch, t_ep, test_mode=test_mode)
+        avail_actions = batch.data["avail_actions"][:, t_ep]
+        if not (isinstance(bs, slice) and bs == slice(None)):
+            outputs, avail_actions = outputs[bs], avail_actions[bs]
+        avail_actions = avail_actions.to(outputs.device)
         self._check(outputs, avail_actions, t_ep, bs)
         return self.action_selector.select_action(outputs, avail_actions, t_env, test_mode)
 
@@ -106,9 +112,10 @@ class BasicMAC:
             self.agent.train(not test_mode)
         assert self.hidden_states is not None, "init_hidden comes first"
         b, n, _ = self.hidden_states.shape
-        out, hidden = self.agent(self.step_inputs(batch, t), self.hidden_states.flatten(0, 1))  # [B*N, A], [B*N, H]
-        self.hidden_states = hidden.unflatten(0, (b, n))
-        return self.policy(out.unflatten(0, (b, n)), batch["avail_actions"][:, t])
+        step = self.agent if torch.is_grad_enabled() else self.agent.act
+        out, hidden = step(self.step_inputs(batch, t), self.hidden_states.view(b * n, -1))  # [B*N, A], [B*N, H]
+        self.hidden_states = hidden.view(b, n, -1)
+        return self.policy(out.view(b, n, -1), batch.data["avail_actions"][:, t])
 
     def policy(self, outputs: Tensor, avail_actions: Tensor) -> Tensor:
         """Return what selectors and learners see of raw outputs [..., A]; see Config.agent_output_type."""
@@ -133,12 +140,15 @@ class BasicMAC:
         return self.policy(outputs, batch.packing.pack(batch["avail_actions"]))
 
     def step_inputs(self, batch: EpisodeBatch, t: int) -> AgentInputs:
-        """Return the inputs of slot `t`, B * N rows."""
-        last_action = None
+        """Return the inputs of slot `t`, B * N rows. `init_hidden` comes first."""
+        last_action: Tensor | None = None
         if self.config.obs_last_action:
-            actions = batch.data["actions"][:, max(t - 1, 0), :, 0].reshape(-1).long()  # [B*N]
-            last_action = actions if t else torch.full_like(actions, -1)
-        return self._inputs(batch["obs"][:, t].flatten(0, 1), last_action)
+            last_action = self._no_action
+            if t:
+                last_action = batch.data["actions"][:, t - 1].to(last_action).view(-1)  # [B*N]
+        obs = batch.data["obs"][:, t]
+        agent_id = self._agent_id if self.config.obs_agent_id else None
+        return self._inputs(obs.reshape(-1, obs.shape[-1]), last_action, agent_id)
 
     def packed_inputs(self, batch: EpisodeBatch) -> AgentInputs:
         """Return the inputs of all filled slots, P * N rows in the order of `batch.packing`."""
@@ -151,14 +161,13 @@ class BasicMAC:
             actions = batch.data["actions"].flatten(0, 1).index_select(0, index).long()  # [P, N, 1]
             actions[:first] = -1
             last_action = actions.view(-1)
-        return self._inputs(packing.pack(batch["obs"]).flatten(0, 1), last_action)
-
-    def _inputs(self, obs: Tensor, last_action: Tensor | None) -> AgentInputs:
-        device = self.device
-        rows = obs.shape[0]
         agent_id = None
         if self.config.obs_agent_id:
-            agent_id = torch.arange(self.n_agents, device=device).repeat(rows // self.n_agents)
+            agent_id = torch.arange(self.n_agents, device=self.device).repeat(len(packing.index))
+        return self._inputs(packing.pack(batch["obs"]).flatten(0, 1), last_action, agent_id)
+
+    def _inputs(self, obs: Tensor, last_action: Tensor | None, agent_id: Tensor | None) -> AgentInputs:
+        device = self.device
         return AgentInputs(
             obs=obs.to(device),
             last_action=None if last_action is None else last_action.to(device),
@@ -169,14 +178,14 @@ class BasicMAC:
 
     def _check(self, outputs: Tensor, avail_actions: Tensor, t_ep: int, bs: Any) -> None:
         """Stop the run if a running row has no available action or a NaN output."""
-        stuck = ~avail_actions.any(dim=-1)
-        total = outputs.sum()
-        if not bool(stuck.any()) and bool(total == total):
+        best = mask_unavailable(outputs, avail_actions).amax(dim=-1)
+        if math.isfinite(best.sum().item()):
             return
-        broken = stuck | outputs.isnan().any(dim=-1)
+        stuck = ~avail_actions.any(dim=-1)
+        broken = stuck | outputs.isnan().any(dim=-1)  # infinite values may also have cancelled out
         places = broken.nonzero().tolist()
         if not places:
-            return  # infinities that cancel out; no NaN
+            return
         row, agent = places[0]
         env = torch.arange(self.hidden_states.shape[0])[bs][row].item()  # type: ignore[union-attr]
         where = f"env {env}, agent {agent}, step {t_ep}"

@@ -1,8 +1,8 @@
 """The process behind one row of `WorkerEnvs`: it holds one env, and never outlives the run.
 
 Messages are a few bytes; observations and actions lie in shared memory. The process imports NumPy and the env, and
-nothing of the program that started it. It ends when its end of the pipe closes, which is also what it sees when the
-run is killed; because it may be deep inside a step just then, the kernel also sends it SIGHUP (Linux).
+nothing of the program that started it. It ends when the other end of its socket closes, which is also what it sees
+when the run is killed; because it may be deep inside a step just then, the kernel also sends it SIGHUP (Linux).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import mmap
 import os
 import pickle
 import signal
+import socket
 import struct
 import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,10 +29,13 @@ from envs.adapter import EnvAdapter
 from envs.multiagentenv import EnvArrays, EnvInfo
 from utils.errors import UserError
 
-# A message is one of these bytes and what belongs to it.
-BIND, RESET, STEP, STATS, REPLAY = b"B", b"R", b"S", b"T", b"P"  # to the worker; RESET carries SEED
+# A message is one of these bytes; all but BARE ones go on with a length and as many bytes.
+BIND, RESET, STEP, STATS, REPLAY = b"B", b"R", b"S", b"T", b"P"  # to the worker; RESET carries SEED, REPLAY a path
 OK, ENDED, RESULT, USER_ERROR, ENV_ERROR = b"o", b"e", b"r", b"u", b"x"  # from it, with a pickle of plain values
+SPEC = b"w"
+BARE = frozenset((BIND, STEP, STATS, OK))
 SEED = struct.Struct("<Q")
+_LENGTH = struct.Struct("<Q")
 
 CLOSE_SECONDS = 10
 """How long an env may take to close before its process is ended."""
@@ -79,38 +82,63 @@ class SharedArrays:
         return np.ndarray(shape, dtype, buffer=self._memory, offset=start)
 
 
-class _RunOver(Exception):
-    """The other end of the pipe is closed."""
+class ChannelClosed(Exception):
+    """The other end is closed, or its process is gone."""
 
 
-class _Pipe:
-    """The worker's end. Only its own errors mean that the run is over: an env may have broken pipes of its own."""
+class Channel:
+    """One end of the socket between the run and a worker.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    Its errors have a class of their own, because an env may have broken pipes and resets of its own.
+    """
 
-    def receive(self) -> bytes:
+    def __init__(self, end: socket.socket) -> None:
+        self._socket = end
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._socket.fileno()
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        """Send a message. ChannelClosed if nobody is there."""
         try:
-            return self._connection.recv_bytes()
-        except (EOFError, ConnectionResetError) as error:
-            raise _RunOver from error
-
-    def send(self, message: bytes) -> None:
-        try:
-            self._connection.send_bytes(message)
+            self._socket.sendall(kind if kind in BARE else kind + _LENGTH.pack(len(payload)) + payload)
         except (BrokenPipeError, ConnectionResetError) as error:
-            raise _RunOver from error
+            raise ChannelClosed from error
+
+    def receive(self) -> tuple[bytes, bytes]:
+        """Wait for a message and return its kind and payload. ChannelClosed if none will come."""
+        kind = self._read(1)
+        if kind in BARE:
+            return kind, b""
+        return kind, self._read(_LENGTH.unpack(self._read(_LENGTH.size))[0])
+
+    def _read(self, size: int) -> bytes:
+        try:
+            data = self._socket.recv(size)
+            while data and len(data) < size:
+                more = self._socket.recv(size - len(data))
+                data = more and data + more
+        except ConnectionResetError as error:
+            raise ChannelClosed from error
+        if size and not data:
+            raise ChannelClosed
+        return data
+
+    def close(self) -> None:
+        """Close this end."""
+        self._socket.close()
 
 
 def main(descriptor: int, parent: int) -> None:
-    """Run a worker whose pipe is `descriptor`, until `parent` (its process id) closes the pipe or dies."""
+    """Run a worker whose socket is `descriptor`, until `parent` (its process id) closes its end or dies."""
     _guard(parent)
-    os.set_inheritable(descriptor, False)  # a game process must not hold our pipe open
-    pipe = _Pipe(Connection(descriptor))
+    os.set_inheritable(descriptor, False)  # a game process must not hold it open
+    channel = Channel(socket.socket(fileno=descriptor))
     envs: list[EnvAdapter] = []
     try:
         try:
-            _work(pipe, envs)
+            _work(channel, envs)
         finally:  # a signal may still break in here, but only one ever does
             _ignore_signals()
     finally:
@@ -120,50 +148,50 @@ def main(descriptor: int, parent: int) -> None:
             env.close()
 
 
-def _work(pipe: _Pipe, envs: list[EnvAdapter]) -> None:
+def _work(channel: Channel, envs: list[EnvAdapter]) -> None:
     """Build the env into `envs`, where it will be closed, and serve it; failures go to the other end."""
     try:
-        spec: WorkerSpec = pickle.loads(pipe.receive())
+        spec: WorkerSpec = pickle.loads(channel.receive()[1])
         env = EnvAdapter(spec.env, spec.env_args, spec.origin, spec.seed)
         envs.append(env)
-        pipe.send(RESULT + pickle.dumps(env.info))
-        _serve(pipe, env, spec)
-    except _RunOver:
+        channel.send(RESULT, pickle.dumps(env.info))
+        _serve(channel, env, spec)
+    except ChannelClosed:
         pass
     except UserError as error:
-        _report(pipe, USER_ERROR, str(error))
+        _report(channel, USER_ERROR, str(error))
     except Exception:
-        _report(pipe, ENV_ERROR, traceback.format_exc())
+        _report(channel, ENV_ERROR, traceback.format_exc())
 
 
-def _serve(pipe: _Pipe, env: EnvAdapter, spec: WorkerSpec) -> None:
-    """Answer every message until the pipe closes."""
+def _serve(channel: Channel, env: EnvAdapter, spec: WorkerSpec) -> None:
+    """Answer every message until the channel closes."""
     actions: NDArray[np.int64] | None = None
     while True:
-        message = pipe.receive()
-        command, reply = message[:1], OK
+        command, payload = channel.receive()
+        reply: tuple[bytes, ...] = (OK,)
         if command == STEP:
             assert actions is not None
             if env.step(actions):
-                reply = ENDED + pickle.dumps(env.last_info)
+                reply = (ENDED, pickle.dumps(env.last_info))
         elif command == RESET:
-            env.reset(SEED.unpack(message[1:])[0])
+            env.reset(SEED.unpack(payload)[0])
         elif command == BIND:
             shared = SharedArrays(env.info, spec.batch_size, spec.memory, create=False)
             os.close(spec.memory)
             env.bind(shared.arrays, spec.row)
             actions = shared.actions[spec.row]
         elif command == STATS:
-            reply = RESULT + pickle.dumps(env.get_stats())
+            reply = (RESULT, pickle.dumps(env.get_stats()))
         else:
-            reply = RESULT + pickle.dumps([str(path) for path in env.save_replay(Path(os.fsdecode(message[1:])))])
-        pipe.send(reply)
+            reply = (RESULT, pickle.dumps([str(path) for path in env.save_replay(Path(os.fsdecode(payload)))]))
+        channel.send(*reply)
 
 
-def _report(pipe: _Pipe, kind: bytes, text: str) -> None:
+def _report(channel: Channel, kind: bytes, text: str) -> None:
     try:
-        pipe.send(kind + pickle.dumps(text))
-    except _RunOver:
+        channel.send(kind, pickle.dumps(text))
+    except ChannelClosed:
         sys.stderr.write(text + "\n")  # nobody is left to tell
 
 

@@ -6,13 +6,12 @@ import os
 import pickle
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from envs import worker
 from envs.adapter import EnvArgs, constructor_seeds
 from envs.multiagentenv import EnvInfo
-from envs.worker import SharedArrays, WorkerSpec
+from envs.worker import Channel, ChannelClosed, SharedArrays, WorkerSpec
 from utils.errors import UserError
 
 # A fresh interpreter that knows our import path and nothing else of us: the user's script is not run again.
@@ -51,7 +50,7 @@ class WorkerEnvs:
 
     def __init__(self, env: str, env_args: EnvArgs, batch_size: int, seed: int, origin: Mapping[str, str]) -> None:
         self.name, self.batch_size = env, batch_size
-        self._pipes: list[Connection] = []
+        self._channels: list[Channel] = []
         self._processes: list[subprocess.Popen[bytes]] = []
         self._poller = select.poll()
         self._row_of: dict[int, int] = {}
@@ -63,10 +62,10 @@ class WorkerEnvs:
                 self._start(WorkerSpec(
                     env=env, env_args=args, origin=origin, seed=child, row=row, batch_size=batch_size, memory=memory
                 ))  # fmt: skip
-            self.info = self._agree([pickle.loads(reply[1:]) for reply in self._collect(range(batch_size), "start")])
+            self.info = self._agree([pickle.loads(info) for _, info in self._collect(range(batch_size), "start")])
             shared = SharedArrays(self.info, batch_size, memory, create=True)
             self.arrays, self._actions = shared.arrays, shared.actions
-            self._call(range(batch_size), [worker.BIND] * batch_size, "start")
+            self._call(range(batch_size), worker.BIND, "start")
         except BaseException:
             self.close()
             raise
@@ -75,8 +74,8 @@ class WorkerEnvs:
 
     def _start(self, spec: WorkerSpec) -> None:
         """Start one worker without waiting for it."""
-        ours, theirs = Pipe()
-        self._pipes.append(ours)
+        ours, theirs = socket.socketpair()
+        self._channels.append(Channel(ours))
         self._row_of[ours.fileno()] = spec.row
         self._poller.register(ours.fileno(), select.POLLIN)
         arguments = [str(theirs.fileno()), str(os.getpid()), *sys.path]
@@ -94,7 +93,7 @@ class WorkerEnvs:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, previous)
             theirs.close()
-        self._send(spec.row, pickle.dumps(spec), "start")
+        self._send(spec.row, worker.SPEC, pickle.dumps(spec), "start")
 
     def _agree(self, infos: list[EnvInfo]) -> EnvInfo:
         for row, info in enumerate(infos):
@@ -104,16 +103,16 @@ class WorkerEnvs:
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Start the episode of `seeds[k]` in row `rows[k]`."""
-        messages = [worker.RESET + worker.SEED.pack(seed) for seed in seeds.tolist()]
-        self._call(rows.tolist(), messages, "reset")
+        payloads = [worker.SEED.pack(seed) for seed in seeds.tolist()]
+        self._call(rows.tolist(), worker.RESET, "reset", payloads)
 
     def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Step the rows given with `actions[rows]`, actions being [B, N]."""
         self._actions[rows] = actions[rows]
         stepped = rows.tolist()
-        for row, reply in zip(stepped, self._call(stepped, [worker.STEP] * len(stepped), "step"), strict=True):
-            if reply[:1] == worker.ENDED:
-                self._ended_info[row] = pickle.loads(reply[1:])
+        for row, (kind, info) in zip(stepped, self._call(stepped, worker.STEP, "step"), strict=True):
+            if kind == worker.ENDED:
+                self._ended_info[row] = pickle.loads(info)
 
     def episode_info(self, row: int) -> dict[str, Any]:
         """Return the numbers in the info of the row's last finished episode."""
@@ -121,38 +120,38 @@ class WorkerEnvs:
 
     def get_stats(self) -> list[dict[str, float]]:
         """Return each env's statistics."""
-        everyone = range(self.batch_size)
-        replies = self._call(everyone, [worker.STATS] * self.batch_size, "get_stats")
-        return [pickle.loads(reply[1:]) for reply in replies]
+        return [pickle.loads(stats) for _, stats in self._call(range(self.batch_size), worker.STATS, "get_stats")]
 
     def save_replay(self, directory: Path) -> list[Path]:
         """Save each env's replay. UserError if the env has none."""
-        message = worker.REPLAY + os.fsencode(directory.absolute())
-        replies = self._call(range(self.batch_size), [message] * self.batch_size, "save_replay")
-        return [Path(path) for reply in replies for path in pickle.loads(reply[1:])]
+        payloads = [os.fsencode(directory.absolute())] * self.batch_size
+        replies = self._call(range(self.batch_size), worker.REPLAY, "save_replay", payloads)
+        return [Path(path) for _, paths in replies for path in pickle.loads(paths)]
 
-    def _call(self, rows: Iterable[int], messages: list[bytes], action: str) -> list[bytes]:
-        """Send each row its message, then return their replies. After a failure no worker is left."""
-        if not self._pipes:
+    def _call(
+        self, rows: Sequence[int], command: bytes, action: str, payloads: Sequence[bytes] | None = None
+    ) -> list[tuple[bytes, bytes]]:
+        """Send each row the command, then return their replies. After a failure no worker is left."""
+        if not self._channels:
             raise RuntimeError(f"env {self.name!r} is closed")
         try:
-            for row, message in zip(rows, messages, strict=True):
-                self._send(row, message, action)
+            for row, payload in zip(rows, payloads or [b""] * len(rows), strict=True):
+                self._send(row, command, payload, action)
             return self._collect(rows, action)
         except BaseException:
             self.close()
             raise
 
-    def _send(self, row: int, message: bytes, action: str) -> None:
+    def _send(self, row: int, command: bytes, payload: bytes, action: str) -> None:
         try:
-            self._pipes[row].send_bytes(message)
-        except (BrokenPipeError, ConnectionResetError) as error:
+            self._channels[row].send(command, payload)
+        except ChannelClosed as error:
             self._receive(row, action)  # raises what the worker said last, if it said anything
             raise self._death(row, action) from error
 
-    def _collect(self, rows: Iterable[int], action: str) -> list[bytes]:
+    def _collect(self, rows: Sequence[int], action: str) -> list[tuple[bytes, bytes]]:
         """Wait for one reply of each row, in whatever order they come."""
-        replies: dict[int, bytes] = {}
+        replies: dict[int, tuple[bytes, bytes]] = {}
         waiting = set(rows)
         while waiting:
             events = self._poller.poll(_POLL_MS)
@@ -161,29 +160,28 @@ class WorkerEnvs:
                 replies[row] = self._receive(row, action)
                 waiting.discard(row)
             if not events:
-                for row in waiting:  # a process that the env forked may hold the pipe of a dead worker open
+                for row in waiting:  # a process that the env forked may hold the socket of a dead worker open
                     if self._processes[row].poll() is not None:
                         raise self._death(row, action)
         return [replies[row] for row in rows]
 
-    def _receive(self, row: int, action: str) -> bytes:
+    def _receive(self, row: int, action: str) -> tuple[bytes, bytes]:
         try:
-            reply = self._pipes[row].recv_bytes()
-        except (EOFError, ConnectionResetError) as error:
+            kind, payload = self._channels[row].receive()
+        except ChannelClosed as error:
             raise self._death(row, action) from error
-        kind = reply[:1]
         if kind == worker.USER_ERROR:
-            raise UserError(pickle.loads(reply[1:]))
+            raise UserError(pickle.loads(payload))
         if kind == worker.ENV_ERROR:
-            raise EnvError(f"env {self.name!r} failed in row {row} during {action}:\n{pickle.loads(reply[1:])}")
-        return reply
+            raise EnvError(f"env {self.name!r} failed in row {row} during {action}:\n{pickle.loads(payload)}")
+        return kind, payload
 
     def _death(self, row: int, action: str) -> EnvError:
         process = self._processes[row]
         try:
             code = process.wait(_LEAVE_SECONDS)
         except subprocess.TimeoutExpired:
-            return EnvError(f"env {self.name!r}: the worker of row {row} closed its pipe during {action}")
+            return EnvError(f"env {self.name!r}: the worker of row {row} closed its socket during {action}")
         reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return EnvError(
@@ -191,12 +189,12 @@ class WorkerEnvs:
         )
 
     def close(self) -> None:
-        """End every worker: by closing its pipe, then by SIGTERM, then by SIGKILL. Calling it again does nothing."""
-        pipes, self._pipes = self._pipes, []
+        """End every worker: by closing its socket, then by SIGTERM, then by SIGKILL. Calling it again does nothing."""
+        channels, self._channels = self._channels, []
         processes, self._processes = self._processes, []
-        for pipe in pipes:
-            self._poller.unregister(pipe.fileno())
-            pipe.close()
+        for channel in channels:
+            self._poller.unregister(channel.fileno())
+            channel.close()
         _wait(processes, _LEAVE_SECONDS)
         for process in processes:
             process.terminate()  # breaks into a long step; who is closing its env already ignores it

@@ -12,9 +12,10 @@ from controllers import REGISTRY as MACS
 from envs import REGISTRY as ENVS
 from learners import REGISTRY as LEARNERS
 from modules.agents import REGISTRY as AGENTS
+from modules.mixers import REGISTRY as MIXERS
 from run import REGISTRY as RUNS
 from runners import REGISTRY as RUNNERS
-from utils.config import NonNegativeInt, PositiveInt, build_config, config_class, config_keys
+from utils.config import NonNegativeInt, PositiveInt, build_config, check_value, config_class, config_keys
 from utils.errors import UserError, closest
 from utils.layers import Layers, shipped_keys
 
@@ -119,10 +120,21 @@ def check(layers: Layers) -> list[str]:
             _unknown(key, layers.origin, known)
     for part in classes.configured():
         build_config(part.Config, layers.values, layers.origin)
+    for key, kind in _keys_of_all_parts().items():  # the ones that this run's choice of parts does not read
+        check_value(layers.values[key], kind, key, layers.origin[key])
     if config_class(classes.env) is not None:
         _check_env_args(classes.env, config.env_args, layers.origin)
     _check_choices(config, layers.values["buffer_size"])
     return sorted(key for key in layers.values if key not in read and layers.origin[key] != DEFAULTS)
+
+
+def _keys_of_all_parts() -> dict[str, Any]:
+    """Return {key: type} over every registered part but the envs."""
+    keys: dict[str, Any] = config_keys(PrioritizedReplayBuffer)
+    for registry in (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, SELECTORS):
+        for name in registry:
+            keys |= config_keys(registry[name])
+    return keys
 
 
 def _check_env_args(env: Any, env_args: Mapping[str, Any], origin: Mapping[str, str]) -> None:

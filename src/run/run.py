@@ -20,6 +20,7 @@ from utils.config import build_config
 from utils.files import write_json
 from utils.interrupts import StopRequest
 from utils.logging import Logger
+from utils.memory import keep_freed_memory
 from utils.progress import Progress
 
 
@@ -37,6 +38,7 @@ def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
     flat: dict[str, Any] = _plain(_config)
     config = build_config(RunConfig, flat, {})
     torch.set_flush_denormal(True)  # values that decay towards 0 would make the CPU crawl
+    keep_freed_memory()
     parts = build_parts(flat, config, _log)
     try:
         logger = Logger(_log)

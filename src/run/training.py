@@ -183,5 +183,5 @@ class Training:
             "stats": self.stats.state_dict(),
             "logger": self.logger.state_dict(),
             "counters": {name: getattr(self, name) for name in counters},
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
         }

@@ -20,6 +20,9 @@ from runners.seeds import EpisodeSeeds, Phase
 from utils.config import PositiveInt
 from utils.errors import UserError
 
+OBSERVATIONS = ("obs", "state", "avail_actions")
+"""What the slot after the last transition holds too."""
+
 
 class ActingMAC(Protocol):
     """The half of a controller that a runner needs."""
@@ -84,8 +87,9 @@ class Runner:
         self.mac = mac
         self.batch = EpisodeBatch(scheme, groups, self.batch_size, self.env.info.episode_limit + 1, preprocess)
         self._views = {key: self.batch.numpy(key) for key in self.batch.data}
+        self._observed = [(self._views[key], vars(self.env.arrays)[key]) for key in OBSERVATIONS]
         self._stores_probs = "probs" in scheme
-        self._used_slots = 0
+        self._used_slots = np.zeros(self.batch_size, np.int64)
 
     def get_env_info(self) -> EnvInfo:
         """Return what the env says of itself."""
@@ -106,14 +110,16 @@ class Runner:
             UserError: an episode did not end within the env's episode_limit.
         """
         seeds = self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size)
-        self._clear()
         self.mac.init_hidden(self.batch_size)
+        self.batch.set_lengths(np.full(self.batch_size, -1))
         lengths = np.zeros(self.batch_size, np.int64)
         returns = np.zeros(self.batch_size)
+        stale, self._used_slots = self._used_slots, np.full(self.batch_size, self.batch.max_seq_length)
         with torch.no_grad():
             self._play(seeds, lengths, returns, test_mode)
+        self._used_slots = stale  # unless this run failed half-way
+        self._clear_padding(lengths)
         self.batch.set_lengths(lengths)
-        self._used_slots = int(lengths.max()) + 1
         self.episodes = [
             EpisodeRecord(
                 seed=int(seeds[row]),
@@ -128,12 +134,13 @@ class Runner:
             self.t_env += int(lengths.sum())
         return self.batch
 
-    def _clear(self) -> None:
-        """Zero what the last run wrote."""
-        self.batch.set_lengths(np.full(self.batch_size, -1))
-        for view in self._views.values():
-            view[:, : self._used_slots] = 0
-        self._used_slots = self.batch.max_seq_length  # should this run fail half-way
+    def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
+        """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""
+        for key, view in self._views.items():
+            used = lengths + (key in OBSERVATIONS)
+            for row in np.flatnonzero(used < self._used_slots):
+                view[row, used[row] : self._used_slots[row]] = 0
+        self._used_slots = lengths + 1
 
     def _play(
         self, seeds: NDArray[np.uint64], lengths: NDArray[np.int64], returns: NDArray[np.float64], test_mode: bool
@@ -147,8 +154,8 @@ class Runner:
         env.reset(rows, seeds)
         for t in range(env.info.episode_limit):
             self._record_observations(index, t)
-            actions[index] = self._act(index, t, test_mode)
-            views["actions"][index, t, :, 0] = actions[index]
+            actions[index] = chosen = self._act(index, t, test_mode)
+            views["actions"][index, t, :, 0] = chosen
             env.step(actions, rows)
             reward = arrays.reward[index]
             returns[index] += reward
@@ -168,10 +175,8 @@ class Runner:
         )
 
     def _record_observations(self, index: Any, t: int) -> None:
-        views, arrays = self._views, self.env.arrays
-        views["obs"][index, t] = arrays.obs[index]
-        views["state"][index, t] = arrays.state[index]
-        views["avail_actions"][index, t] = arrays.avail_actions[index]
+        for view, array in self._observed:
+            view[index, t] = array[index]
 
     def _act(self, index: Any, t: int, test_mode: bool) -> NDArray[np.int64]:
         """Return the running rows' actions, and store their probabilities if the scheme asks for them."""

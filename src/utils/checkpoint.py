@@ -74,7 +74,7 @@ def load_state(directory: Path, file: str = RUN_FILE) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(f"cannot read {str(path)!r}: {error}") from error
+        raise UserError(f"cannot read {str(path)!r}: {str(error).splitlines()[0]}") from error
     if file == RUN_FILE and state.get("format") != FORMAT:
         raise UserError(f"{str(path)!r} has checkpoint format {state.get('format')}, this version reads {FORMAT}")
     return dict(state)

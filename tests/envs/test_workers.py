@@ -17,6 +17,7 @@ import pytest
 from envs.batched import SerialEnvs, make_batched_env
 from envs.workers import EnvError, WorkerEnvs
 from utils.errors import UserError
+from utils.layers import merge
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,6 +83,21 @@ def test_workers_play_the_episodes_of_the_serial_env(kind: str) -> None:
         np.testing.assert_equal(played, expected)
     assert workers.get_stats() == serial.get_stats()
     assert len({stats["constructor_seed"] for stats in workers.get_stats()}) == 3
+    workers.close()
+
+
+def test_a_real_env_plays_the_same_in_workers() -> None:
+    """Level-based foraging draws its levels from Gymnasium's generator, which only `reset` seeds."""
+    pytest.importorskip("envs.gymma", reason="the env gymma is not here")
+    pytest.importorskip("lbforaging", reason="needs the package lbforaging")
+    updates = {"env_args": {"key": "lbforaging:Foraging-8x8-2p-3f-v3"}}
+    env_args = merge(None, "gymma", updates).values["env_args"]
+    serial, workers = (kind("gymma", env_args, 2, 1, {}) for kind in (SerialEnvs, WorkerEnvs))
+    for seeds in ([5, 6], [2**64 - 1, 0]):
+        expected, played = play(serial, seeds), play(workers, seeds)
+        assert len(expected) > 10
+        np.testing.assert_equal(played, expected)
+    serial.close()
     workers.close()
 
 

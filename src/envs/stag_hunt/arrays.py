@@ -1,5 +1,4 @@
-"""What the kernels of stag hunt work on. Whoever reorders fields here also saves kernels.py: its compiled cache is
-dated by that file alone."""
+"""What the kernels of stag hunt work on."""
 
 from __future__ import annotations
 
@@ -68,7 +67,7 @@ class Tables(NamedTuple):
     reward: NDArray[np.float64]
     canvas_at: NDArray[np.int32]
     window_at: NDArray[np.int32]
-    window: NDArray[np.int64]
+    window: NDArray[np.int32]
     cone: NDArray[np.int32]
     corners: NDArray[np.int32]
 

@@ -164,7 +164,7 @@ def check_room(config: StagHunt.Config) -> None:
         )
     agent_row = config.mountain_agent_row
     total = config.n_agents + config.n_stags + config.n_hare
-    in_row = {row: config.n_agents if agent_row in (row, -1) or agent_row < 0 else 0 for row in (0, height - 1)}
+    in_row = dict.fromkeys((0, height - 1), 0 if agent_row >= 0 else config.n_agents)
     if agent_row >= 0:
         in_row[agent_row] = config.n_agents
     if config.mountain_spawn:
@@ -173,8 +173,8 @@ def check_room(config: StagHunt.Config) -> None:
     fixed = config.mountain_spawn or agent_row >= 0
     if total > height * width or (fixed and max(in_row.values()) > width):
         raise UserError(
-            f"env_args.world_shape={[height, width]}: too small for {config.n_agents} agents, {config.n_stags} stags and "
-            f"{config.n_hare} hares that may start in the same row; make it larger or spread them (mountain_agent_row)"
+            f"env_args.world_shape={[height, width]}: too small for {config.n_agents} agents, {config.n_stags} stags "
+            f"and {config.n_hare} hares where they may start; enlarge it or move the agents (mountain_agent_row)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Compiled rules of stag hunt. All kernels share this file, because numba dates its cache by one source file.
+"""Compiled rules of stag hunt. Numba's cache looks at the date of this file only: save it after an edit of rng.py.
 
 Positions are flat cell numbers, row * width + column. `cells` holds one bit per kind of entity in a cell, so that
 "is the way blocked" is one AND. Row b of every array is env b, and no row reads another.
@@ -8,59 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numba import njit
 
 from envs.stag_hunt.arrays import Out, Rules, Tables, World
+from envs.stag_hunt.rng import below, mix, shuffle, uniform
 
 AGENT, STAG, HARE = 1, 2, 4
 RIGHT, DOWN, LEFT, UP, STAY, CATCH, FIRST_LOOK = range(7)
-UNSEEN = -1.0
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-_U11, _U27, _U30, _U31, _U32 = (np.uint64(bits) for bits in (11, 27, 30, 31, 32))
+UNSEEN = -1.0  # every feature of a cell outside of a cone
 
 kernel = njit(nogil=True, cache=True)
 inlined = njit(nogil=True, forceinline=True)  # arrays are passed by value, which costs more than most bodies here
-
-
-@inlined
-def mix(z: Any) -> Any:
-    """Return the splitmix64 hash of a uint64 (Steele, Lea and Flood, 2014)."""
-    z = (z ^ (z >> _U30)) * _MIX_1
-    z = (z ^ (z >> _U27)) * _MIX_2
-    return z ^ (z >> _U31)
-
-
-@inlined
-def draw(rng: Any, b: int) -> Any:
-    """Return row b's next 64 random bits."""
-    rng[b] += _GOLDEN
-    return mix(rng[b])
-
-
-@inlined
-def below(rng: Any, b: int, n: int) -> int:
-    """Return a random int in [0, n), n < 2**32."""
-    return np.int64(((draw(rng, b) >> _U32) * np.uint64(n)) >> _U32)
-
-
-@inlined
-def uniform(rng: Any, b: int) -> float:
-    """Return a random float in [0, 1)."""
-    return np.float64(draw(rng, b) >> _U11) * (1.0 / (1 << 53))
-
-
-@inlined
-def shuffle(rng: Any, b: int, order: Any, n: int) -> None:
-    """Write a random permutation of 0..n-1 to order[:n] (Fisher and Yates)."""
-    for i in range(n):
-        order[i] = i
-    for i in range(n - 1, 0, -1):
-        j = below(rng, b, i + 1)
-        order[i], order[j] = order[j], order[i]
 
 
 @inlined

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-RIGHT, DOWN, LEFT, UP = range(4)
+from envs.stag_hunt.kernels import DOWN, LEFT, RIGHT, UP
+
 MOVES = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])  # [direction, (row, column)]
 
 

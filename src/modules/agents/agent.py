@@ -93,10 +93,15 @@ class Agent(nn.Module):
         super().__init__()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """An `unroll` written for another `forward` must not be inherited: it would train a different network."""
+        """Give a class with a `forward` of its own the general `unroll` and `act`, unless it brings them too.
+
+        Inherited ones were written for another `forward` and would train or play a different network.
+        """
         super().__init_subclass__(**kwargs)
-        if "forward" in cls.__dict__ and "unroll" not in cls.__dict__:
-            cls.unroll = Agent.unroll  # type: ignore[method-assign]
+        if "forward" in cls.__dict__:
+            for name in ("unroll", "act"):
+                if name not in cls.__dict__:
+                    setattr(cls, name, getattr(Agent, name))
 
     def init_hidden(self, rows: int) -> Tensor:
         """Return [rows, H], the state before the first step, on the network's device. H may be 0."""
@@ -113,6 +118,12 @@ class Agent(nn.Module):
             [R, A] outputs (q values or logits) and [R, H], the state after this step.
         """
         raise NotImplementedError
+
+    def act(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step without gradient: `forward`, for which a class may have a faster way."""
+        with torch.no_grad():
+            out, hidden = self(inputs, hidden)
+            return out, hidden
 
     def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
         """Run over whole episodes from the initial state. This one loops over `forward`; a fast one may replace it.

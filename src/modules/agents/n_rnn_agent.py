@@ -42,8 +42,8 @@ class NRNNAgent(RNNAgent):
         """Run over whole packed episodes; see Agent.unroll."""
         if not self.use_layer_norm:
             return super().unroll(inputs, counts)
-        return self.head(unroll_gru(inputs, counts, self.fc1, self.rnn, None))
+        return self._head(unroll_gru(inputs, counts, self.fc1, self.rnn, None))
 
-    def head(self, hidden: Tensor) -> Tensor:
+    def _head(self, hidden: Tensor) -> Tensor:
         """Return [R, A] outputs for states [R, H]."""
         return self.fc2(self.layer_norm(hidden) if self.use_layer_norm else hidden)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from modules.agents.agent import Agent, AgentInputs
 from modules.layers.gru import unroll_gru
+from modules.layers.gru_step import GRUStep
 from utils.config import PositiveInt
 
 
@@ -27,20 +29,30 @@ class RNNAgent(Agent):
         self.fc1 = nn.Linear(input_shape, config.rnn_hidden_dim)
         self.rnn = nn.GRUCell(config.rnn_hidden_dim, config.rnn_hidden_dim)
         self.fc2 = nn.Linear(config.rnn_hidden_dim, n_actions)
+        self._step: GRUStep | None = None
 
     def init_hidden(self, rows: int) -> Tensor:
         """Return [rows, rnn_hidden_dim] zeros."""
+        self._step = None  # weights may have changed
         return self.fc1.weight.new_zeros(rows, self.rnn.hidden_size)
 
     def forward(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; see Agent.forward."""
         hidden = self.rnn(inputs.linear(self.fc1).relu_(), hidden)
-        return self.head(hidden), hidden
+        return self._head(hidden), hidden
+
+    @torch.no_grad()
+    def act(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step without gradient; see Agent.act."""
+        if self._step is None or not self._step.is_current(inputs):
+            self._step = GRUStep(inputs, self.fc1, self.rnn)
+        hidden = self._step(inputs, hidden)
+        return self._head(hidden), hidden
 
     def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
         """Run over whole packed episodes; see Agent.unroll."""
         return unroll_gru(inputs, counts, self.fc1, self.rnn, self.fc2)
 
-    def head(self, hidden: Tensor) -> Tensor:
+    def _head(self, hidden: Tensor) -> Tensor:
         """Return [R, A] outputs for states [R, H]."""
         return self.fc2(hidden)

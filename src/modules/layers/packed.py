@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
@@ -10,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-BLOCK_ROWS = 1024  # rows of one block; its activations are about 1.7 MB at H = 64
+BLOCK_ROWS = int(os.environ.get("BR", "1024"))  # rows of one block; its activations are about 1.7 MB at H = 64
 CHUNK_ROWS = 1024  # largest number of rows of one chunk in one slot
 SPLIT_ROWS = 4096  # fewer rows in all are not worth a second chunk
 
@@ -29,14 +31,18 @@ class Block(NamedTuple):
     """Some successive slots of a chunk, side by side.
 
     Attributes:
-        start: columns of the chunk's earlier blocks.
+        first: columns of the chunk's earlier blocks.
         width: columns of this block.
+        start: columns of memory that the earlier blocks take.
+        stride: columns of memory that this block takes.
         slots: (first column, columns) of each slot.
         pieces: where the columns lie in the packed sequence.
     """
 
-    start: int
+    first: int
     width: int
+    start: int
+    stride: int
     slots: list[tuple[int, int]]
     pieces: list[Piece]
 
@@ -53,7 +59,7 @@ def plan_chunks(counts: Sequence[int]) -> list[list[Block]]:
         edge = _edge_of_work(counts, total * part // chunks)
         edges.append(max(edges[-1], edge - edge % 16))
     edges.append(counts[0])
-    return [_plan_blocks(counts, low, high) for low, high in zip(edges, edges[1:], strict=False) if low < high]
+    return [_plan_blocks(counts, low, high) for low, high in itertools.pairwise(edges) if low < high]
 
 
 def _edge_of_work(counts: Sequence[int], work: int) -> int:
@@ -73,24 +79,30 @@ def _plan_blocks(counts: Sequence[int], low: int, high: int) -> list[Block]:
     blocks: list[Block] = []
     slots: list[tuple[int, int]] = []
     pieces: list[Piece] = []
-    start = width = first = 0  # first: the slot's first packed row
+    width = slot_row = 0  # slot_row: the slot's first packed row
     for count in counts:
         size = min(count, high) - low
         if size <= 0:
             break
         if width and width + size > BLOCK_ROWS:
-            blocks.append(Block(start, width, slots, pieces))
-            start, width, slots, pieces = start + width, 0, [], []
+            blocks.append(_block(blocks, width, slots, pieces))
+            width, slots, pieces = 0, [], []
         slots.append((width, size))
-        row = first + low
+        row = slot_row + low
         if pieces and pieces[-1].row + pieces[-1].size == row:
             pieces[-1] = Piece(pieces[-1].row, pieces[-1].col, pieces[-1].size + size)
         else:
             pieces.append(Piece(row, width, size))
         width += size
-        first += count
-    blocks.append(Block(start, width, slots, pieces))
-    return blocks
+        slot_row += count
+    return [*blocks, _block(blocks, width, slots, pieces)]
+
+
+def _block(before: list[Block], width: int, slots: list[tuple[int, int]], pieces: list[Piece]) -> Block:
+    stride = (width + 15) // 16 * 16  # rows begin on cache lines
+    stride += 16 * (stride % 512 == 0)  # and not all in the same set of the cache
+    last = before[-1] if before else Block(0, 0, 0, 0, [], [])
+    return Block(last.first + last.width, width, last.start + last.stride, stride, slots, pieces)
 
 
 def chunk_rows(blocks: Sequence[Block]) -> Tensor:
@@ -101,7 +113,7 @@ def chunk_rows(blocks: Sequence[Block]) -> Tensor:
     return shift.repeat_interleave(sizes) + torch.arange(int(sizes.sum()))
 
 
-class _Pool:
+class Pool:
     """Memory kept between calls: touching fresh pages costs more than the arithmetic on them."""
 
     def __init__(self, keep: int) -> None:
@@ -109,19 +121,34 @@ class _Pool:
         self._free: list[Tensor] = []
 
     def take(self, size: int, dtype: torch.dtype) -> Tensor:
-        """Return an uninitialised vector of at least `size` numbers."""
-        for index, memory in enumerate(self._free):
-            if memory.dtype == dtype and memory.numel() >= size:
-                return self._free.pop(index)
-        self._free = [memory for memory in self._free if memory.dtype != dtype]
-        return torch.empty(size + size // 4, dtype=dtype)
+        """Return an uninitialised vector of at least `size` numbers, the smallest there is."""
+        fitting = [memory for memory in self._free if memory.dtype == dtype and memory.numel() >= size]
+        if not fitting:
+            with torch.inference_mode(False):  # later calls may be outside of it
+                return torch.empty(size + size // 4, dtype=dtype)  # pages that are never touched cost nothing
+        best = min(fitting, key=Tensor.numel)
+        self._free = [memory for memory in self._free if memory is not best]
+        return best
 
     def give(self, memory: Tensor) -> None:
-        """Take a vector back for the next call."""
-        self._free = [*self._free[1 - self._keep :], memory]
+        """Take a vector back for later calls; the smallest are let go."""
+        self._free = sorted([*self._free, memory], key=Tensor.numel)[-self._keep :]
 
 
-POOL = _Pool(keep=4)
+POOL = Pool(keep=3)  # a graph that waits for its backward pass, the scratch of a call without one, and a spare
+
+
+class Lease:
+    """Memory of a pool, [size] in `memory`, that goes back when the last reference to the lease goes."""
+
+    def __init__(self, pool: Pool, size: int, dtype: torch.dtype) -> None:
+        self._pool, self._whole = pool, pool.take(size, dtype)
+        self.memory = self._whole[:size]
+
+    def __del__(self) -> None:
+        self._pool.give(self._whole)
+
+
 _workers: dict[int, ThreadPoolExecutor] = {}
 
 
@@ -134,19 +161,19 @@ def run_chunks(function: Callable[[int], T], chunks: int) -> list[T]:
 
     A chunk's products are too small to be split over threads by the BLAS library.
     """
-    threads = torch.get_num_threads()
+    threads, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    def call(index: int) -> T:
+        with torch.inference_mode(inference), torch.no_grad():  # modes belong to a thread
+            return function(index)
+
     if threads == 1 or chunks == 1:
-        return [_no_grad(function, index) for index in range(chunks)]
+        return [call(index) for index in range(chunks)]
     if threads not in _workers:
         _workers[threads] = ThreadPoolExecutor(threads - 1, "unroll", initializer=_single_threaded)
     torch.set_num_threads(1)
     try:
-        futures: list[Future[T]] = [_workers[threads].submit(_no_grad, function, i) for i in range(1, chunks)]
-        return [_no_grad(function, 0), *(future.result() for future in futures)]
+        futures: list[Future[T]] = [_workers[threads].submit(call, index) for index in range(1, chunks)]
+        return [call(0), *(future.result() for future in futures)]
     finally:
         torch.set_num_threads(threads)
-
-
-def _no_grad(function: Callable[[int], T], index: int) -> T:
-    with torch.no_grad():
-        return function(index)

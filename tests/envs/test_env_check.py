@@ -1,0 +1,104 @@
+"""`check_env` is quiet on a sound env and names each fault of a broken one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from envs.check import check_env, main
+from envs.multiagentenv import MultiAgentEnv
+from utils.errors import UserError
+
+
+class Sound(MultiAgentEnv):
+    """Two agents count to three, or to two if the first one chooses action 1 all the way."""
+
+    n_agents, episode_limit = 2, 3
+
+    def __init__(self, seed: int = 0) -> None:
+        self.unseeded = np.random.default_rng(seed)
+
+    def reset(self, seed: int | None = None) -> None:
+        self.t, self.ones = 0, 0
+        self.start = float(np.random.default_rng(seed).random())
+
+    def step(self, actions: Any) -> Any:
+        self.t += 1
+        self.ones += int(actions[0] == 1)
+        terminated = self.t == 2 and self.ones == 2
+        return 1.5, terminated or self.t == 3, {"episode_limit": self.t == 3}
+
+    def get_obs(self) -> Any:
+        return [[self.start, self.t], [self.start, self.t]]
+
+    def get_state(self) -> Any:
+        return [self.start, self.t, 0.0]
+
+    def get_avail_actions(self) -> Any:
+        return [[1, 1], [1, 0]]
+
+    def get_obs_size(self) -> int:
+        return 2
+
+    def get_state_size(self) -> int:
+        return 3
+
+    def get_total_actions(self) -> int:
+        return 2
+
+
+class NoSeed(Sound):
+    def reset(self) -> None:  # type: ignore[override]
+        super().reset(seed=0)
+
+
+def test_a_sound_env_passes() -> None:
+    report = check_env(Sound(), steps=60)
+    assert report.steps >= 60
+    assert report.terminated > 0
+    assert report.truncated > 0
+    assert report.repeated == (report.terminated + report.truncated) / 3
+    assert "cannot be repeated" in str(check_env(NoSeed(), steps=20))
+
+
+FAULTS: list[tuple[str, Any, str]] = [
+    ("get_obs", lambda env: [[0, 0, 0]] * 2, r"get_obs returned shape \(2, 3\), expected \(2, 2\)"),
+    ("get_obs", lambda env: [[0, 0], [0]], "get_obs returned rows of unequal length"),
+    ("get_obs", lambda env: [["a", "b"]] * 2, "get_obs returned <U1, expected numbers"),
+    ("get_obs", lambda env: [[0, 0], [0, np.nan]], r"get_obs returned nan at \(1, 1\)"),
+    ("get_state", lambda env: [0.0], r"get_state returned shape \(1,\), expected \(3,\)"),
+    ("get_avail_actions", lambda env: [[1, 1], [0, 0]], "leaves agent 1 no action"),
+    ("get_avail_actions", lambda env: [[1, 2], [1, 0]], "returned 2, expected 0 or 1"),
+    ("get_env_info", lambda env: {"n_agents": 2}, r"get_env_info\(\)\['n_actions'\] is None"),
+    ("step", lambda env, actions: (1.0, False), "step returned 2 values"),
+    ("step", lambda env, actions: [1.0, False, {}], "step returned list"),
+    ("step", lambda env, actions: ([1.0, 2.0], False, {}), r"step returned reward \[1.0, 2.0\]"),
+    ("step", lambda env, actions: (np.inf, False, {}), "step returned reward inf"),
+    ("step", lambda env, actions: (1.0, [True, True], {}), "step returned terminated"),
+    ("step", lambda env, actions: (1.0, True, None), "step returned info None"),
+    ("step", lambda env, actions: (1.0, False, {"episode_limit": True}), "says that the episode goes on"),
+    ("step", lambda env, actions: (1.0, False, {}), "goes on after 3 steps"),
+    ("get_state", lambda env: env.unseeded.random(3), r"reset\(seed=0\) and the same actions gave another episode"),
+    ("step", None, "method step is missing"),
+]
+
+
+@pytest.mark.parametrize(("method", "fault", "message"), FAULTS)
+def test_each_fault_is_named_in_one_line(method: str, fault: Any, message: str) -> None:
+    broken = type("Broken", (Sound,), {method: fault})()
+    with pytest.raises(UserError, match=message) as caught:
+        check_env(broken)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["one_step_matrix_game", "map_name=one_step_matrix_game_hard"]) == 0
+    assert capsys.readouterr().out.startswith("ok: one_step_matrix_game: 2 agents, 3 actions")
+    assert main(["one_step_matrix_game", "map_name=chess"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["no_such_env"]) == 1
+    assert "unknown env 'no_such_env'" in capsys.readouterr().err
+    assert main(["stag_hunt", "n_agents"]) == 1
+    assert "expected key=value" in capsys.readouterr().err

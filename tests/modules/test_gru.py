@@ -1,0 +1,221 @@
+"""The packed GRU against a plain loop over nn.GRUCell, and its own promises."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from modules.agents.agent import Agent, AgentInputs
+from modules.agents.n_rnn_agent import NRNNAgent
+from modules.layers.gru import _unroll_library, unroll_gru
+from modules.layers.packed import BLOCK_ROWS, CHUNK_ROWS, POOL, SPLIT_ROWS, chunk_rows, plan_chunks
+
+N_AGENTS, OBS, N_ACTIONS = 3, 5, 4
+
+
+def make_counts(generator: torch.Generator, episodes: int, slots: int, ragged: bool) -> list[int]:
+    """Return rows per slot; with `ragged`, of episodes of random lengths and with empty slots at the end."""
+    lengths = (
+        torch.randint(1, slots + 1, (episodes,), generator=generator) if ragged else torch.full((episodes,), slots)
+    )
+    return [int((lengths > t).sum()) * N_AGENTS for t in range(slots + ragged)]
+
+
+def make_inputs(generator: torch.Generator, rows: int, dtype: torch.dtype, action: bool, ident: bool) -> AgentInputs:
+    return AgentInputs(
+        obs=torch.randn(rows, OBS, dtype=dtype, generator=generator),
+        last_action=torch.randint(-1, N_ACTIONS, (rows,), generator=generator) if action else None,
+        agent_id=torch.arange(N_AGENTS).repeat(rows // N_AGENTS) if ident else None,
+        n_actions=N_ACTIONS,
+        n_agents=N_AGENTS,
+    )
+
+
+def make_agent(dtype: torch.dtype, inputs: AgentInputs, hidden: int, layer_norm: bool = False) -> NRNNAgent:
+    config = NRNNAgent.Config(rnn_hidden_dim=hidden, use_layer_norm=layer_norm, use_orthogonal=False, gain=1.0)
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return NRNNAgent(config, OBS + inputs.hot_width, N_ACTIONS).to(dtype)
+
+
+def run(agent: Agent, unroll: object, inputs: AgentInputs, counts: list[int], weight: Tensor) -> list[Tensor]:
+    """Return outputs and the gradients of all parameters for the loss (outputs * weight).sum()."""
+    agent.zero_grad(set_to_none=True)
+    out = unroll(inputs, counts)  # type: ignore[operator]
+    out.backward(weight)
+    return [out.detach(), *(param.grad for param in agent.parameters())]
+
+
+def largest_error(got: list[Tensor], expected: list[Tensor]) -> float:
+    assert len(got) == len(expected)
+    return max(((a - b).abs().max() / b.abs().max()).item() for a, b in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_outputs_and_gradients_equal_a_cell_loop(dtype: torch.dtype, tolerance: float, layer_norm: bool) -> None:
+    checked = 0
+    for size, ragged, action, ident in itertools.product(
+        [(1, 1, 3), (6, 9, 8), (150, 12, 16), (360, 6, 8)], [False, True], [False, True], [False, True]
+    ):
+        generator = torch.Generator().manual_seed(checked)
+        episodes, slots, hidden = size
+        counts = make_counts(generator, episodes, slots, ragged)
+        inputs = make_inputs(generator, sum(counts), dtype, action, ident)
+        agent = make_agent(dtype, inputs, hidden, layer_norm)
+        weight = torch.randn(sum(counts), N_ACTIONS, dtype=dtype, generator=generator)
+        expected = run(agent, lambda i, c, a=agent: Agent.unroll(a, i, c), inputs, counts, weight)
+        got = run(agent, agent.unroll, inputs, counts, weight)
+        assert largest_error(got, expected) < tolerance, (size, ragged, action, ident)
+        with torch.no_grad():
+            assert torch.equal(agent.unroll(inputs, counts), got[0])
+        checked += 1
+    assert checked == 32
+
+
+def test_the_sizes_above_reach_every_way_of_cutting() -> None:
+    """Several chunks by work, several by width, several blocks, several slots in a block."""
+    plans = [plan_chunks([3 * episodes] * slots) for episodes, slots in [(6, 9), (150, 12), (360, 6)]]
+    assert [len(plan) for plan in plans] == [1, 2, 2]
+    assert len(plans[0][0][0].slots) == 9
+    assert len(plans[1][0]) > 1
+    assert len(plan_chunks([3 * CHUNK_ROWS] * 2)) == 3
+
+
+def test_gradcheck() -> None:
+    generator = torch.Generator().manual_seed(0)
+    counts = [6, 6, 3]
+    inputs = make_inputs(generator, 15, torch.float64, True, True)
+    agent = make_agent(torch.float64, inputs, 4)
+    names = [name for name, _ in agent.named_parameters()]
+
+    def function(*params: Tensor) -> Tensor:
+        twin = copy.deepcopy(agent)
+        for name, param in zip(names, params, strict=True):
+            module, leaf = name.split(".")
+            layer = getattr(twin, module)
+            del layer._parameters[leaf]
+            setattr(layer, leaf, param)
+        return unroll_gru(inputs, counts, twin.fc1, twin.rnn, twin.fc2)
+
+    params = [param.detach().clone().requires_grad_() for param in agent.parameters()]
+    assert torch.autograd.gradcheck(function, params, fast_mode=False)
+
+
+def test_library_path_equals_the_fused_one() -> None:
+    """The path that GPUs take, run on the CPU."""
+    generator = torch.Generator().manual_seed(1)
+    counts = make_counts(generator, 20, 7, ragged=True)
+    counts = [count for count in counts if count]
+    inputs = make_inputs(generator, sum(counts), torch.float64, True, True)
+    agent = make_agent(torch.float64, inputs, 8)
+    weight = torch.randn(sum(counts), N_ACTIONS, dtype=torch.float64, generator=generator)
+    layers = (agent.fc1, agent.rnn, agent.fc2)
+    expected = run(agent, lambda i, c: unroll_gru(i, c, *layers), inputs, counts, weight)
+    got = run(agent, lambda i, c: _unroll_library(i, c, *layers), inputs, counts, weight)
+    assert largest_error(got, expected) < 1e-10
+
+
+def big_case() -> tuple[NRNNAgent, AgentInputs, list[int], Tensor]:
+    generator = torch.Generator().manual_seed(2)
+    counts = make_counts(generator, 200, 20, ragged=True)
+    assert sum(counts) > SPLIT_ROWS
+    inputs = make_inputs(generator, sum(counts), torch.float32, True, True)
+    return (
+        make_agent(torch.float32, inputs, 64),
+        inputs,
+        counts,
+        torch.randn(sum(counts), N_ACTIONS, generator=generator),
+    )
+
+
+def test_repeats_bit_for_bit_on_any_number_of_threads() -> None:
+    agent, inputs, counts, weight = big_case()
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for n in (1, 2, 3, 1, 2):
+            torch.set_num_threads(n)
+            results.append(run(agent, agent.unroll, inputs, counts, weight))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_two_unrolls_may_wait_for_their_backward_pass() -> None:
+    agent, inputs, counts, weight = big_case()
+    first = run(agent, agent.unroll, inputs, counts, weight)
+    agent.zero_grad(set_to_none=True)
+    one, two = agent.unroll(inputs, counts), agent.unroll(inputs, counts)
+    with torch.no_grad():
+        agent.unroll(inputs, counts)
+    two.sum().backward()
+    agent.zero_grad(set_to_none=True)
+    one.backward(weight)
+    again = [one.detach(), *(param.grad for param in agent.parameters())]
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))  # type: ignore[arg-type]
+
+
+def test_a_retained_graph_can_be_differentiated_again() -> None:
+    agent, inputs, counts, weight = big_case()
+    out = agent.unroll(inputs, counts)
+    params = list(agent.parameters())
+    first = torch.autograd.grad(out, params, weight, retain_graph=True)
+    agent.unroll(inputs, counts).sum().backward()
+    assert all(torch.equal(a, b) for a, b in zip(first, torch.autograd.grad(out, params, weight), strict=True))
+    with pytest.raises(RuntimeError, match="second time"):
+        out.backward(weight)
+
+
+def test_inference_mode() -> None:
+    agent, inputs, counts, weight = big_case()
+    POOL._free.clear()
+    with torch.inference_mode():
+        inferred = agent.unroll(inputs, counts)
+    assert torch.equal(inferred, run(agent, agent.unroll, inputs, counts, weight)[0])
+
+
+def test_memory_is_used_again() -> None:
+    agent, inputs, counts, weight = big_case()
+    for _ in range(3):
+        run(agent, agent.unroll, inputs, counts, weight)
+    before = {memory.data_ptr() for memory in POOL._free}
+    run(agent, agent.unroll, inputs, counts, weight)
+    assert {memory.data_ptr() for memory in POOL._free} == before
+
+
+def test_a_weight_changed_before_backward_is_noticed() -> None:
+    agent, inputs, counts, weight = big_case()
+    out = agent.unroll(inputs, counts)
+    with torch.no_grad():
+        agent.rnn.weight_hh.add_(1.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.backward(weight)
+
+
+def test_an_error_in_a_thread_surfaces() -> None:
+    agent, inputs, counts, _ = big_case()
+    with pytest.raises(RuntimeError):
+        agent.unroll(inputs.rows(slice(0, 10)), counts)
+
+
+def test_plan_covers_every_row_once() -> None:
+    generator = torch.Generator().manual_seed(3)
+    for episodes, slots in [(1, 1), (5, 3), (300, 40), (2000, 4)]:
+        counts = [count for count in make_counts(generator, episodes, slots, ragged=True) if count]
+        plan = plan_chunks(counts)
+        rows = torch.cat([chunk_rows(blocks) for blocks in plan])
+        assert torch.equal(rows.sort().values, torch.arange(sum(counts)))
+        for blocks in plan:
+            for block in blocks:
+                assert block.width <= max(BLOCK_ROWS, block.slots[0][1])
+                assert block.stride >= block.width
+                assert sum(size for _, size in block.slots) == sum(p.size for p in block.pieces) == block.width
+        work = [sum(block.width for block in blocks) for blocks in plan]
+        assert max(work) <= 1.25 * sum(counts) / len(plan) + 16 * slots

@@ -1,0 +1,119 @@
+"""Whole runs through main.py: what they write, how they end, and that resuming equals never stopping."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from run_kit import SMALL_HUNT, models, numbers, read, run_folders, run_main, start_main
+from utils.checkpoint import steps_in
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a run that was never stopped."""
+    directory = tmp_path_factory.mktemp("whole")
+    code, _, err = run_main(directory, *SMALL_HUNT, "use_tensorboard=True")
+    assert code == 0, err
+    return directory
+
+
+def wait_for_checkpoint(directory: Path, seconds: float = 60) -> None:
+    """Wait until the run has written its first checkpoint folder."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if any(path.name.isdigit() for path in (directory / "results").glob("models/*/*")):
+            return
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint was written")
+
+
+def test_a_run_writes_everything_and_completes(whole: Path) -> None:
+    folder = run_folders(whole)[0]
+    assert folder.relative_to(whole / "results").parts[:3] == ("sacred", "stag_hunt", "qmix_env=8_adam_td_lambda")
+    assert read(folder, "run.json")["status"] == "COMPLETED"
+    assert read(folder, "config.json")["seed"] == 3
+    info = read(folder, "info.json")
+    for key in ("return_mean", "test_return_mean", "ep_length_mean", "test_ep_length_mean", "loss_td", "grad_norm",
+                "td_error_abs", "q_taken_mean", "target_mean", "epsilon", "episode", "gradient_steps", "steps_per_s",
+                "steps_per_s_collect", "steps_per_s_test", "updates_per_s", "memory_gib"):  # fmt: skip
+        assert len(info[key]) == len(info[f"{key}_T"]) > 0, key
+    assert info["return_mean"] == read(folder, "metrics.json")["return_mean"]["values"]
+    assert "Recent Stats" in (folder / "cout.txt").read_text()
+    assert list((whole / "results" / "tb_logs").rglob("events.*"))
+    checkpoints = steps_in(models(whole))
+    assert [(models(whole) / str(t) / "buffer.pt").exists() for t in checkpoints] == [False, False, False, True]
+
+
+def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
+    """Run 2N; run N, kill -9, resume: the same numbers and the same weights, bit for bit."""
+    process = start_main(tmp_path, *SMALL_HUNT, "keep_checkpoints=2")
+    wait_for_checkpoint(tmp_path)
+    process.kill()
+    process.communicate()
+    token = models(tmp_path)
+    assert max(steps_in(token)) < 1200, "the run was over before it was killed"
+    code, _, err = run_main(tmp_path, *SMALL_HUNT, "keep_checkpoints=2", f"resume={token}")
+    assert code == 0, err
+    assert numbers(run_folders(tmp_path)[-1]) == numbers(run_folders(whole)[0])
+    assert len(steps_in(token)) == 2
+    last = max(steps_in(models(whole)))
+    for name in ("agent.th", "mixer.th"):
+        ours = torch.load(models(whole) / str(last) / name)
+        theirs = torch.load(token / str(last) / name)
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_another_seed_is_another_run(whole: Path, tmp_path: Path) -> None:
+    assert run_main(tmp_path, *SMALL_HUNT, "seed=4", "t_max=300", "save_model=False")[0] == 0
+    assert not list((tmp_path / "results" / "models").rglob("*.th"))
+    ours, theirs = numbers(run_folders(whole)[0])["return_mean"], numbers(run_folders(tmp_path)[0])["return_mean"]
+    assert ours[: len(theirs)] != theirs
+
+
+def test_resume_refuses_another_config(whole: Path) -> None:
+    before = run_folders(whole)
+    code, _, err = run_main(whole, *SMALL_HUNT, "lr=0.5", f"resume={models(whole)}")
+    assert code == 1
+    assert "resume: lr=0.5, but the run had 0.001" in err
+    assert run_folders(whole) == before
+
+
+def test_sigterm_saves_and_is_recorded(tmp_path: Path) -> None:
+    process = start_main(tmp_path, *SMALL_HUNT, "t_max=10000000", "save_model=False")
+    while "Recent Stats" not in (process.stdout.readline() if process.stdout else "Recent Stats"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    (folder,) = run_folders(tmp_path)
+    assert read(folder, "run.json")["status"] == "INTERRUPTED"
+    (step,) = steps_in(models(tmp_path))
+    assert (models(tmp_path) / str(step) / "run.pt").exists()
+
+
+def test_evaluate_writes_a_row_per_episode(whole: Path, tmp_path: Path) -> None:
+    words = (*SMALL_HUNT, f"checkpoint_path={models(whole)}", "evaluate=True")
+    code, out, err = run_main(tmp_path, *words)
+    assert code == 0, err
+    folder = run_folders(tmp_path)[-1]
+    rows = read(folder, "evaluation.json")
+    assert len(rows) == 6
+    assert len({row["seed"] for row in rows}) == 6
+    assert all(row["length"] <= 30 for row in rows)
+    assert (folder / "evaluation.csv").read_text().count("\n") == 7
+    assert read(folder, "info.json")["test_return_mean"] == [sum(row["return"] for row in rows) / 6]
+    assert "bootstrap 95% interval over 6 episodes" in out
+    again, _, _ = run_main(tmp_path, *words)
+    assert again == 0
+    assert read(run_folders(tmp_path)[-1], "evaluation.json") == rows
+
+
+def test_save_replay_without_replays_is_an_error(whole: Path, tmp_path: Path) -> None:
+    code, _, err = run_main(tmp_path, *SMALL_HUNT, f"checkpoint_path={models(whole)}", "save_replay=True")
+    assert code == 1
+    assert "has no replays" in err

@@ -1,0 +1,64 @@
+"""Runs main.py the way a user does, on jobs of a few seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from utils.logging import WALL_CLOCK_KEYS
+
+SRC = Path(__file__).resolve().parent.parent / "src"
+
+# A stag hunt small enough for a second of training, in which every part of the loop has its turn.
+SMALL_HUNT = (
+    "--config=qmix_predator_prey", "--env-config=stag_hunt", "with", "seed=3", "t_max=1200", "batch_size_run=4",
+    "batch_size=8", "buffer_size=12", "rnn_hidden_dim=16", "env_args.world_shape=[5,5]", "env_args.n_agents=4",
+    "env_args.n_stags=2", "env_args.episode_limit=30", "test_interval=300", "test_nepisode=6", "log_interval=300",
+    "runner_log_interval=200", "learner_log_interval=200", "target_update_interval=20", "epsilon_anneal_time=800",
+    "save_model=True", "save_model_interval=400",
+)  # fmt: skip
+
+
+def start_main(directory: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
+    """Start `python src/main.py WORDS` in a folder."""
+    return subprocess.Popen(
+        [sys.executable, str(SRC / "main.py"), *words],
+        cwd=directory,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def run_main(directory: Path, *words: str, **environment: str) -> tuple[int, str, str]:
+    """Run it to its end: exit code, stdout, stderr."""
+    process = start_main(directory, *words, **environment)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def run_folders(directory: Path) -> list[Path]:
+    """Return the run folders that sacred made, oldest first."""
+    return sorted((path.parent for path in directory.rglob("run.json")), key=lambda path: path.stat().st_mtime)
+
+
+def read(folder: Path, name: str) -> Any:
+    """Return a JSON file of a run folder."""
+    return json.loads((folder / name).read_text())
+
+
+def numbers(folder: Path) -> dict[str, Any]:
+    """Return info.json without what depends on the machine's speed."""
+    clock = WALL_CLOCK_KEYS | {f"{key}_T" for key in WALL_CLOCK_KEYS}
+    return {key: value for key, value in read(folder, "info.json").items() if key not in clock}
+
+
+def models(directory: Path) -> Path:
+    """Return the one folder of checkpoints."""
+    (folder,) = (directory / "results" / "models").iterdir()
+    return folder
