@@ -4,7 +4,7 @@ Merges the YAML layers (alg > env > default, a `with` update beats all), checks 
 and hands the result to sacred, which calls `run_REGISTRY[config["run"]]`.
 """
 
-# Worker processes re-import this file (multiprocessing's spawn): heavy imports belong into the functions.
+# Heavy imports stay inside the functions, so that --help and a mistake in the config answer quickly.
 from __future__ import annotations
 
 import secrets

@@ -1,4 +1,4 @@
-"""From an env's name to a batched env: native, in this process, or one worker process per env."""
+"""From an env's name to a batched env: native, in this process, or in worker processes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ from utils.config import build_config
 
 
 def make_batched_env(
-    env: str, env_args: EnvArgs, batch_size: int, seed: int, origin: Mapping[str, str], in_process: bool
+    env: str,
+    env_args: EnvArgs,
+    batch_size: int,
+    seed: int,
+    origin: Mapping[str, str],
+    in_process: bool,
+    workers: int | None = None,
 ) -> BatchedEnv:
     """Return `batch_size` envs that step together.
 
     A native batched env (`batched = True`) steps all of them itself. Any other env is looped over if `in_process`,
-    else it gets one worker process per copy. The same seeds give the same episodes in each of these.
+    else `workers` processes share its copies. The same seeds give the same episodes in each of these.
 
     Args:
         env: registry name, or `module:Class`.
@@ -31,6 +37,7 @@ def make_batched_env(
         seed: the constructors' seeds come from it; an episode's own seed is given to `reset`.
         origin: "env_args.<key>" -> where it was set, for messages.
         in_process: do not start workers.
+        workers: how many to start, at most B; None: one for each CPU core that this process may use.
 
     Raises:
         UserError: unknown env or option, missing package, an env that describes itself wrongly.
@@ -40,7 +47,9 @@ def make_batched_env(
     if hasattr(env_class, "batched") and env_class.batched:
         native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
         return native
-    return (SerialEnvs if in_process else WorkerEnvs)(env, env_args, batch_size, seed, origin)
+    if in_process:
+        return SerialEnvs(env, env_args, batch_size, seed, origin)
+    return WorkerEnvs(env, env_args, batch_size, seed, origin, workers)
 
 
 def env_name(env: BatchedEnv) -> str:

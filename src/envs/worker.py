@@ -1,4 +1,4 @@
-"""The process behind one row of `WorkerEnvs`: it holds one env, and never outlives the run.
+"""The process behind some rows of `WorkerEnvs`: it holds their envs, and never outlives the run.
 
 Messages are a few bytes; observations and actions lie in shared memory. The process imports NumPy and the env, and
 nothing of the program that started it. It ends when the other end of its socket closes, which is also what it sees
@@ -16,7 +16,8 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -29,29 +30,36 @@ from envs.adapter import EnvAdapter
 from envs.multiagentenv import EnvArrays, EnvInfo
 from utils.errors import UserError
 
-# A message is one of these bytes; all but BARE ones go on with a length and as many bytes.
-BIND, RESET, STEP, STATS, REPLAY = b"B", b"R", b"S", b"T", b"P"  # to the worker; RESET carries SEED, REPLAY a path
-OK, ENDED, RESULT, USER_ERROR, ENV_ERROR = b"o", b"e", b"r", b"u", b"x"  # from it, with a pickle of plain values
-SPEC = b"w"
-BARE = frozenset((BIND, STEP, STATS, OK))
-SEED = struct.Struct("<Q")
-_LENGTH = struct.Struct("<Q")
+# A message is one of these with a pickle of plain values. The two ends take turns.
+SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
+STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; a directory's path
+# From it: RESULT of SPEC: [EnvInfo], of STEP: {row: info} of the episodes that ended, of STATS: [stats], of REPLAY:
+# [path]. USER_ERROR: the message. ENV_ERROR: (row, traceback).
+RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
+_HEADER = struct.Struct("<cQ")  # kind and length
+_READ_SIZE = 4096
 
 CLOSE_SECONDS = 10
-"""How long an env may take to close before its process is ended."""
+"""How long each env may take to close before its process is ended."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSpec:
-    """What a worker is told at its start. `memory` is the descriptor of the shared memory, sized before BIND."""
+    """What a worker is told at its start.
+
+    Attributes:
+        rows: the rows of the batch that it drives.
+        seeds: for the constructor of each row's env.
+        memory: descriptor of the shared memory, sized before BIND.
+    """
 
     env: str
     env_args: Mapping[str, Any]
     origin: Mapping[str, str]
-    seed: int
-    row: int
+    rows: range
+    seeds: list[int]
     batch_size: int
     memory: int
 
@@ -99,29 +107,35 @@ class Channel:
         """Return the descriptor."""
         return self._socket.fileno()
 
-    def send(self, kind: bytes, payload: bytes = b"") -> None:
+    def send(self, kind: bytes, value: Any = None) -> None:
         """Send a message. ChannelClosed if nobody is there."""
+        payload = pickle.dumps(value)
         try:
-            self._socket.sendall(kind if kind in BARE else kind + _LENGTH.pack(len(payload)) + payload)
+            self._socket.sendall(_HEADER.pack(kind, len(payload)) + payload)
         except (BrokenPipeError, ConnectionResetError) as error:
             raise ChannelClosed from error
 
-    def receive(self) -> tuple[bytes, bytes]:
-        """Wait for a message and return its kind and payload. ChannelClosed if none will come."""
-        kind = self._read(1)
-        if kind in BARE:
-            return kind, b""
-        return kind, self._read(_LENGTH.unpack(self._read(_LENGTH.size))[0])
+    def receive(self) -> tuple[bytes, Any]:
+        """Wait for a message and return its kind and value. ChannelClosed if none will come."""
+        data = self._read(_READ_SIZE)  # nearly always the whole message, and never more: the ends take turns
+        while len(data) < _HEADER.size:
+            data += self._read(_READ_SIZE)
+        kind, length = _HEADER.unpack_from(data)
+        missing = _HEADER.size + length - len(data)
+        if missing:
+            chunks = [data]
+            while missing:
+                chunks.append(self._read(missing))
+                missing -= len(chunks[-1])
+            data = b"".join(chunks)
+        return kind, pickle.loads(memoryview(data)[_HEADER.size :])
 
     def _read(self, size: int) -> bytes:
         try:
             data = self._socket.recv(size)
-            while data and len(data) < size:
-                more = self._socket.recv(size - len(data))
-                data = more and data + more
         except ConnectionResetError as error:
             raise ChannelClosed from error
-        if size and not data:
+        if not data:
             raise ChannelClosed
         return data
 
@@ -130,69 +144,117 @@ class Channel:
         self._socket.close()
 
 
+class Rows:
+    """The envs of one worker: what its messages ask for, row by row.
+
+    Attributes:
+        row: the one at work, for messages.
+    """
+
+    def __init__(self) -> None:
+        self.row = 0
+        self._envs: dict[int, EnvAdapter] = {}
+
+    def build(self, spec: WorkerSpec) -> list[EnvInfo]:
+        """Build each row's env and return what it says of itself."""
+        for row, seed in zip(spec.rows, spec.seeds, strict=True):
+            self.row = row
+            self._envs[row] = EnvAdapter(spec.env, spec.env_args, spec.origin, seed)
+        return [env.info for env in self._envs.values()]
+
+    def bind(self, spec: WorkerSpec) -> None:
+        """Read actions from the shared memory and write into it, from now on."""
+        shared = SharedArrays(self._envs[self.row].info, spec.batch_size, spec.memory, create=False)
+        os.close(spec.memory)
+        self._actions = shared.actions
+        for row, env in self._envs.items():
+            env.bind(shared.arrays, row)
+
+    def reset(self, seeds: Mapping[int, int]) -> None:
+        """Start the episode of `seeds[row]` in each row given."""
+        for self.row, seed in seeds.items():
+            self._envs[self.row].reset(seed)
+
+    def step(self, rows: Sequence[int]) -> dict[int, dict[str, float]]:
+        """Step the rows given; return the info of each episode that ended."""
+        ended = {}
+        for self.row in rows:
+            env = self._envs[self.row]
+            if env.step(self._actions[self.row]):
+                ended[self.row] = env.last_info
+        return ended
+
+    def get_stats(self) -> list[dict[str, float]]:
+        """Return each row's statistics."""
+        stats = []
+        for self.row, env in self._envs.items():
+            stats.append(env.get_stats())
+        return stats
+
+    def save_replay(self, directory: Path) -> list[str]:
+        """Save each row's replay and return the files."""
+        paths = []
+        for self.row, env in self._envs.items():
+            paths += [str(path) for path in env.save_replay(directory)]
+        return paths
+
+    def close(self) -> None:
+        """Close every env, whether or not another's raises; each has CLOSE_SECONDS before SIGALRM ends the process."""
+        with ExitStack() as stack:
+            for env in reversed(self._envs.values()):
+                stack.callback(env.close)
+                stack.callback(signal.alarm, CLOSE_SECONDS)  # called before it
+
+
 def main(descriptor: int, parent: int) -> None:
     """Run a worker whose socket is `descriptor`, until `parent` (its process id) closes its end or dies."""
     _guard(parent)
     os.set_inheritable(descriptor, False)  # a game process must not hold it open
     channel = Channel(socket.socket(fileno=descriptor))
-    envs: list[EnvAdapter] = []
+    rows = Rows()
     try:
         try:
-            _work(channel, envs)
+            _work(channel, rows)
         finally:  # a signal may still break in here, but only one ever does
             _ignore_signals()
     finally:
         _ignore_signals()
-        signal.alarm(CLOSE_SECONDS)
-        for env in envs:
-            env.close()
+        rows.close()
 
 
-def _work(channel: Channel, envs: list[EnvAdapter]) -> None:
-    """Build the env into `envs`, where it will be closed, and serve it; failures go to the other end."""
+def _work(channel: Channel, rows: Rows) -> None:
+    """Build the envs and serve them; failures go to the other end."""
     try:
-        spec: WorkerSpec = pickle.loads(channel.receive()[1])
-        env = EnvAdapter(spec.env, spec.env_args, spec.origin, spec.seed)
-        envs.append(env)
-        channel.send(RESULT, pickle.dumps(env.info))
-        _serve(channel, env, spec)
+        spec: WorkerSpec = channel.receive()[1]
+        channel.send(RESULT, rows.build(spec))
+        while True:
+            channel.send(RESULT, _answer(rows, spec, *channel.receive()))
     except ChannelClosed:
         pass
     except UserError as error:
         _report(channel, USER_ERROR, str(error))
     except Exception:
-        _report(channel, ENV_ERROR, traceback.format_exc())
+        _report(channel, ENV_ERROR, (rows.row, traceback.format_exc()))
 
 
-def _serve(channel: Channel, env: EnvAdapter, spec: WorkerSpec) -> None:
-    """Answer every message until the channel closes."""
-    actions: NDArray[np.int64] | None = None
-    while True:
-        command, payload = channel.receive()
-        reply: tuple[bytes, ...] = (OK,)
-        if command == STEP:
-            assert actions is not None
-            if env.step(actions):
-                reply = (ENDED, pickle.dumps(env.last_info))
-        elif command == RESET:
-            env.reset(SEED.unpack(payload)[0])
-        elif command == BIND:
-            shared = SharedArrays(env.info, spec.batch_size, spec.memory, create=False)
-            os.close(spec.memory)
-            env.bind(shared.arrays, spec.row)
-            actions = shared.actions[spec.row]
-        elif command == STATS:
-            reply = (RESULT, pickle.dumps(env.get_stats()))
-        else:
-            reply = (RESULT, pickle.dumps([str(path) for path in env.save_replay(Path(os.fsdecode(payload)))]))
-        channel.send(*reply)
+def _answer(rows: Rows, spec: WorkerSpec, command: bytes, value: Any) -> Any:
+    """Do what a message asks for."""
+    if command == STEP:
+        return rows.step(value)
+    if command == RESET:
+        return rows.reset(value)
+    if command == BIND:
+        return rows.bind(spec)
+    if command == STATS:
+        return rows.get_stats()
+    return rows.save_replay(Path(value))
 
 
-def _report(channel: Channel, kind: bytes, text: str) -> None:
+def _report(channel: Channel, kind: bytes, value: Any) -> None:
     try:
-        channel.send(kind, pickle.dumps(text))
+        channel.send(kind, value)
     except ChannelClosed:
-        sys.stderr.write(text + "\n")  # nobody is left to tell
+        sys.stderr.write(f"{value if kind == USER_ERROR else value[1]}\n")  # nobody is left to tell
 
 
 def _guard(parent: int) -> None:

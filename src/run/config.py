@@ -38,6 +38,7 @@ class RunConfig:
     name: str
     seed: NonNegativeInt
     batch_size_run: PositiveInt
+    env_workers: PositiveInt | None
     t_max: PositiveInt
     updates_per_collect: PositiveInt
     accumulated_episodes: PositiveInt | None
@@ -155,6 +156,11 @@ def _check_choices(config: RunConfig, buffer_size: int) -> None:
         raise UserError(
             f"batch_size_run={config.batch_size_run} with runner='episode', which runs one env; "
             f"write runner=parallel or batch_size_run=1"
+        )
+    if config.runner != "episode" and config.env_workers is not None and config.env_workers > config.batch_size_run:
+        raise UserError(
+            f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "
+            f"write env_workers={config.batch_size_run} or env_workers=null"
         )
     if (config.evaluate or config.save_replay) and not config.checkpoint_path:
         given = "evaluate" if config.evaluate else "save_replay"

@@ -20,7 +20,8 @@ CONFIG_FILE = "config.json"
 # Keys that may change when a run goes on; any other change would make it another run.
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
-     "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda", "buffer_cpu_only"}
+     "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda", "buffer_cpu_only",
+     "env_workers"}
 )  # fmt: skip
 
 

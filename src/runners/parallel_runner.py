@@ -6,6 +6,6 @@ from runners.runner import Runner
 
 
 class ParallelRunner(Runner):
-    """Plays `batch_size_run` episodes at once: in a native batched env, or in one worker process per env."""
+    """Plays `batch_size_run` episodes at once: in a native batched env, or in `env_workers` processes."""
 
     in_process = False

@@ -70,11 +70,12 @@ class Runner:
     @dataclass(frozen=True, kw_only=True)
     class Config:
         batch_size_run: PositiveInt
+        env_workers: PositiveInt | None
 
     @classmethod
     def make_env(cls, config: Config, env: str, env_args: EnvArgs, seed: int, origin: Mapping[str, str]) -> BatchedEnv:
         """Return the env that this runner drives; see `make_batched_env`."""
-        return make_batched_env(env, env_args, config.batch_size_run, seed, origin, cls.in_process)
+        return make_batched_env(env, env_args, config.batch_size_run, seed, origin, cls.in_process, config.env_workers)
 
     def __init__(self, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
         self.env, self.seeds = env, seeds
