@@ -3,8 +3,8 @@
     python benchmarks/peer.py DIR SCRIPT [ARGS...]
 
 DIR is a checkout of PyMARL, PyMARL2 or a relative; SCRIPT one of its own (src/main.py, looked for in DIR first) or any
-other file, which then imports the checkout's modules. From Python, `run` and `start` do the same in a subprocess. What such
-code expects of its Python and has lost since is put back in that process alone: see `install_shims`.
+other file, which then imports the checkout's modules. From Python, `run` and `start` do the same in a subprocess. What
+such code expects of its Python and has lost since is put back in that process alone: see `install_shims`.
 """
 
 from __future__ import annotations

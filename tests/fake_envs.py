@@ -127,6 +127,13 @@ class WithReplays(RandomWalk):
         return path
 
 
+class OneBadRow(RandomWalk):
+    """Has its trouble only where the constructor's seed is `bad_seed`."""
+
+    def __init__(self, bad_seed: int, trouble: str, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(trouble=trouble if seed == bad_seed else "", seed=seed, **kwargs)
+
+
 class SeededOnce(RandomWalk):
     """`reset` takes no seed: all randomness comes from the constructor's."""
 
@@ -149,13 +156,15 @@ class Unseeded(RandomWalk):
 
 
 class WithGame(RandomWalk):
-    """Starts a process of its own, as StarCraft II does, and ends it in close()."""
+    """Starts a process of its own, as StarCraft II does, and ends it in close(), which may raise then."""
 
     def __init__(self, pid_file: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.game = subprocess.Popen(["sleep", "600"])
-        Path(f"{pid_file}.{os.getpid()}").write_text(str(self.game.pid))
+        Path(f"{pid_file}.{self.game.pid}").write_text(str(os.getpid()))
 
     def close(self) -> None:
         self.game.kill()
         self.game.wait()
+        if self.trouble == "close":
+            raise OSError("planted fault in close")

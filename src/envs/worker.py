@@ -16,7 +16,7 @@ import socket
 import struct
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,33 +170,31 @@ class Rows:
         for row, env in self._envs.items():
             env.bind(shared.arrays, row)
 
+    def _each(self, rows: Iterable[int]) -> Iterator[EnvAdapter]:
+        for row in rows:
+            self.row = row
+            yield self._envs[row]
+
     def reset(self, seeds: Mapping[int, int]) -> None:
         """Start the episode of `seeds[row]` in each row given."""
-        for self.row, seed in seeds.items():
-            self._envs[self.row].reset(seed)
+        for env in self._each(seeds):
+            env.reset(seeds[self.row])
 
-    def step(self, rows: Sequence[int]) -> dict[int, dict[str, float]]:
+    def step(self, rows: Iterable[int]) -> dict[int, dict[str, float]]:
         """Step the rows given; return the info of each episode that ended."""
         ended = {}
-        for self.row in rows:
-            env = self._envs[self.row]
+        for env in self._each(rows):
             if env.step(self._actions[self.row]):
                 ended[self.row] = env.last_info
         return ended
 
     def get_stats(self) -> list[dict[str, float]]:
         """Return each row's statistics."""
-        stats = []
-        for self.row, env in self._envs.items():
-            stats.append(env.get_stats())
-        return stats
+        return [env.get_stats() for env in self._each(self._envs)]
 
     def save_replay(self, directory: Path) -> list[str]:
         """Save each row's replay and return the files."""
-        paths = []
-        for self.row, env in self._envs.items():
-            paths += [str(path) for path in env.save_replay(directory)]
-        return paths
+        return [str(path) for env in self._each(self._envs) for path in env.save_replay(directory)]
 
     def close(self) -> None:
         """Close every env, whether or not another's raises; each has CLOSE_SECONDS before SIGALRM ends the process."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from components.episode_batch import EpisodeBatch
+from components.episode_batch import EpisodeBatch, Transitions
 from components.returns import q_lambda_targets, td_lambda_targets
 from learners.base import Learner
 from learners.values import Loss, Rows, after_steps, at_steps, td_loss, team_value
@@ -37,14 +37,14 @@ class NQLearner(Learner):
     def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:
         """Return the loss of a batch; `weights` as in the base."""
         rows = self.rows(batch)
-        with torch.no_grad():
-            targets = self._targets(batch, rows)
-        q_taken = at_steps(batch, team_value(self.mixer, rows.q, rows.actions, rows))
-        return td_loss(q_taken, targets, batch.transitions().mask, weights)
-
-    def _targets(self, batch: EpisodeBatch, rows: Rows) -> Tensor:
-        """Return [B, T-1, A]."""
         steps = batch.transitions()
+        with torch.no_grad():
+            targets = self._targets(batch, steps, rows)
+        q_taken = at_steps(batch, team_value(self.mixer, rows.q, rows.actions, rows))
+        return td_loss(q_taken, targets, steps.mask, weights)
+
+    def _targets(self, batch: EpisodeBatch, steps: Transitions, rows: Rows) -> Tensor:
+        """Return [B, T-1, A]."""
         value = team_value(self.target_mixer, rows.target_q, rows.greedy(rows.q), rows)
         next_value = after_steps(batch, value)
         gamma, td_lambda = self.config.gamma, self.config.td_lambda

@@ -83,5 +83,5 @@ def td_loss(q_taken: Tensor, targets: Tensor, mask: Tensor, weights: Tensor | No
     td_error = (q_taken - targets) * mask
     squares = 0.5 * td_error.pow(2)
     if weights is not None:
-        squares = squares * weights.to(squares)[:, None, None]
+        squares = squares * weights.to(squares, non_blocking=True)[:, None, None]
     return Loss(squares.sum() / mask.sum(), td_error.detach(), q_taken.detach(), targets, mask)

@@ -160,7 +160,7 @@ def _check_choices(config: RunConfig, buffer_size: int) -> None:
     if config.runner != "episode" and config.env_workers is not None and config.env_workers > config.batch_size_run:
         raise UserError(
             f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "
-            f"write env_workers={config.batch_size_run} or env_workers=null"
+            f"write env_workers={config.batch_size_run} or env_workers=None"
         )
     if (config.evaluate or config.save_replay) and not config.checkpoint_path:
         given = "evaluate" if config.evaluate else "save_replay"

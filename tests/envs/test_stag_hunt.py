@@ -44,13 +44,13 @@ def test_shapes_are_pymarl2s() -> None:
 
 
 def test_two_agents_catch_a_stag_and_leave_the_world() -> None:
-    env = situation(agents=[(4, 3), (4, 5), (9, 9)], stags=[(4, 4), (0, 0)])
+    env = situation(agents=[(4, 3), (4, 5), (5, 6)], stags=[(4, 4), (0, 0)])
     assert env.arrays.avail_actions[0, :, CATCH].tolist() == [True, True, False]
     assert act(env, [CATCH, CATCH, STAY]) == 10
     state = env.arrays.state[0].reshape(10, 10, 3)
-    assert np.argwhere(state).tolist() == [[0, 0, 1], [9, 9, 0]]  # the other stag, the third agent
-    assert env.arrays.avail_actions[0].tolist() == [[u == STAY for u in range(6)]] * 2 + [[0, 0, 1, 1, 1, 0]]
-    assert not env.arrays.obs[0, :2].any()
+    assert np.argwhere(state).tolist() == [[0, 0, 1], [5, 6, 0]]  # the other stag, the third agent
+    assert env.arrays.avail_actions[0].tolist() == [[u == STAY for u in range(6)]] * 2 + [[1, 1, 1, 1, 1, 0]]
+    assert not env.arrays.obs[0, :2].any()  # although agent 2 is near
     assert env.arrays.obs[0, 2].any()
     assert not env.arrays.terminated[0]
 
@@ -214,6 +214,7 @@ def test_nothing_is_lost_or_doubled_in_random_episodes() -> None:
         assert np.array_equal(state[..., 0].sum(1), (~world.frozen).sum(1))
         assert np.array_equal(state[..., 1].sum(1), world.alive.sum(1))
         assert state.sum(2).max() == 1  # never two in one cell
+        assert np.array_equal(world.cells, (state * [1, 2, 4]).sum(2))  # nobody leaves a mark behind
         captures = int((~world.alive).sum())
         assert returns.sum() == 10 * captures
         assert (world.frozen.sum(1) >= 2 * (~world.alive).sum(1)).all()

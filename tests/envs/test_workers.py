@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from envs.adapter import constructor_seeds
 from envs.batched import SerialEnvs, make_batched_env
+from envs.worker import STEP, Channel
 from envs.workers import EnvError, WorkerEnvs
 from utils.errors import UserError
 from utils.layers import merge
@@ -54,8 +58,10 @@ def _nothing_left():
     assert set(os.listdir("/dev/shm")) <= shm
 
 
-def start(kind: type, env: str = "RandomWalk", batch_size: int = 2, seed: int = 1, **env_args: Any) -> Any:
-    return kind(f"fake_envs:{env}", env_args, batch_size, seed, {})
+def start(kind: type, env: str = "RandomWalk", batch_size: int = 2, workers: int | None = None, **env_args: Any) -> Any:
+    """Return B envs with constructor seeds from 1; in worker processes, one per row unless told."""
+    more = () if kind is SerialEnvs else (workers or batch_size,)
+    return kind(f"fake_envs:{env}", env_args, batch_size, 1, {}, *more)
 
 
 def play(env: Any, seeds: list[int]) -> list[Any]:
@@ -74,16 +80,55 @@ def play(env: Any, seeds: list[int]) -> list[Any]:
     return log
 
 
+@pytest.mark.parametrize("workers", [1, 2, 3, 4])
 @pytest.mark.parametrize("kind", ["RandomWalk", "FiveValues", "SeededOnce"])
-def test_workers_play_the_episodes_of_the_serial_env(kind: str) -> None:
-    serial, workers = start(SerialEnvs, kind, 3), start(WorkerEnvs, kind, 3)
-    for seeds in ([5, 6, 7], [2**64 - 1, 0, 9]):
-        expected, played = play(serial, seeds), play(workers, seeds)
+def test_workers_play_the_episodes_of_the_serial_env(kind: str, workers: int) -> None:
+    serial, parallel = start(SerialEnvs, kind, 4), start(WorkerEnvs, kind, 4, workers)
+    assert len(parallel._processes) == workers
+    for seeds in ([5, 6, 7, 8], [2**64 - 1, 0, 9, 10]):
+        expected, played = play(serial, seeds), play(parallel, seeds)
         assert len(expected) > 4
         np.testing.assert_equal(played, expected)
-    assert workers.get_stats() == serial.get_stats()
-    assert len({stats["constructor_seed"] for stats in workers.get_stats()}) == 3
-    workers.close()
+    assert parallel.get_stats() == serial.get_stats()
+    assert len({stats["constructor_seed"] for stats in parallel.get_stats()}) == 4
+    parallel.close()
+
+
+def test_there_is_a_worker_per_core_and_at_most_one_per_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 9}, raising=False)
+    for batch_size, expected in ((2, [[0], [1]]), (8, [[0, 1], [2, 3, 4], [5, 6, 7]])):
+        env = WorkerEnvs("fake_envs:RandomWalk", {}, batch_size, 1, {}, None)
+        assert [list(rows) for rows in env._rows] == expected
+        assert len(env._processes) == len(expected)
+        env.close()
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    env = WorkerEnvs("fake_envs:RandomWalk", {}, 4, 1, {}, None)
+    assert len(env._processes) == 2
+    env.close()
+
+
+def test_one_message_per_worker_and_step_carries_its_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = start(WorkerEnvs, batch_size=4, workers=2)
+    env.reset(np.arange(4), np.arange(4, dtype=np.uint64))
+    sent = []
+    send = Channel.send
+    monkeypatch.setattr(Channel, "send", lambda *message: (sent.append(message[1:]), send(*message)))
+    env.step(np.zeros((4, 2), np.int64), np.array([0, 2, 3]))
+    env.step(np.zeros((4, 2), np.int64), np.array([2]))
+    assert sent == [(STEP, [0]), (STEP, [2, 3]), (STEP, [2])]
+    env.close()
+
+
+def test_a_long_message_arrives_whole() -> None:
+    ends = [Channel(end) for end in socket.socketpair()]
+    long = {"text": "x" * 3_000_000}
+    sender = threading.Thread(target=ends[0].send, args=(STEP, long))
+    sender.start()
+    assert ends[1].receive() == (STEP, long)
+    sender.join()
+    for end in ends:
+        end.close()
 
 
 def test_a_real_env_plays_the_same_in_workers() -> None:
@@ -92,8 +137,8 @@ def test_a_real_env_plays_the_same_in_workers() -> None:
     pytest.importorskip("lbforaging", reason="needs the package lbforaging")
     updates = {"env_args": {"key": "lbforaging:Foraging-8x8-2p-3f-v3"}}
     env_args = merge(None, "gymma", updates).values["env_args"]
-    serial, workers = (kind("gymma", env_args, 2, 1, {}) for kind in (SerialEnvs, WorkerEnvs))
-    for seeds in ([5, 6], [2**64 - 1, 0]):
+    serial, workers = SerialEnvs("gymma", env_args, 3, 1, {}), WorkerEnvs("gymma", env_args, 3, 1, {}, 2)
+    for seeds in ([5, 6, 7], [2**64 - 1, 0, 1]):
         expected, played = play(serial, seeds), play(workers, seeds)
         assert len(expected) > 10
         np.testing.assert_equal(played, expected)
@@ -122,8 +167,9 @@ def test_truncated_and_terminated_are_never_both_true(in_process: bool) -> None:
     assert seen == {(name, *end) for name in ("RandomWalk", "FiveValues") for end in ends}
 
 
-def test_only_the_given_rows_are_written() -> None:
-    env = start(WorkerEnvs, batch_size=3)
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_only_the_given_rows_are_written(workers: int) -> None:
+    env = start(WorkerEnvs, batch_size=3, workers=workers)
     env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
     before = [array.copy() for array in vars(env.arrays).values()]
     env.step(np.zeros((3, 2), np.int64), np.array([0, 2]))
@@ -144,6 +190,14 @@ def test_an_exception_arrives_with_the_workers_traceback(trouble: str, at: int) 
     assert ("planted fault" if trouble == "raise" else "the game hung up") in message
     assert "in row" in message
     assert ("start", "reset", "step")[(at > -1) + (at > 0)] in message.splitlines()[0]
+
+
+@pytest.mark.parametrize(("at", "action"), [(-1, "start"), (0, "reset"), (3, "step")])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_exception_names_the_row_within_its_worker(workers: int, at: int, action: str) -> None:
+    seeds = constructor_seeds(1, 4)
+    with pytest.raises(EnvError, match=f"in row 3 during {action}:\n(.|\n)*planted fault"):
+        play(start(WorkerEnvs, "OneBadRow", 4, workers, bad_seed=seeds[3], trouble="raise", at=at), [1, 2, 3, 4])
 
 
 TROUBLES = {
@@ -184,12 +238,13 @@ def test_a_worker_that_ends_by_itself_is_noticed(trouble: str, expected: str) ->
         play(start(WorkerEnvs, trouble=trouble), [1, 2])
 
 
-def test_a_killed_worker_is_noticed() -> None:
-    env = start(WorkerEnvs, trouble="sleep")
+@pytest.mark.parametrize(("workers", "where"), [(4, "row 1"), (2, "rows 2 to 3")])
+def test_a_killed_worker_is_noticed(workers: int, where: str) -> None:
+    env = start(WorkerEnvs, batch_size=4, workers=workers, trouble="sleep")
     victim = env._processes[1].pid
     os.kill(victim, signal.SIGKILL)
-    with pytest.raises(EnvError, match=f"row 1 \\(process {victim}\\) was killed by SIGKILL"):
-        play(env, [1, 2])
+    with pytest.raises(EnvError, match=f"{where} \\(process {victim}\\) was killed by SIGKILL"):
+        play(env, [1, 2, 3, 4])
     with pytest.raises(RuntimeError, match="closed"):
         env.get_stats()
 
@@ -202,11 +257,22 @@ def test_replays_and_close() -> None:
     env.close()
 
 
-def test_replay_files_come_back(tmp_path: Path) -> None:
-    env = start(WorkerEnvs, "WithReplays")
-    assert sorted(env.save_replay(tmp_path)) == sorted(tmp_path.iterdir())
-    assert len(list(tmp_path.iterdir())) == 2
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_replay_files_come_back(tmp_path: Path, workers: int) -> None:
+    env = start(WorkerEnvs, "WithReplays", 3, workers)
+    assert env.save_replay(tmp_path) == [tmp_path / f"{seed}.txt" for seed in constructor_seeds(1, 3)]
+    assert len(list(tmp_path.iterdir())) == 3
     env.close()
+
+
+def test_every_row_is_closed_though_others_fail_to(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    env = start(WorkerEnvs, "WithGame", 3, 1, pid_file=str(tmp_path / "game"), trouble="close")
+    games = [int(path.suffix[1:]) for path in tmp_path.iterdir()]
+    assert len(games) == 3
+    assert all(exists(game) for game in games)
+    env.close()
+    assert not [game for game in games if exists(game)]
+    assert "planted fault in close" in capfd.readouterr().err
 
 
 def test_workers_import_no_torch() -> None:
@@ -220,7 +286,7 @@ HOST = """
 import sys, time
 import numpy as np
 from envs.workers import WorkerEnvs
-env = WorkerEnvs("fake_envs:WithGame", {"pid_file": sys.argv[1], "trouble": sys.argv[2]}, 3, 1, {})
+env = WorkerEnvs("fake_envs:WithGame", {"pid_file": sys.argv[1], "trouble": sys.argv[2]}, 3, 1, {}, int(sys.argv[3]))
 env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
 print("ready", flush=True)
 try:
@@ -235,11 +301,12 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("trouble", ["", "sleep"], ids=["stepping", "stuck_in_a_step"])
-def test_nothing_outlives_the_run(tmp_path: Path, how: signal.Signals, trouble: str) -> None:
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_nothing_outlives_the_run(tmp_path: Path, how: signal.Signals, trouble: str, workers: int) -> None:
     script = tmp_path / "light.py"  # no __main__ guard: workers do not run the user's script again
     script.write_text(HOST)
     host = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "game"), trouble],
+        [sys.executable, str(script), str(tmp_path / "game"), trouble, str(workers)],
         env=os.environ | {"PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -249,8 +316,8 @@ def test_nothing_outlives_the_run(tmp_path: Path, how: signal.Signals, trouble: 
     assert host.stdout is not None
     assert host.stdout.readline() == "ready\n"
     started = list(tmp_path.glob("game.*"))
-    pids = [int(path.suffix[1:]) for path in started] + [int(path.read_text()) for path in started]
-    assert len(pids) == 6
+    pids = {int(path.suffix[1:]) for path in started} | {int(path.read_text()) for path in started}
+    assert len(pids) == 3 + workers
     assert all(exists(pid) for pid in pids)
     time.sleep(0.3)
     os.killpg(host.pid, how) if how == signal.SIGINT else host.send_signal(how)

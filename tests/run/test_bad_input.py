@@ -45,6 +45,8 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "env_args.n_agent=3"), "unknown key 'env_args.n_agent'; did you mean 'env_args.n_agents'?"),
         ((*HUNT, "with", "env_args.n_agents=two"), "env_args.n_agents='two': expected int"),
         ((*HUNT, "with", "runner=episode"), "batch_size_run=8 with runner='episode'"),
+        ((*HUNT, "with", "env_workers=9"), "env_workers=9 processes for batch_size_run=8 envs; write env_workers=8 or"),
+        ((*HUNT, "with", "env_workers=0"), "env_workers=0: expected"),
         ((*HUNT, "with", "buffer_size=8"), "batch_size=128 episodes can never be drawn from buffer_size=8"),
         ((*HUNT, "with", "evaluate=True"), "evaluate=True needs networks to play with"),
         ((*HUNT, "with", "checkpoint_path=nowhere"), "no checkpoint folder 'nowhere'"),

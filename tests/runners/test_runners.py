@@ -31,7 +31,7 @@ def build() -> Iterator[Any]:
         if in_process is not None:
             runner_class = type(runner_class.__name__, (runner_class,), {"in_process": in_process})
         probs = kw.pop("with_probs", False)
-        config = runner_class.Config(batch_size_run=batch_size)
+        config = runner_class.Config(batch_size_run=batch_size, env_workers=kw.pop("env_workers", None))
         batched: BatchedEnv = runner_class.make_env(config, env, kw, 3, {})
         runner: Runner = runner_class(batched, EpisodeSeeds(11))
         made.append(runner)

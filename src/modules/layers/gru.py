@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from modules.layers.gru_chunk import GRUChunk, GRUData, GRUWeights, Layout
-from modules.layers.packed import POOL, Lease, plan_chunks, run_chunks
+from modules.layers.packed import POOL, Lease, one_thread, plan_chunks, run_chunks
 
 if TYPE_CHECKING:
     from modules.agents.agent import AgentInputs
@@ -39,7 +39,8 @@ def unroll_gru(
         return _unroll_library(inputs, counts, fc1, rnn, fc2)
     layers = (fc1.weight, fc1.bias, rnn.weight_ih, rnn.bias_ih, rnn.weight_hh, rnn.bias_hh)
     head = (None, None) if fc2 is None else (fc2.weight, fc2.bias)
-    out: Tensor = _UnrollGRU.apply(GRUData.of(inputs), counts, torch.is_grad_enabled(), *layers, *head)
+    with one_thread() as threads:
+        out: Tensor = _UnrollGRU.apply(GRUData.of(inputs), counts, torch.is_grad_enabled(), threads, *layers, *head)
     return out
 
 
@@ -57,7 +58,7 @@ def _unroll_library(
 
 class _UnrollGRU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, data: GRUData, counts: list[int], keep: bool, *params: Tensor | None) -> Tensor:
+    def forward(ctx: Any, data: GRUData, counts: list[int], keep: bool, threads: int, *params: Tensor | None) -> Tensor:
         weights = GRUWeights.of(data, [None if param is None else param.detach() for param in params])
         plan = plan_chunks(counts)
         layout = Layout(data.hot_rows, weights.rec.shape[1])
@@ -69,7 +70,7 @@ class _UnrollGRU(torch.autograd.Function):
         parts = lease.memory.split(sizes)
         out = data.obs.new_empty(data.obs.shape[0], layout.h if weights.out is None else weights.out.shape[0])
         chunks = [GRUChunk(data, weights, blocks, part, keep) for blocks, part in zip(plan, parts, strict=True)]
-        run_chunks(lambda index: chunks[index].forward(out), len(chunks))
+        run_chunks(lambda index: chunks[index].forward(out), len(chunks), threads)
         if keep:
             ctx.save_for_backward(*params)
             ctx.chunks, ctx.lease, ctx.data = chunks, lease, data
@@ -80,8 +81,9 @@ class _UnrollGRU(torch.autograd.Function):
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         params = ctx.saved_tensors  # also checks that no weight has changed since
         grad = grad_out.contiguous()
-        grads = run_chunks(lambda index: ctx.chunks[index].backward(grad), len(ctx.chunks))
-        return (None, None, None, *_parameter_gradients(grads, params, ctx.data))
+        with one_thread() as threads:
+            grads = run_chunks(lambda index: ctx.chunks[index].backward(grad), len(ctx.chunks), threads)
+            return (None, None, None, None, *_parameter_gradients(grads, params, ctx.data))
 
 
 def _parameter_gradients(chunks: list[GRUWeights], params: Sequence[Any], data: GRUData) -> list[Tensor | None]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
 
@@ -152,16 +153,26 @@ class Lease:
 _workers: dict[int, ThreadPoolExecutor] = {}
 
 
-def _single_threaded() -> None:
-    torch.set_num_threads(1)
+@contextlib.contextmanager
+def one_thread() -> Iterator[int]:
+    """Let torch use one thread inside; yields how many it uses outside.
 
-
-def run_chunks(function: Callable[[int], T], chunks: int) -> list[T]:
-    """Return [function(0), ..., function(chunks - 1)], on as many threads as torch would use, one for each chunk.
-
-    A chunk's products are too small to be split over threads by the BLAS library.
+    After each parallel operation OpenMP's idle threads spin for some milliseconds, on the cores that chunks need.
     """
-    threads, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
+def run_chunks(function: Callable[[int], T], chunks: int, threads: int) -> list[T]:
+    """Return [function(0), ..., function(chunks - 1)], computed on up to `threads` threads, without gradient.
+
+    A chunk's products are too small to be split over threads by the BLAS library; call it within `one_thread`.
+    """
+    inference = torch.is_inference_mode_enabled()
 
     def call(index: int) -> T:
         with torch.inference_mode(inference), torch.no_grad():  # modes belong to a thread
@@ -170,10 +181,6 @@ def run_chunks(function: Callable[[int], T], chunks: int) -> list[T]:
     if threads == 1 or chunks == 1:
         return [call(index) for index in range(chunks)]
     if threads not in _workers:
-        _workers[threads] = ThreadPoolExecutor(threads - 1, "unroll", initializer=_single_threaded)
-    torch.set_num_threads(1)
-    try:
-        futures: list[Future[T]] = [_workers[threads].submit(call, index) for index in range(1, chunks)]
-        return [call(0), *(future.result() for future in futures)]
-    finally:
-        torch.set_num_threads(threads)
+        _workers[threads] = ThreadPoolExecutor(threads - 1, "unroll", lambda: torch.set_num_threads(1))
+    futures: list[Future[T]] = [_workers[threads].submit(call, index) for index in range(1, chunks)]
+    return [call(0), *(future.result() for future in futures)]

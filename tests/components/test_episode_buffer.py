@@ -1,0 +1,189 @@
+"""EpisodeBatch, its packing, and both replay buffers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from components.episode_batch import EpisodeBatch, smallest_integer
+from components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
+from components.transforms import OneHot
+from utils.errors import UserError
+
+GROUPS = {"agents": 2}
+PREPROCESS = {"actions": ("actions_onehot", [OneHot(3)])}
+SCHEME: dict[str, Any] = {
+    "state": {"vshape": 4},
+    "obs": {"vshape": (5,), "group": "agents"},
+    "actions": {"vshape": (1,), "group": "agents", "dtype": torch.uint8},
+    "avail_actions": {"vshape": (3,), "group": "agents", "dtype": torch.bool},
+    "reward": {"vshape": (1,)},
+    "terminated": {"vshape": (1,), "dtype": torch.bool},
+}
+SLOTS = 7
+
+
+def episodes(lengths: list[int], first: int = 0) -> EpisodeBatch:
+    """Return a batch whose episode k is filled with the number first + k, and its padding with 99."""
+    batch = EpisodeBatch(SCHEME, GROUPS, len(lengths), SLOTS, PREPROCESS)
+    for row, length in enumerate(lengths):
+        for key in ("state", "obs", "reward"):
+            batch.data[key][row] = 99
+            batch.data[key][row, : length + 1] = first + row
+        batch.data["terminated"][row, length - 1] = True
+    batch.set_lengths(torch.tensor(lengths))
+    return batch
+
+
+def buffer(size: int, cls: type[ReplayBuffer] = ReplayBuffer, seed: int = 0, **keys: Any) -> Any:
+    config = cls.Config(buffer_size=size, buffer_max_gib=1, **keys)
+    return cls(config, SCHEME, GROUPS, SLOTS, PREPROCESS, np.random.default_rng(seed))
+
+
+def prioritised(size: int, alpha: float = 1.0, beta: float = 1.0) -> Any:
+    return buffer(size, PrioritizedReplayBuffer, per_alpha=alpha, per_beta=beta, t_max=1000)
+
+
+def ids(batch: EpisodeBatch) -> list[int]:
+    return batch["reward"][:, 0, 0].int().tolist()
+
+
+def test_update_marks_slots_as_pymarl_does() -> None:
+    batch = EpisodeBatch(SCHEME, GROUPS, 3, SLOTS, PREPROCESS)
+    assert not batch["filled"].any()
+    batch.update({"obs": np.ones((3, 2, 5))}, ts=0)
+    batch.update({"actions": [[[1], [2]], [[0], [1]]]}, bs=[0, 2], ts=0, mark_filled=False)
+    batch.update({"obs": np.full((2, 2, 5), 3.0)}, bs=[0, 2], ts=1)
+    assert batch.lengths.tolist() == [1, 0, 1]
+    assert batch["filled"][:, :3, 0].tolist() == [[True, True, False], [True, False, False], [True, True, False]]
+    assert batch["actions_onehot"][0, 0].tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert batch["obs"][2, 1].eq(3).all()
+
+
+def test_transitions_leave_out_the_last_observation() -> None:
+    steps = episodes([3, 6]).transitions()
+    assert steps.mask[..., 0].tolist() == [[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 1]]
+    assert steps.terminated[0, 2, 0] == 1
+    assert steps.actions.dtype == torch.int64
+
+
+def test_packing_is_time_major_and_longest_first() -> None:
+    batch = episodes([2, 5, 2])
+    assert batch.packing.counts == [3, 3, 3, 1, 1, 1, 0]
+    assert batch.packing.order.tolist() == [1, 0, 2]
+    packed = batch.packing.pack(batch["reward"])
+    assert packed[:, 0].tolist() == [1, 0, 2] * 3 + [1] * 3
+    unpacked = batch.packing.unpack(packed)
+    filled = batch["filled"]
+    assert torch.equal(unpacked, batch["reward"] * filled)
+
+
+def test_packing_follows_new_lengths() -> None:
+    batch = episodes([2, 5])
+    assert len(batch.packing.index) == 9
+    batch.set_lengths(torch.tensor([1, 1]))
+    assert len(batch.packing.index) == 4
+
+
+def test_slices_keep_lengths_true() -> None:
+    part = episodes([2, 5, 6])[1:, 2:5]
+    assert (part.batch_size, part.max_seq_length, part.lengths.tolist()) == (2, 3, [2, 2])
+    assert episodes([2, 5])[0, 4:].lengths.tolist() == [-1]
+
+
+@pytest.mark.parametrize(("largest", "dtype"), [(17, torch.uint8), (256, torch.int16), (70_000, torch.int32)])
+def test_smallest_integer(largest: int, dtype: torch.dtype) -> None:
+    assert smallest_integer(largest) == dtype
+
+
+def test_the_ring_drops_the_oldest() -> None:
+    replay = buffer(3)
+    replay.insert_episode_batch(episodes([1, 2]))
+    assert not replay.can_sample(3)
+    replay.insert_episode_batch(episodes([3, 4], first=2))
+    assert sorted(ids(replay.sample(3, 0).batch)) == [1, 2, 3]
+
+
+def test_episodes_are_stored_at_their_length_and_padded_with_zeros() -> None:
+    replay = buffer(4)
+    replay.insert_episode_batch(episodes([1, 4]))
+    assert [len(episode["obs"]) for episode in replay.episodes] == [2, 5]
+    batch = replay.sample(2, 0).batch
+    assert batch.max_seq_length == 5
+    assert batch["obs"][0, 2:].eq(0).all()
+    assert batch["obs"][1].eq(1).all()
+
+
+def test_stored_episodes_do_not_share_memory_with_the_runner() -> None:
+    replay, batch = buffer(1), episodes([4])
+    replay.insert_episode_batch(batch)
+    batch.data["obs"].fill_(7)
+    assert replay.sample(1, 0).batch["obs"].eq(0).all()
+
+
+def test_sampling_is_without_replacement_and_uniform() -> None:
+    replay = buffer(10)
+    replay.insert_episode_batch(episodes([1] * 10))
+    counts = np.zeros(10)
+    for _ in range(2000):
+        drawn = ids(replay.sample(3, 0).batch)
+        assert len(set(drawn)) == 3
+        counts[drawn] += 1
+    assert counts.min() > 500  # 600 expected, spread 20
+    assert counts.max() < 700
+
+
+def test_a_buffer_too_large_for_its_limit_is_refused() -> None:
+    with pytest.raises(UserError, match=r"buffer_size=100000000 episodes of 7 slots need up to .* GiB"):
+        buffer(100_000_000)
+
+
+@pytest.mark.parametrize("make", [lambda: buffer(5), lambda: prioritised(5, 0.6, 0.4)])
+def test_a_restored_buffer_goes_on_alike(make: Any) -> None:
+    replay, twin = make(), make()
+    replay.insert_episode_batch(episodes([1, 4, 2, 6]))
+    replay.insert_episode_batch(episodes([3, 3], first=4))
+    replay.update_priorities(np.array([0, 3]), torch.tensor([4.0, 0.5]))
+    replay.sample(3, 100)
+    twin.load_state_dict(replay.state_dict())
+    for source in (replay, twin):
+        source.insert_episode_batch(episodes([5], first=6))
+    for _ in range(5):
+        ours, theirs = replay.sample(3, 200), twin.sample(3, 200)
+        assert ids(ours.batch) == ids(theirs.batch)
+        assert torch.equal(ours.batch["obs"], theirs.batch["obs"])
+        assert ours.weights is None or torch.equal(ours.weights, theirs.weights)
+
+
+def test_priorities_decide_how_often_an_episode_is_drawn() -> None:
+    replay = prioritised(4)
+    replay.insert_episode_batch(episodes([1] * 4))
+    replay.update_priorities(np.arange(4), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    counts = np.bincount(np.concatenate([replay.sample(2, 0).indices for _ in range(5000)]), minlength=4)
+    assert np.abs(counts / 10_000 - np.array([0.1, 0.2, 0.3, 0.4])).max() < 0.02
+
+
+def test_importance_weights() -> None:
+    """With beta 1 a weight is (1 / P) over the largest one: p = 1, 2, 4 gives 1, 1/2, 1/4."""
+    replay = prioritised(3)
+    replay.insert_episode_batch(episodes([1] * 3))
+    replay.update_priorities(np.arange(3), torch.tensor([1.0, 2.0, 4.0]))
+    sample = replay.sample(3, 0)
+    expected = torch.tensor([1.0, 0.5, 0.25])[torch.from_numpy(sample.indices)]
+    assert torch.allclose(sample.weights, expected, atol=1e-5)
+
+
+def test_beta_rises_to_one() -> None:
+    replay = prioritised(3, beta=0.4)
+    assert [round(replay.beta(t), 6) for t in (0, 500, 1000, 2000)] == [0.4, 0.7, 1.0, 1.0]
+
+
+def test_a_new_episode_gets_the_largest_priority() -> None:
+    replay = prioritised(3)
+    replay.insert_episode_batch(episodes([1, 1]))
+    replay.update_priorities(np.arange(2), torch.tensor([0.1, 5.0]))
+    replay.insert_episode_batch(episodes([1], first=2))
+    assert replay.priorities == pytest.approx([0.1, 5.0, 5.0], rel=1e-4)

@@ -1,0 +1,166 @@
+"""Typed configs, YAML layers and registries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from controllers import REGISTRY as MACS
+from learners import REGISTRY as LEARNERS
+from run.config import RunConfig, _keys_of_all_parts, check
+from utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
+from utils.errors import UserError
+from utils.layers import CONFIG, merge, read_yaml
+from utils.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    size: PositiveInt
+    share: Probability
+    shape: tuple[int, int]
+    names: list[str]
+    kind: Literal["a", "b"] | None
+    flag: bool
+    rate: Annotated[float, Range(gt=0, lt=1)]
+
+
+GOOD: dict[str, Any] = {
+    "size": 3, "share": 1, "shape": [2, 5], "names": [], "kind": None, "flag": False, "rate": 0.5, "other": 1,
+}  # fmt: skip
+
+
+def test_a_config_takes_its_own_keys() -> None:
+    config = build_config(Example, GOOD, {})
+    assert config == Example(size=3, share=1, shape=(2, 5), names=[], kind=None, flag=False, rate=0.5)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("size", 0, "size=0: expected int >= 1"),
+        ("size", True, "size=True: expected int, got bool"),
+        ("size", "3", "size='3': expected int, got str (write size=3.0)"),
+        ("share", 1.01, "share=1.01: expected float >= 0 and <= 1"),
+        ("share", "1e-4", "share='1e-4': expected float, got str (write share=0.0001)"),
+        ("shape", [1, 2, 3], "shape=[1, 2, 3]: expected tuple[int, int], got list"),
+        ("shape", [1, 2.5], "shape=[1, 2.5]: expected tuple[int, int], got list"),
+        ("names", "x", "names='x': expected list[str], got str"),
+        ("kind", "c", "kind='c': expected 'a' or 'b' or None, got str"),
+        ("flag", "true", "flag='true': expected bool, got str (write flag=True)"),
+        ("flag", 1, "flag=1: expected bool, got int"),
+        ("rate", 1, "rate=1: expected float > 0 and < 1"),
+    ],
+)
+def test_wrong_values(key: str, value: Any, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        build_config(Example, GOOD | {key: value}, {})
+    if message.endswith("(write size=3.0)"):
+        message = message.removesuffix(" (write size=3.0)")  # 3.0 is no int either: no advice
+    assert str(error.value) == message
+
+
+def test_a_missing_key_and_the_file_at_fault_are_named() -> None:
+    with pytest.raises(UserError, match="missing key 'size'"):
+        build_config(Example, {k: v for k, v in GOOD.items() if k != "size"}, {})
+    with pytest.raises(UserError, match=r"^config/algs/x.yaml: size=-1: expected int >= 1$"):
+        build_config(Example, GOOD | {"size": -1}, {"size": "config/algs/x.yaml"})
+
+
+def test_describe_nested_types() -> None:
+    assert describe(dict[str, int] | None) == "dict[str, int] or None"
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_layers_and_their_origins(tmp_path: Path) -> None:
+    env = write(tmp_path / "env.yaml", "env: stag_hunt\nt_max: 5\nlr: 0.5\nenv_args: {n_agents: 3}\n")
+    alg = write(tmp_path / "alg.yaml", "lr: 0.25\nname: mine\n")
+    layers = merge(alg, env, {"name": "typed", "env_args": {"n_stags": 1}})
+    values, origin = layers.values, layers.origin
+    assert (values["t_max"], values["lr"], values["name"], values["gamma"]) == (5, 0.25, "typed", 0.99)
+    assert [Path(origin[key]).name for key in ("t_max", "lr", "name", "gamma")] == [
+        "env.yaml", "alg.yaml", "with", "default.yaml",
+    ]  # fmt: skip
+    assert values["env_args"]["n_agents"] == 3
+    assert values["env_args"]["n_stags"] == 1
+    assert values["env_args"]["world_shape"] == [10, 10]
+    assert origin["env_args.world_shape"] == "config/envs/stag_hunt.yaml"
+
+
+def test_an_env_named_by_with_brings_its_defaults() -> None:
+    layers = merge("iql", None, {"env": "one_step_matrix_game"})
+    assert layers.values["env_args"] == {"map_name": "one_step_matrix_game"}
+
+
+def test_scientific_notation_is_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("a: 1e-4\nb: 2E5\nc: 1.5e3\nd: e5\n")
+    assert read_yaml(path) == {"a": 0.0001, "b": 200000.0, "c": 1500.0, "d": "e5"}
+
+
+def test_a_key_given_twice_alike_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text("optimizer: adam\noptimizer: adam\n")
+    assert read_yaml(path) == {"optimizer": "adam"}
+
+
+ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))
+ENVS = sorted(path.stem for path in (CONFIG / "envs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("env", ENVS)
+@pytest.mark.parametrize("alg", ALGS)
+def test_every_shipped_pair_of_files_is_right(alg: str, env: str) -> None:
+    check(merge(alg, env, {"seed": 0}))
+
+
+def test_default_yaml_is_the_home_of_every_key_and_of_no_other() -> None:
+    defaults = set(read_yaml(CONFIG / "default.yaml"))
+    assert defaults == set(config_keys(RunConfig)) | set(_keys_of_all_parts())
+
+
+# PyMARL2's values (hijkzzz/pymarl2 8ccac7c, src/config/algs), against which ours are held.
+PYMARL2 = {
+    "qmix": {"epsilon_anneal_time": 100000, "batch_size_run": 8, "buffer_size": 5000, "batch_size": 128, "lr": 0.001,
+             "td_lambda": 0.6, "mixer": "qmix", "mixing_embed_dim": 32, "hypernet_embed": 64, "t_max": 10050000,
+             "target_update_interval": 200, "learner": "nq_learner", "agent": "n_rnn", "optimizer": "adam"},
+    "qmix_large": {"rnn_hidden_dim": 256, "mixing_embed_dim": 64, "hypernet_embed": 256, "td_lambda": 0.6},
+    "qmix_predator_prey": {"buffer_size": 1000, "td_lambda": 0.5, "t_max": 1050000, "batch_size": 128},
+    "vdn": {"mixer": "vdn", "buffer_size": 5000, "td_lambda": 0.6, "lr": 0.001, "learner": "nq_learner"},
+    "iql": {"mixer": None, "learner": "q_learner", "double_q": True, "batch_size": 32, "lr": 0.0005,
+            "optimizer": "adam", "mac": "basic_mac", "agent": "rnn"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("alg", PYMARL2)
+def test_values_are_pymarl2s(alg: str) -> None:
+    values = merge(alg, "stag_hunt", {}).values
+    assert {key: values[key] for key in PYMARL2[alg]} == PYMARL2[alg]
+
+
+def test_registry() -> None:
+    registry = Registry("thing", {"path": "pathlib:Path", "gone": "no_such_module.x:X"})
+    assert registry["path"] is Path
+    assert registry["pathlib:PurePath"] is __import__("pathlib").PurePath
+    with pytest.raises(UserError, match=r"unknown thing 'pahth'; did you mean 'path'\? \(known: path, gone"):
+        registry["pahth"]
+    with pytest.raises(UserError, match=r"needs the Python module 'no_such_module', which is not installed; `pip"):
+        registry["no_such_module.x:X"]
+    with pytest.raises(ModuleNotFoundError):  # an entry of ours that does not exist is our mistake, not the user's
+        registry["gone"]
+    with pytest.raises(UserError, match="module 'pathlib' has no 'Nope'"):
+        registry["pathlib:Nope"]
+    with pytest.raises(ValueError, match="registered twice"):
+        registry.register("path", "a:b")
+
+
+def test_registries_hold_what_they_say() -> None:
+    for registry in (LEARNERS, MACS):
+        assert all(isinstance(registry[name], type) for name in registry)

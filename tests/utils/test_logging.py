@@ -1,0 +1,77 @@
+"""Logged numbers: names, means, and backends that fail."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from utils.logging import EpisodeStats, Logger
+
+
+class FakeRun:
+    """Stands in for sacred's run."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.info: dict[str, Any] = {}
+        self.scalars: list[tuple[str, float, int]] = []
+        self.broken = broken
+
+    def log_scalar(self, key: str, value: float, t: int) -> None:
+        if self.broken:
+            raise ConnectionError("the database is gone")
+        self.scalars.append((key, value, t))
+
+
+def test_pymarls_names_and_steps() -> None:
+    logger, run = Logger(logging.getLogger("test")), FakeRun()
+    logger.setup_sacred(run)
+    logger.log_stats({"return_mean": 1}, 10, prefix="test_")
+    logger.log_stat("test_return_mean", 2.5, 20)
+    assert run.info == {"test_return_mean": [1.0, 2.5], "test_return_mean_T": [10, 20]}
+    assert run.scalars == [("test_return_mean", 1.0, 10), ("test_return_mean", 2.5, 20)]
+
+
+def test_a_failing_backend_is_named_once_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    logger, run = Logger(logging.getLogger("test")), FakeRun(broken=True)
+    logger.setup_sacred(run)
+    for t in range(3):
+        logger.log_stat("loss", 0.5, t)
+    assert run.info["loss"] == [0.5] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "sacred is off from now on: ConnectionError: the database is gone"
+    ]
+
+
+def test_a_restored_logger_goes_on_where_it_was() -> None:
+    logger, twin = Logger(logging.getLogger("test")), Logger(logging.getLogger("test"))
+    logger.log_stat("loss", 0.1, 1)
+    twin.load_state_dict(logger.state_dict())
+    run = FakeRun()
+    twin.setup_sacred(run)
+    twin.log_stat("loss", 0.2, 2)
+    assert run.info == {"loss": [0.1, 0.2], "loss_T": [1, 2]}
+    assert twin.last("loss") == 0.2
+
+
+def test_the_table_averages_the_last_values(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logger = Logger(logging.getLogger("test"))
+    for t in range(7):
+        logger.log_stat("loss", t, t)
+        logger.log_stat("epsilon", t, t)
+    logger.log_stat("episode", 12, 6)
+    logger.print_recent_stats()
+    text = caplog.records[-1].getMessage()
+    assert "t_env:          6 | Episode:       12" in text
+    assert "loss:     4.0000" in text  # mean of 2, 3, 4, 5, 6
+    assert "epsilon:     6.0000" in text
+
+
+def test_episode_stats_by_hand() -> None:
+    stats = EpisodeStats()
+    stats.add(1.0, 10, {"battle_won": True, "text": "ignored"})
+    stats.add(3.0, 20, {})
+    assert stats.flush() == {"return_mean": 2.0, "return_std": 1.0, "battle_won_mean": 0.5, "ep_length_mean": 15.0}
+    assert stats.flush() == {}
