@@ -59,8 +59,8 @@ class Packing:
         time, rank = np.nonzero(active)
         self.batch_size, self.max_slots = len(lengths), max_slots
         self.counts: list[int] = active.sum(1).tolist()
-        self.order = torch.from_numpy(order).to(device)
-        self.index = torch.from_numpy(order[rank] * max_slots + time).to(device)
+        self.order = torch.from_numpy(order).to(device, non_blocking=True)
+        self.index = torch.from_numpy(order[rank] * max_slots + time).to(device, non_blocking=True)
 
     def pack(self, padded: Tensor) -> Tensor:
         """Return [P, ...] of a padded [B, T, ...]."""
@@ -196,7 +196,7 @@ class EpisodeBatch:
             return self.data[key]
         if key == "filled":
             time = torch.arange(self.max_seq_length)
-            return (time <= self._lengths[:, None]).unsqueeze(-1).to(self.device)  # [B, T, 1]
+            return (time <= self._lengths[:, None]).unsqueeze(-1).to(self.device, non_blocking=True)  # [B, T, 1]
         for source, (derived, transforms) in self.preprocess.items():
             if derived == key:
                 tensor = self.data[source]
@@ -236,7 +236,7 @@ class EpisodeBatch:
             self.data["actions"][:, :-1].long(),
             self.data["reward"][:, :-1],
             self.data["terminated"][:, :-1].float(),
-            mask.to(self.device),
+            mask.to(self.device, non_blocking=True),
         )
 
     def to(self, device: torch.device | str) -> EpisodeBatch:

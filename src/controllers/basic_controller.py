@@ -36,6 +36,19 @@ class _PackedInputs:
         return self._inputs
 
 
+class _Slots:
+    """Views of every slot of a batch in progress: taking one from a list is cheaper than indexing a tensor."""
+
+    def __init__(self, batch: EpisodeBatch) -> None:
+        self._source = batch.data["obs"]
+        self.obs = batch.data["obs"].unbind(1)  # T of [B, N, O]
+        self.avail_actions = batch.data["avail_actions"].unbind(1)  # T of [B, N, A]
+        self.actions = batch.data["actions"].select(-1, 0).unbind(1)  # T of [B, N]
+
+    def shows(self, batch: EpisodeBatch) -> bool:
+        return batch.data["obs"] is self._source
+
+
 class BasicMAC:
     """Controller of PyMARL.
 
@@ -66,6 +79,7 @@ class BasicMAC:
         self.n_agents = info.n_agents
         self.hidden_states: Tensor | None = None
         self._packed = _PackedInputs()
+        self._slots: _Slots | None = None
 
     @staticmethod
     def input_shape(config: Any, info: EnvInfo) -> int:
@@ -75,6 +89,8 @@ class BasicMAC:
     def init_hidden(self, batch_size: int) -> None:
         """Start `batch_size` episodes."""
         rows = batch_size * self.n_agents
+        self._slots = None
+        self._device = self.device
         self.hidden_states = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
         self._no_action = torch.full((rows,), -1, device=self.device)
         self._agent_id = torch.arange(self.n_agents, device=self.device).repeat(batch_size)
@@ -99,7 +115,7 @@ class BasicMAC:
             UserError: a running row has no available action, or a NaN output.
         """
         outputs = self.forward(batch, t_ep, test_mode=test_mode)
-        avail_actions = batch.data["avail_actions"][:, t_ep]
+        avail_actions = self._slots_of(batch).avail_actions[t_ep]
         if not (isinstance(bs, slice) and bs == slice(None)):
             outputs, avail_actions = outputs[bs], avail_actions[bs]
         avail_actions = avail_actions.to(outputs.device)
@@ -115,7 +131,7 @@ class BasicMAC:
         step = self.agent if torch.is_grad_enabled() else self.agent.act
         out, hidden = step(self.step_inputs(batch, t), self.hidden_states.view(b * n, -1))  # [B*N, A], [B*N, H]
         self.hidden_states = hidden.view(b, n, -1)
-        return self.policy(out.view(b, n, -1), batch.data["avail_actions"][:, t])
+        return self.policy(out.view(b, n, -1), self._slots_of(batch).avail_actions[t])
 
     def policy(self, outputs: Tensor, avail_actions: Tensor) -> Tensor:
         """Return what selectors and learners see of raw outputs [..., A]; see Config.agent_output_type."""
@@ -141,14 +157,17 @@ class BasicMAC:
 
     def step_inputs(self, batch: EpisodeBatch, t: int) -> AgentInputs:
         """Return the inputs of slot `t`, B * N rows. `init_hidden` comes first."""
+        slots = self._slots_of(batch)
         last_action: Tensor | None = None
         if self.config.obs_last_action:
-            last_action = self._no_action
-            if t:
-                last_action = batch.data["actions"][:, t - 1].to(last_action).view(-1)  # [B*N]
-        obs = batch.data["obs"][:, t]
-        agent_id = self._agent_id if self.config.obs_agent_id else None
-        return self._inputs(obs.reshape(-1, obs.shape[-1]), last_action, agent_id)
+            last_action = slots.actions[t - 1].to(self._no_action).view(-1) if t else self._no_action  # [B*N]
+        obs = slots.obs[t].reshape(-1, self.info.obs_shape)  # [B*N, O]
+        return self._inputs(obs, last_action, self._agent_id if self.config.obs_agent_id else None, self._device)
+
+    def _slots_of(self, batch: EpisodeBatch) -> _Slots:
+        if self._slots is None or not self._slots.shows(batch):
+            self._slots = _Slots(batch)
+        return self._slots
 
     def packed_inputs(self, batch: EpisodeBatch) -> AgentInputs:
         """Return the inputs of all filled slots, P * N rows in the order of `batch.packing`."""
@@ -161,13 +180,14 @@ class BasicMAC:
             actions = batch.data["actions"].flatten(0, 1).index_select(0, index).long()  # [P, N, 1]
             actions[:first] = -1
             last_action = actions.view(-1)
-        agent_id = None
+        agent_id, device = None, self.device
         if self.config.obs_agent_id:
-            agent_id = torch.arange(self.n_agents, device=self.device).repeat(len(packing.index))
-        return self._inputs(packing.pack(batch["obs"]).flatten(0, 1), last_action, agent_id)
+            agent_id = torch.arange(self.n_agents, device=device).repeat(len(packing.index))
+        return self._inputs(packing.pack(batch["obs"]).flatten(0, 1), last_action, agent_id, device)
 
-    def _inputs(self, obs: Tensor, last_action: Tensor | None, agent_id: Tensor | None) -> AgentInputs:
-        device = self.device
+    def _inputs(
+        self, obs: Tensor, last_action: Tensor | None, agent_id: Tensor | None, device: torch.device
+    ) -> AgentInputs:
         return AgentInputs(
             obs=obs.to(device),
             last_action=None if last_action is None else last_action.to(device),
@@ -225,5 +245,5 @@ class BasicMAC:
         """Return a controller with a frozen copy of the agent, for targets."""
         target = copy.copy(self)
         target.agent = copy.deepcopy(self.agent).requires_grad_(False)
-        target.hidden_states = None
+        target.hidden_states = target._slots = None
         return target

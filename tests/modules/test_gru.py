@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -15,6 +16,15 @@ from modules.layers.gru import _unroll_library, unroll_gru
 from modules.layers.packed import BLOCK_ROWS, CHUNK_ROWS, POOL, SPLIT_ROWS, chunk_rows, plan_chunks
 
 N_AGENTS, OBS, N_ACTIONS = 3, 5, 4
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """The products here are too small to share."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def make_counts(generator: torch.Generator, episodes: int, slots: int, ragged: bool) -> list[int]:
@@ -135,15 +145,11 @@ def big_case() -> tuple[NRNNAgent, AgentInputs, list[int], Tensor]:
 
 def test_repeats_bit_for_bit_on_any_number_of_threads() -> None:
     agent, inputs, counts, weight = big_case()
-    threads = torch.get_num_threads()
     results = []
-    try:
-        for n in (1, 2, 3, 1, 2):
-            torch.set_num_threads(n)
-            results.append(run(agent, agent.unroll, inputs, counts, weight))
-            assert torch.get_num_threads() == n
-    finally:
-        torch.set_num_threads(threads)
+    for n in (1, 2, 3, 1, 2):
+        torch.set_num_threads(n)
+        results.append(run(agent, agent.unroll, inputs, counts, weight))
+        assert torch.get_num_threads() == n
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
 

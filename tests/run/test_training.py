@@ -57,7 +57,7 @@ def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
     process.communicate()
     token = models(tmp_path)
     assert max(steps_in(token)) < 1200, "the run was over before it was killed"
-    code, _, err = run_main(tmp_path, *SMALL_HUNT, "keep_checkpoints=2", f"resume={token}")
+    code, _, err = run_main(tmp_path, *SMALL_HUNT, "keep_checkpoints=2", "env_workers=2", f"resume={token}")
     assert code == 0, err
     assert numbers(run_folders(tmp_path)[-1]) == numbers(run_folders(whole)[0])
     assert len(steps_in(token)) == 2

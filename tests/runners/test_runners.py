@@ -12,6 +12,7 @@ import torch
 
 from components.episode_batch import EpisodeBatch
 from components.transforms import OneHot
+from envs.batched import SerialEnvs
 from envs.multiagentenv import BatchedEnv, EnvInfo
 from fake_mac import FakeMAC
 from runners import REGISTRY
@@ -70,6 +71,12 @@ def assert_same(left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
     assert left.keys() == right.keys()
     for key, tensor in left.items():
         assert torch.equal(tensor, right[key]), key
+
+
+def test_only_the_parallel_runner_reads_env_workers(build: Any) -> None:
+    assert isinstance(build("episode", env_workers=3).env, SerialEnvs)
+    for workers in (1, 3, 4):
+        assert len(build("parallel", 4, env_workers=workers).env._processes) == workers
 
 
 @pytest.mark.parametrize("in_process", [True, False])

@@ -43,7 +43,7 @@ class Rules(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What does not change: K = height * width cells; kind 0 is a stag, 1 a hare.
+    """What does not change: K = height * width cells; kind 0 is a stag, 1 a hare. Places are unsigned, which spares numba a test.
 
     Attributes:
         move_to: [K, 4] cell that a move ends in; the own cell at a wall, the far side in a torus.
@@ -59,14 +59,14 @@ class Tables(NamedTuple):
         corners: [4] corner cells, row by row.
     """
 
-    move_to: NDArray[np.int32]
+    move_to: NDArray[np.uint32]
     beside: NDArray[np.int32]
     needed: NDArray[np.int64]
     max_free: NDArray[np.int64]
     p_rest: NDArray[np.float64]
     reward: NDArray[np.float64]
-    canvas_at: NDArray[np.int32]
-    window_at: NDArray[np.int32]
+    canvas_at: NDArray[np.uint32]
+    window_at: NDArray[np.uint32]
     window: NDArray[np.int32]
     cone: NDArray[np.int32]
     corners: NDArray[np.int32]
@@ -76,10 +76,10 @@ class World(NamedTuple):
     """The state of B envs, and scratch space (canvas, order, free, catching) that all of them share."""
 
     cells: NDArray[np.uint8]  # [B, K]
-    agents: NDArray[np.int32]  # [B, N] cell
+    agents: NDArray[np.uint32]  # [B, N] cell
     frozen: NDArray[np.bool_]  # [B, N]
     facing: NDArray[np.int8]  # [B, N] RIGHT..UP
-    prey: NDArray[np.int32]  # [B, P] cell; stags first
+    prey: NDArray[np.uint32]  # [B, P] cell; stags first
     alive: NDArray[np.bool_]  # [B, P]
     rng: NDArray[np.uint64]  # [B] splitmix64 state
     ghost: NDArray[np.bool_]  # [B] a capture now counts ghosts_mul times its reward

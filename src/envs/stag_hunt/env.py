@@ -245,10 +245,10 @@ def make_world(config: StagHunt.Config, rules: Rules, batch_size: int) -> World:
     wall = (3 if own_feature else 0, (1.0 if own_feature else -1.0) if config.observe_walls else 0.0)
     return World(
         cells=np.zeros((b, height * width), np.uint8),
-        agents=np.zeros((b, n), np.int32),
+        agents=np.zeros((b, n), np.uint32),
         frozen=np.zeros((b, n), np.bool_),
         facing=np.zeros((b, n), np.int8),
-        prey=np.zeros((b, p), np.int32),
+        prey=np.zeros((b, p), np.uint32),
         alive=np.ones((b, p), np.bool_),
         rng=np.zeros(b, np.uint64),
         ghost=np.zeros(b, np.bool_),

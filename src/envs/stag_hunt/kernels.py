@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from envs.stag_hunt.arrays import Out, Rules, Tables, World
+from envs.stag_hunt.borrow import borrow
 from envs.stag_hunt.rng import below, mix, shuffle, uniform
 
 AGENT, STAG, HARE = 1, 2, 4
@@ -43,7 +45,7 @@ def pack(rules: Rules, tables: Tables, world: World, out: Out) -> tuple[tuple[An
 @kernel
 def reset_rows(rows: Any, seeds: Any, env: Any) -> None:
     """Start the episodes of `seeds` in `rows`; `env` is what `pack` returns."""
-    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
+    rules, tables, world, out = Rules(*env[0]), Tables(*borrow(env[1])), World(*borrow(env[2])), Out(*borrow(env[3]))
     for k in range(rows.size):
         b = rows[k]
         world.rng[b] = mix(seeds[k])
@@ -68,7 +70,7 @@ def reset_rows(rows: Any, seeds: Any, env: Any) -> None:
 @kernel
 def step_rows(rows: Any, actions: Any, env: Any) -> int:
     """Step `rows`; return -1, or row * N + agent of an action that is not available (nothing is stepped then)."""
-    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
+    rules, tables, world, out = Rules(*env[0]), Tables(*borrow(env[1])), World(*borrow(env[2])), Out(*borrow(env[3]))
     for k in range(rows.size):
         b = rows[k]
         for a in range(rules.n_agents):
@@ -271,15 +273,15 @@ def draw_canvas(b: int, rules: Any, tables: Any, world: Any, on: int) -> None:
     for a in range(rules.n_agents):
         if not world.frozen[b, a]:
             mark = a + 1 if rules.observe_ids else 1
-            world.canvas[tables.canvas_at[world.agents[b, a]]] = on * mark
+            world.canvas[tables.canvas_at[world.agents[b, a]]] = np.float32(on * mark)
     for p in range(rules.n_prey):
         if world.alive[b, p]:
             kind = 0 if p < rules.n_stags else 1
             mark = p + 1 - kind * rules.n_stags if rules.observe_ids else 1
-            world.canvas[tables.canvas_at[world.prey[b, p]] + 1 + kind] = on * mark
+            world.canvas[np.uint32(tables.canvas_at[world.prey[b, p]] + 1 + kind)] = np.float32(on * mark)
     if rules.ghosts:
         mark = -1 if world.ghost[b] else 1
-        world.canvas[tables.canvas_at[world.ghost_cell[b]] + rules.n_feats - 1] = on * mark
+        world.canvas[tables.canvas_at[world.ghost_cell[b]] + rules.n_feats - 1] = np.float32(on * mark)
 
 
 @inlined

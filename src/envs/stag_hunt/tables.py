@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +12,7 @@ from envs.stag_hunt.kernels import DOWN, LEFT, RIGHT, UP
 MOVES = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])  # [direction, (row, column)]
 
 
-def neighbours(height: int, width: int, toroidal: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def neighbours(height: int, width: int, toroidal: bool) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
     """Return (move_to, beside), both [height * width, 4]; see `Tables`."""
     rows, columns = np.divmod(np.arange(height * width), width)
     to = np.stack([rows, columns], axis=1)[:, None, :] + MOVES  # [K, 4, 2]
@@ -18,17 +20,17 @@ def neighbours(height: int, width: int, toroidal: bool) -> tuple[NDArray[np.int3
     inside = ((to >= 0) & (to < size)).all(axis=-1)
     ends = to % size if toroidal else np.clip(to, 0, size - 1)
     move_to = ends[..., 0] * width + ends[..., 1]
-    return move_to.astype(np.int32), np.where(inside, move_to, -1).astype(np.int32)
+    return move_to.astype(np.uint32), np.where(inside, move_to, -1).astype(np.int32)
 
 
-def canvas_tables(height: int, width: int, reach: tuple[int, int], n_feats: int) -> dict[str, NDArray[np.int32]]:
+def canvas_tables(height: int, width: int, reach: tuple[int, int], n_feats: int) -> dict[str, NDArray[Any]]:
     """Return `canvas_at`, `window_at` and `window` of `Tables`; `reach` is how far an agent sees (rows, columns)."""
     stride = (width + 2 * reach[1]) * n_feats
     rows, columns = np.divmod(np.arange(height * width), width)
     window_at = rows * stride + columns * n_feats
     return {
-        "canvas_at": (window_at + reach[0] * stride + reach[1] * n_feats).astype(np.int32),
-        "window_at": window_at.astype(np.int32),
+        "canvas_at": (window_at + reach[0] * stride + reach[1] * n_feats).astype(np.uint32),
+        "window_at": window_at.astype(np.uint32),
         "window": np.array([2 * reach[0] + 1, (2 * reach[1] + 1) * n_feats, stride], np.int32),
     }
 

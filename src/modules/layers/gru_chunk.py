@@ -136,6 +136,14 @@ class GRUChunk:
         offset = self.memory.storage_offset() + start * self.layout.rows + rows * block.stride + col
         return self.memory.as_strided((count, size), (block.stride, 1), offset)
 
+    def _gates(self, index: int, slot: int) -> tuple[Tensor, ...]:
+        """Return n, r, z and the recurrent part of n, each [H, columns of the slot]."""
+        block, h = self.blocks[index], self.layout.h
+        col, size = block.slots[slot]
+        start = block.start if self.keep else index % 2 * self.largest
+        offset = self.memory.storage_offset() + start * self.layout.rows + self.layout.n * block.stride + col
+        return self.memory.as_strided((4, h, size), (h * block.stride, block.stride, 1), offset).unbind()
+
     def _before(self, index: int, slot: int) -> Tensor:
         """Return [1 + H, columns of the slot], [1; h] before this slot."""
         size = self.blocks[index].slots[slot][1]
@@ -176,13 +184,11 @@ class GRUChunk:
         col, size = self.blocks[index].slots[slot]
         before = self._before(index, slot)
         state = before[1:]
+        n, r, z, recurrent = self._gates(index, slot)
         self._view(index, base + h, 2 * h, col, size).addmm_(self.weights.rec_rz, state).sigmoid_()
-        recurrent = self._view(index, base + 3 * h, h, col, size)
         torch.mm(self.weights.rec_n, before, out=recurrent)
-        gate = self._view(index, base, h, col, size)
-        gate.addcmul_(self._view(index, base + h, h, col, size), recurrent).tanh_()
-        update = self._view(index, base + 2 * h, h, col, size)
-        torch.lerp(gate, state, update, out=self._view(index, self.layout.state + 1, h, col, size))
+        n.addcmul_(r, recurrent).tanh_()
+        torch.lerp(n, state, z, out=self._view(index, self.layout.state + 1, h, col, size))
 
     def _head(self, index: int, out: Tensor) -> None:
         """fc2 for a whole block."""
@@ -207,7 +213,7 @@ class GRUChunk:
             grad_gates = scratch.as_strided((4 * h, width), (stride, 1), h * stride)  # n, r, z, recurrent part of n
             self._head_backward(index, grad_out, grad_states, grads)
             for slot in reversed(range(len(self.blocks[index].slots))):
-                self._step_backward(index, slot, grad_states, grad_gates, carry, size_after, grads)
+                self._step_backward(index, slot, scratch, carry, size_after, grads)
                 size_after = self.blocks[index].slots[slot][1]
             self._inputs_backward(index, grad_states, grad_gates, grads)
         return grads
@@ -223,27 +229,16 @@ class GRUChunk:
                 grads.out.addmm_(grad.t(), self._view(index, self.layout.state, 1 + h, col, size).t())
 
     def _step_backward(
-        self,
-        index: int,
-        slot: int,
-        grad_states: Tensor,
-        grad_gates: Tensor,
-        carry: Tensor,
-        after: int,
-        grads: GRUWeights,
+        self, index: int, slot: int, scratch: Tensor, carry: Tensor, after: int, grads: GRUWeights
     ) -> None:
-        h, base = self.layout.h, self.layout.n
+        """Go back one step. `carry` holds the state's gradient [H, after] from the later slots, and then this one's."""
+        h, stride = self.layout.h, self.blocks[index].stride
         col, size = self.blocks[index].slots[slot]
-        stride = self.blocks[index].stride
         before = self._before(index, slot)
-        n, r, z, recurrent = (self._view(index, base + k * h, h, col, size) for k in range(4))
-        grad = grad_states[:, col : col + size]
+        n, r, z, recurrent = self._gates(index, slot)
+        grad, d_n, d_r, d_z, d_recurrent = scratch.as_strided((5, h, size), (h * stride, stride, 1), col).unbind()
         if after:
             grad[:, :after].add_(carry[: h * after].view(h, after))
-        d_n, d_r, d_z, d_recurrent = (
-            grad_gates.as_strided((h, size), (stride, 1), grad_gates.storage_offset() + k * h * stride + col)
-            for k in range(4)
-        )
         direct = torch.mul(grad, z, out=carry[: h * size].view(h, size))
         grad.sub_(direct)  # (1 - z) * grad
         torch.sub(before[1:], n, out=d_z).mul_(z).mul_(grad)  # (h - n) * z * (1 - z) * grad
@@ -252,7 +247,7 @@ class GRUChunk:
         torch.mul(d_n, r, out=d_recurrent)
         torch.mul(d_recurrent, recurrent, out=d_r)
         d_r.addcmul_(d_r, r, value=-1)  # recurrent * r * (1 - r) * d_n
-        rzn = grad_gates[h:, col : col + size]
+        rzn = scratch.as_strided((3 * h, size), (stride, 1), 2 * h * stride + col)
         direct.addmm_(self.weights.rec.t(), rzn)
         grads.rec.addmm_(before, rzn.t())
 
