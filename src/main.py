@@ -7,6 +7,7 @@ and hands the result to sacred, which calls `run_REGISTRY[config["run"]]`.
 # Heavy imports stay inside the functions, so that --help and a mistake in the config answer quickly.
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 import warnings
@@ -166,6 +167,8 @@ def experiment(config: dict[str, Any]) -> Any:
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input, 130 stopped by a signal."""
+    # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         command = parse_command(argv)
         if command.help:

@@ -43,7 +43,9 @@ class Rules(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What does not change: K = height * width cells; kind 0 is a stag, 1 a hare. Places are unsigned, which spares numba a test.
+    """What does not change: K = height * width cells; kind 0 is a stag, 1 a hare.
+
+    Places are unsigned, because numba tests whether a signed index is negative.
 
     Attributes:
         move_to: [K, 4] cell that a move ends in; the own cell at a wall, the far side in a torus.

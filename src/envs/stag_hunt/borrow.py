@@ -8,8 +8,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 
-@intrinsic
-def borrow(typing_context: Any, arrays: Any) -> Any:
+def _borrow(typing_context: Any, arrays: Any) -> Any:
     """Return the tuple of arrays as views that own nothing; the caller of the kernel keeps the arrays alive.
 
     Numba counts references to each array of a tuple wherever the tuple is handed on, with atomic instructions. That
@@ -28,3 +27,6 @@ def borrow(typing_context: Any, arrays: Any) -> Any:
         return context.make_tuple(builder, signature.return_type, members)
 
     return arrays(arrays), generate
+
+
+borrow: Any = intrinsic(_borrow)
