@@ -12,9 +12,10 @@ def _borrow(typing_context: Any, arrays: Any) -> Any:
     """Return the tuple of arrays as views that own nothing; the caller of the kernel keeps the arrays alive.
 
     Numba counts references to each array of a tuple wherever the tuple is handed on, with atomic instructions. That
-    took half of a step's time.
+    took more than half of a step's time.
     """
-    if not isinstance(arrays, types.BaseTuple) or not all(isinstance(kind, types.Array) for kind in arrays):
+    kinds: Any = arrays
+    if not isinstance(arrays, types.BaseTuple) or not all(isinstance(kind, types.Array) for kind in kinds):
         return None
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:

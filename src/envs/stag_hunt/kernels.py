@@ -1,4 +1,4 @@
-"""Compiled rules of stag hunt. Numba's cache looks at the date of this file only: save it after an edit of rng.py.
+"""Compiled rules of stag hunt. Numba's cache looks at the date of this file only: save it after editing another one.
 
 Positions are flat cell numbers, row * width + column. `cells` holds one bit per kind of entity in a cell, so that
 "is the way blocked" is one AND. Row b of every array is env b, and no row reads another.
