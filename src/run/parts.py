@@ -61,9 +61,9 @@ def episode_scheme(info: EnvInfo, *, probs: bool) -> tuple[dict[str, Any], dict[
 
 
 def _build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-    """Return an instance of a part, given its Config if it has one."""
+    """Return an instance of a part. Its first argument is its Config, or None if it reads no keys."""
     typed = config_class(part)
-    return part(*args, **kwargs) if typed is None else part(build_config(typed, config, {}), *args, **kwargs)
+    return part(None if typed is None else build_config(typed, config, {}), *args, **kwargs)
 
 
 def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:
