@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from run import REGISTRY as run_REGISTRY
-from utils.errors import UserError
+from utils.errors import UserError, closest
 from utils.layers import CONFIG, Layers, merge
 
 USAGE = """\
@@ -93,6 +93,18 @@ def parse_updates(words: Sequence[str]) -> dict[str, Any]:
     return dict(updates)
 
 
+def refuse_unknown_options(words: Sequence[str]) -> None:
+    """Raise UserError for an option that neither we nor sacred have."""
+    from sacred.experiment import gather_command_line_options
+
+    flags = {flag for option in gather_command_line_options() for flag in option.get_flags()}
+    for word in words:
+        name = word.partition("=")[0]
+        if word.startswith("--") and name not in {"--help", *flags}:
+            ours = ["--config", "--env-config", "--print-config", "--help", "--sacred-help"]
+            raise UserError(f"unknown option {name!r}{closest(name, [*ours, *flags])}")
+
+
 def usage() -> str:
     """Return the help text with the shipped configs."""
     names = {kind: ", ".join(sorted(p.stem for p in (CONFIG / kind).glob("*.yaml"))) for kind in ("algs", "envs")}
@@ -117,7 +129,9 @@ def prepare(command: Command) -> Layers:
     from run.config import check
     from run.preflight import check_resume
 
-    layers = merge(command.config, command.env_config, parse_updates(command.updates))
+    updates = parse_updates(command.updates)
+    refuse_unknown_options(command.sacred)
+    layers = merge(command.config, command.env_config, updates)
     check_resume(layers)
     if layers.values.get("seed") is None:
         layers.add({"seed": secrets.randbelow(2**31)}, "drawn")

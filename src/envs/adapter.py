@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from envs import REGISTRY
 from envs.multiagentenv import EnvArrays, EnvInfo
+from envs.spaces import env_seed
 from utils.config import build_config, config_class
 from utils.errors import UserError
 
@@ -71,7 +72,7 @@ class EnvAdapter:
     def reset(self, seed: int) -> None:
         """Start an episode and write obs, state and avail_actions."""
         if self._takes_seed:
-            self.env.reset(seed=seed)
+            self.env.reset(seed=env_seed(seed))
         else:
             self.env.reset()
         self._observe()

@@ -194,21 +194,32 @@ class Learner:
             UserError: a file is missing or does not fit these networks.
         """
         for name, part in self._files().items():
-            path = directory / name
-            if not path.is_file():
-                raise UserError(f"{path}: no such file; a checkpoint folder holds {', '.join(self._files())}")
-            try:
-                state = torch.load(path, map_location=self.device, weights_only=True)
-                if part is self.optimiser:
-                    _load_moments(self.optimiser, state)
-                else:
-                    part.load_state_dict(state)
-            except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
-                reason = " ".join(str(error).split())
-                raise UserError(
-                    f"{path} does not fit this run's networks ({reason}); use the config and env it was trained with"
-                ) from error
+            self._load(name, part, directory)
         self.update_targets()
+
+    def load_agent(self, directory: Path) -> None:
+        """Read agent.th alone, which is all that acting takes.
+
+        Raises:
+            UserError: it is missing or does not fit this network.
+        """
+        self._load("agent.th", self.mac, directory)
+
+    def _load(self, name: str, part: _Stateful, directory: Path) -> None:
+        path = directory / name
+        if not path.is_file():
+            raise UserError(f"{path}: no such file; a checkpoint folder holds {', '.join(self._files())}")
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            if part is self.optimiser:
+                _load_moments(self.optimiser, state)
+            else:
+                part.load_state_dict(state)
+        except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{path} does not fit this run's networks ({reason}); use the config and env it was trained with"
+            ) from error
 
     def _files(self) -> dict[str, _Stateful]:
         mixer: dict[str, _Stateful] = {} if self.mixer is None else {"mixer.th": self.mixer}

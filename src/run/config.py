@@ -7,19 +7,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.action_selectors import REGISTRY as SELECTORS
+from components.action_selectors import ActionSelector
 from components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
 from controllers import REGISTRY as MACS
+from controllers.basic_controller import BasicMAC
 from envs import REGISTRY as ENVS
 from learners import REGISTRY as LEARNERS
+from learners.base import Learner
 from modules.agents import REGISTRY as AGENTS
+from modules.agents.agent import Agent
 from modules.mixers import REGISTRY as MIXERS
+from modules.mixers.mixer import BaseMixer
 from run import REGISTRY as RUNS
 from runners import REGISTRY as RUNNERS
+from runners.runner import Runner
 from utils.config import NonNegativeInt, PositiveInt, build_config, check_value, config_class, config_keys
 from utils.errors import UserError, closest
-from utils.layers import Layers, shipped_keys
-
-DEFAULTS = "config/default.yaml"
+from utils.layers import Layers, is_shipped, shipped_keys
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,15 +86,15 @@ class Classes:
     @classmethod
     def of(cls, config: RunConfig) -> Classes:
         """Look the names up. UserError for an unknown one or a missing package."""
-        learner = LEARNERS[config.learner]
+        learner = _derived(LEARNERS[config.learner], Learner, "learner")
         return cls(
             env=ENVS[config.env],
-            runner=RUNNERS[config.runner],
-            mac=MACS[config.mac],
-            agent=AGENTS[config.agent],
+            runner=_derived(RUNNERS[config.runner], Runner, "runner"),
+            mac=_derived(MACS[config.mac], BasicMAC, "mac"),
+            agent=_derived(AGENTS[config.agent], Agent, "agent"),
             learner=learner,
-            mixer=learner.mixer_class(config.mixer),
-            selector=SELECTORS[config.action_selector],
+            mixer=config.mixer and _derived(learner.mixer_class(config.mixer), BaseMixer, "mixer"),
+            selector=_derived(SELECTORS[config.action_selector], ActionSelector, "action_selector"),
             buffer=PrioritizedReplayBuffer if config.use_per else ReplayBuffer,
         )
 
@@ -100,11 +104,18 @@ class Classes:
         return [part for part in parts if part is not None and config_class(part) is not None]
 
 
+def _derived(part: Any, base: type, key: str) -> Any:
+    """Return a part that a user may have written, if it is what its key stands for."""
+    if not (isinstance(part, type) and issubclass(part, base)):
+        raise UserError(f"{key}={part!r}: expected a class derived from {base.__module__}.{base.__name__}")
+    return part
+
+
 def check(layers: Layers) -> list[str]:
     """Check every key of a run: known, of the right type and in range, and the choices consistent.
 
     Returns:
-        The keys that were set by a file or by `with` although nothing in this run reads them.
+        The keys that the user's own file or `with` set although nothing in this run reads them.
 
     Raises:
         UserError: one line for the first thing that is wrong.
@@ -125,8 +136,8 @@ def check(layers: Layers) -> list[str]:
         check_value(layers.values[key], kind, key, layers.origin[key])
     if config_class(classes.env) is not None:
         _check_env_args(classes.env, config.env_args, layers.origin)
-    _check_choices(config, layers.values["buffer_size"])
-    return sorted(key for key in layers.values if key not in read and layers.origin[key] != DEFAULTS)
+    _check_choices(config, layers.values["buffer_size"], layers.values["agent_output_type"])
+    return sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
 
 
 def _keys_of_all_parts() -> dict[str, Any]:
@@ -151,7 +162,7 @@ def _unknown(key: str, origin: Mapping[str, str], known: Iterable[str]) -> None:
     raise UserError(f"{'' if where == 'with' else where + ': '}unknown key {key!r}{closest(key, known)}")
 
 
-def _check_choices(config: RunConfig, buffer_size: int) -> None:
+def _check_choices(config: RunConfig, buffer_size: int, agent_output_type: str) -> None:
     if config.runner == "episode" and config.batch_size_run != 1:
         raise UserError(
             f"batch_size_run={config.batch_size_run} with runner='episode', which runs one env; "
@@ -165,6 +176,11 @@ def _check_choices(config: RunConfig, buffer_size: int) -> None:
     if (config.evaluate or config.save_replay) and not config.checkpoint_path:
         given = "evaluate" if config.evaluate else "save_replay"
         raise UserError(f"{given}=True needs networks to play with; add checkpoint_path=results/models/<token>")
+    if config.action_selector == "multinomial" and agent_output_type == "q":
+        raise UserError(
+            "action_selector='multinomial' samples from probabilities, but agent_output_type='q' gives it Q-values; "
+            "write action_selector=epsilon_greedy, or agent_output_type=pi_logits"
+        )
     if config.resume and config.checkpoint_path:
         raise UserError(
             "resume goes on with a run, checkpoint_path starts a new one from its networks; give one of them"

@@ -44,12 +44,14 @@ def play(runner: Runner, episodes: int) -> list[EpisodeRecord]:
 
 def rows_of(records: list[EpisodeRecord]) -> list[dict[str, float]]:
     """Return a table row per episode: seed, return, length, truncated, and the numbers of its info."""
+    battles = any("battle_won" in record.info for record in records)
     rows = []
     for number, record in enumerate(records):
         row: dict[str, float] = {"episode": number, "seed": record.seed, "return": record.ret, "length": record.length}
-        if "battle_won" in record.info:
-            row["win"] = float(record.info["battle_won"])
-        rows.append(row | {"truncated": record.truncated} | dict(record.info))
+        if battles:
+            row["win"] = float(record.info.get("battle_won", 0))
+        row["truncated"] = record.truncated
+        rows.append(row | {key: value for key, value in record.info.items() if key not in row})
     return rows
 
 

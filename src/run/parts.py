@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from components.episode_batch import smallest_integer
 from components.episode_buffer import ReplayBuffer
 from components.transforms import OneHot
 from controllers.basic_controller import BasicMAC
-from envs.multiagentenv import EnvInfo
+from envs.multiagentenv import BatchedEnv, EnvInfo
 from learners.base import Learner
 from run.config import Classes, RunConfig
 from runners.runner import Runner
@@ -76,12 +77,21 @@ def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: 
     return mac
 
 
-def build_parts(config: Mapping[str, Any], run: RunConfig, log: logging.Logger) -> Parts:
-    """Return the parts of a run. UserError or EnvError if one cannot be built; no process is left then."""
+def make_env(config: Mapping[str, Any], run: RunConfig) -> BatchedEnv:
+    """Return the env that the run's runner drives."""
+    runner = Classes.of(run).runner
+    env: BatchedEnv = runner.make_env(build_config(runner.Config, config, {}), run.env, run.env_args, run.seed, {})
+    return env
+
+
+def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log: logging.Logger) -> Parts:
+    """Return the parts of a run around an env. If one cannot be built the env is closed: no process is left.
+
+    Raises:
+        UserError: a part refuses its config or the env's sizes.
+    """
     classes = Classes.of(run)
     device = choose_device(run.use_cuda, log)
-    runner_config = build_config(classes.runner.Config, config, {})
-    env = classes.runner.make_env(runner_config, run.env, run.env_args, run.seed, {})
     try:
         info = env.info
         mac = build_mac(config, classes, info, run.seed, device)
@@ -103,3 +113,11 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, log: logging.Logger) 
         env.close()
         raise
     return Parts(runner, mac, buffer, learner)
+
+
+def load_networks(learner: Learner, config: RunConfig, directory: Path) -> None:
+    """Load a checkpoint: all networks and the optimiser to train on, the agent alone to play with."""
+    if config.evaluate or config.save_replay:
+        learner.load_agent(directory)
+    else:
+        learner.load_models(directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 
 from envs.batched import make_batched_env
 from run.config import RunConfig
-from utils.checkpoint import find_checkpoint
+from run.parts import build_parts, load_networks
+from utils.checkpoint import RUN_FILE, find_checkpoint
 from utils.config import build_config
 from utils.errors import UserError
 from utils.layers import Layers
 
 CONFIG_FILE = "config.json"
+LARGEST_SEED = 2**64 - 1
 
 # Keys that may change when a run goes on; any other change would make it another run.
 FREE_ON_RESUME = frozenset(
@@ -26,21 +29,25 @@ FREE_ON_RESUME = frozenset(
 
 
 def preflight(layers: Layers) -> None:
-    """Find the checkpoint that the run asks for, and play two steps in its env.
+    """Build the whole run once around a single env, load what it asks for, and take one step in the env.
 
     Raises:
-        UserError: the checkpoint is missing, or the env cannot be built or breaks its contract.
+        UserError: the checkpoint is missing or of another run, a part cannot be built, or the env breaks its contract.
     """
     config = build_config(RunConfig, layers.values, layers.origin)
     if config.resume:
-        find_checkpoint(config.resume, config.load_step, file="run.pt")
-    if config.checkpoint_path:
-        find_checkpoint(config.checkpoint_path, config.load_step)
+        find_checkpoint(config.resume, config.load_step, file=RUN_FILE)
     env = make_batched_env(config.env, config.env_args, 1, config.seed, layers.origin, in_process=False)
     try:
-        env.reset(np.zeros(1, np.int64), np.zeros(1, np.uint64))
+        row = np.zeros(1, np.int64)
+        env.reset(row, np.full(1, LARGEST_SEED, np.uint64))
         _refuse_stuck(env.arrays.avail_actions[0], config.env)
-        env.step(env.arrays.avail_actions.argmax(-1), np.zeros(1, np.int64))
+        env.step(env.arrays.avail_actions.argmax(-1), row)
+        quiet = logging.getLogger(f"{__name__}.quiet")
+        quiet.disabled = True
+        parts = build_parts(layers.values, config, env, quiet)
+        if config.checkpoint_path:
+            load_networks(parts.learner, config, find_checkpoint(config.checkpoint_path, config.load_step))
     finally:
         env.close()
 
@@ -67,7 +74,8 @@ def check_resume(layers: Layers) -> None:
     before: dict[str, Any] = json.loads(path.read_text())
     if layers.values.get("seed") is None:
         layers.add({"seed": before["seed"]}, str(path))
-    for key in sorted(layers.values.keys() - FREE_ON_RESUME):
+    free = FREE_ON_RESUME - ({"t_max"} if before.get("use_per") else set())  # per_beta rises over t_max
+    for key in sorted(layers.values.keys() - free):
         if key not in before or before[key] != json.loads(json.dumps(layers.values[key])):
             raise UserError(
                 f"resume: {key}={layers.values[key]!r}, but the run had {before.get(key, 'no such key')!r}; "

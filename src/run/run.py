@@ -12,10 +12,10 @@ import torch
 
 from run.config import RunConfig
 from run.evaluate import evaluate
-from run.parts import Parts, build_parts
+from run.parts import Parts, build_parts, load_networks, make_env
 from run.preflight import CONFIG_FILE
 from run.training import Training
-from utils.checkpoint import find_checkpoint, load_state
+from utils.checkpoint import RUN_FILE, find_checkpoint, load_state, steps_in
 from utils.config import build_config
 from utils.files import write_json
 from utils.interrupts import StopRequest
@@ -39,32 +39,40 @@ def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
     config = build_config(RunConfig, flat, {})
     torch.set_flush_denormal(True)  # values that decay towards 0 would make the CPU crawl
     keep_freed_memory()
-    parts = build_parts(flat, config, _log)
+    with StopRequest() as stop:
+        _run_parts(flat, config, Logger(_log), _run, stop)
+
+
+def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any, stop: StopRequest) -> None:
+    """Build the parts, train or evaluate with them, and close them."""
+    log = logger.console_logger
+    parts = build_parts(flat, config, make_env(flat, config), log)
     try:
-        logger = Logger(_log)
         if config.checkpoint_path:
             step = find_checkpoint(config.checkpoint_path, config.load_step)
-            _log.info("Loading model from %s", step)
-            parts.learner.load_models(step)
+            log.info("Loading model from %s", step)
+            load_networks(parts.learner, config, step)
             parts.runner.t_env = int(step.name) if step.name.isdigit() else 0
         if config.evaluate or config.save_replay:
-            logger.setup_sacred(_run)
-            evaluate(parts.runner, config, logger, _run)
+            logger.setup_sacred(run)
+            evaluate(parts.runner, config, logger, run)
         else:
-            _train(parts, flat, config, logger, _run)
+            _train(parts, flat, config, logger, run, stop)
     finally:
         parts.runner.close_env()
 
 
-def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any) -> None:
+def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any, stop: StopRequest) -> None:
     """Train to t_max, from the start or from where `resume` left off."""
     results = Path(config.local_results_path)
-    models = Path(config.resume) if config.resume else new_folder(results / "models", config.name)
-    if not config.resume:
+    step = find_checkpoint(config.resume, config.load_step, file=RUN_FILE) if config.resume else None
+    if step is not None and step.name == str(steps_in(step.parent)[-1]):
+        models = step.parent
+    else:  # a new run; or one that goes on from an older checkpoint, beside what came of it the first time
+        models = new_folder(results / "models", config.name)
         write_json(models / CONFIG_FILE, flat)
     training = Training(parts, config, logger, models)
-    if config.resume:
-        step = find_checkpoint(config.resume, config.load_step, file="run.pt")
+    if step is not None:
         training.load(load_state(step), step)
         logger.console_logger.info("Going on from %s", step)
     logger.setup_sacred(run)
@@ -73,7 +81,7 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
     logger.console_logger.info("Beginning training for %d timesteps; models in %s", config.t_max, models)
     progress = Progress(config.t_max, initial=parts.runner.t_env)
     try:
-        with StopRequest() as stop:
+        with stop.deferred():
             while parts.runner.t_env <= config.t_max:
                 training.iterate()
                 progress.update(parts.runner.t_env, training.headline())

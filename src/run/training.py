@@ -14,6 +14,7 @@ from run.config import RunConfig
 from run.parts import Parts
 from utils.checkpoint import BUFFER_FILE, load_state, prune, save_checkpoint
 from utils.logging import EpisodeStats, Logger
+from utils.seeding import global_state, set_global_state
 
 
 class Stopwatch:
@@ -145,8 +146,10 @@ class Training:
         return {short: value for short, value in values.items() if value is not None}
 
     def save(self) -> None:
-        """Write a checkpoint: after it, `load` continues as if nothing had happened."""
+        """Write a checkpoint, if there is none of this moment: `load` continues as if nothing had happened."""
         t_env = self.parts.runner.t_env
+        if self.last_save_t == t_env:
+            return
         self.last_save_t = t_env
         buffer = self.parts.buffer.state_dict() if self.config.save_buffer else None
         save_checkpoint(self.models / str(t_env), self.parts.learner.save_models, self.state_dict(), buffer)
@@ -155,7 +158,7 @@ class Training:
 
     def finish(self) -> None:
         """Save the last state of a run that keeps checkpoints."""
-        if self.config.save_model and self.last_save_t != self.parts.runner.t_env:
+        if self.config.save_model:
             self.save()
 
     def load(self, state: dict[str, Any], directory: Path) -> None:
@@ -165,6 +168,7 @@ class Training:
         self.parts.mac.action_selector.load_state_dict(state["selector"])
         self.stats.load_state_dict(state["stats"])
         self.logger.load_state_dict(state["logger"])
+        set_global_state(state["global_rng"])
         for name, value in state["counters"].items():
             setattr(self, name, value)
         if (directory / BUFFER_FILE).is_file():
@@ -183,5 +187,6 @@ class Training:
             "stats": self.stats.state_dict(),
             "logger": self.logger.state_dict(),
             "counters": {name: getattr(self, name) for name in counters},
+            "global_rng": global_state(),
             "torch": str(torch.__version__),
         }

@@ -60,7 +60,7 @@ def save_checkpoint(
 
 
 def prune(parent: Path, keep: int) -> None:
-    """Drop the replay buffers of all but the newest checkpoint, and all but the newest `keep` (0: all stay)."""
+    """Drop the replay buffers of all but the last checkpoint, and all but the last `keep` (0: all stay)."""
     steps = steps_in(parent)
     for step in steps[:-1]:
         (parent / str(step) / BUFFER_FILE).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ A class without a nested `Config` reads no keys. Ranges are part of the type, th
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -130,7 +131,7 @@ def _match(value: Any, kind: Any) -> tuple[bool, Any]:
     if origin is dict or kind is dict:
         return isinstance(value, Mapping), value
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool), value
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value), value
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool), value
     return isinstance(value, kind), value

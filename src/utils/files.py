@@ -22,9 +22,11 @@ def replacing_directory(target: Path) -> Iterator[Path]:
         for path in temporary.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
+        replaced = temporary.with_name(f"{temporary.name}-replaced")
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(replaced)
         temporary.replace(target)
+        shutil.rmtree(replaced, ignore_errors=True)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise

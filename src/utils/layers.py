@@ -44,15 +44,19 @@ class _Loader(yaml.SafeLoader):
     """YAML as its users expect it: 1e-4 is a number, and a key given two values in one file is an error."""
 
     def construct_unique(self, node: yaml.MappingNode) -> dict[Any, Any]:
-        mapping: dict[Any, Any] = {}
+        given: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            value = self.construct_object(value_node, deep=True)
-            if key in mapping and mapping[key] != value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue  # <<: *anchor
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != "tag:yaml.org,2002:str":
+                raise UserError(f"line {key_node.start_mark.line + 1}: expected a name before the colon")
+            key, value = key_node.value, self.construct_object(value_node, deep=True)
+            if key in given and given[key] != value:
                 line = key_node.start_mark.line + 1
-                raise UserError(f"line {line}: key {key!r} is given twice, as {mapping[key]!r} and {value!r}; keep one")
-            mapping[key] = value
-        return mapping
+                raise UserError(f"line {line}: key {key!r} is given twice, as {given[key]!r} and {value!r}; keep one")
+            given[key] = value
+        self.flatten_mapping(node)
+        return super().construct_mapping(node, deep=True)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_unique)
@@ -85,6 +89,11 @@ def show(path: Path) -> str:
         return str(path.resolve().relative_to(SRC))
     except ValueError:
         return str(path)
+
+
+def is_shipped(origin: str) -> bool:
+    """Return whether an origin of `Layers` is one of our own files."""
+    return (SRC / origin).is_file() and origin.startswith("config/")
 
 
 def find_config(name: str, kind: str) -> Path:

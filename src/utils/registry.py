@@ -45,7 +45,7 @@ class Registry(Mapping[str, Any]):
             )
         module_name, attribute = target.split(":")
         try:
-            return getattr(importlib.import_module(module_name), attribute)
+            module = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
             missing = (error.name or "").split(".")[0]
             if target == self._entries.get(name) and missing == module_name.split(".")[0]:
@@ -54,8 +54,11 @@ class Registry(Mapping[str, Any]):
                 f"{self.kind} {name!r} needs the Python module {error.name!r}, which is not installed; "
                 f"`pip install {missing}`, or put your own module on PYTHONPATH"
             ) from error
-        except AttributeError as error:
-            raise UserError(f"{self.kind} {name!r}: module {module_name!r} has no {attribute!r}") from error
+        if not hasattr(module, attribute):
+            raise UserError(
+                f"{self.kind} {name!r}: module {module_name!r} has no {attribute!r}{closest(attribute, vars(module))}"
+            )
+        return getattr(module, attribute)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,26 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - third-party envs may draw from the global generator
     torch.manual_seed(seed)
+
+
+def global_state() -> dict[str, Any]:
+    """Return the state of the global generators, which own agents (dropout) or in-process envs may draw from."""
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": json.dumps(legacy, default=lambda array: array.tolist()),
+        "python": json.dumps(random.getstate()),
+    }
+
+
+def set_global_state(state: dict[str, Any]) -> None:
+    """Continue where `global_state` was taken."""
+    torch.set_rng_state(state["torch"])
+    legacy = json.loads(state["numpy"])
+    legacy["state"]["key"] = np.array(legacy["state"]["key"], np.uint32)
+    np.random.set_state(legacy)  # noqa: NPY002
+    version, internal, gauss = json.loads(state["python"])
+    random.setstate((version, tuple(internal), gauss))
 
 
 def _sequence(seed: int, name: str) -> np.random.SeedSequence:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from run.config import RunConfig, check
-from run.parts import Parts, build_parts
+from run.parts import Parts, build_parts, make_env
 from run.training import Training
 from utils.config import build_config
 from utils.layers import CONFIG, merge
@@ -29,7 +29,8 @@ def build(alg: str, **updates: Any) -> tuple[Parts, RunConfig]:
     layers = merge(alg, "stag_hunt", SMALL | updates)
     check(layers)
     config = build_config(RunConfig, layers.values, layers.origin)
-    return build_parts(layers.values, config, logging.getLogger("test")), config
+    env = make_env(layers.values, config)
+    return build_parts(layers.values, config, env, logging.getLogger("test")), config
 
 
 VARIANTS = {

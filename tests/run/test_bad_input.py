@@ -21,7 +21,7 @@ def error_line(capsys: pytest.CaptureFixture[str], directory: Path, *words: str)
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
     assert not (directory / "results").exists()
-    assert not [child for child in psutil.Process().children(recursive=True) if "spawn_main" in str(child.cmdline())]
+    assert not [child for child in psutil.Process().children(recursive=True) if "envs.worker" in str(child.cmdline())]
     return lines[0]
 
 
@@ -51,6 +51,10 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "evaluate=True"), "evaluate=True needs networks to play with"),
         ((*HUNT, "with", "checkpoint_path=nowhere"), "no checkpoint folder 'nowhere'"),
         ((*HUNT, "with", "resume=nowhere"), "resume='nowhere': no config.json there"),
+        ((*HUNT, "with", "action_selector=multinomial"), "'multinomial' samples from probabilities"),
+        ((*HUNT, "with", "learner=pathlib:Path"), "expected a class derived from learners.base.Learner"),
+        ((*HUNT, "with", "buffer_size=2000000000"), "more than buffer_max_gib=16"),
+        (("--conifg=qmix", "--env-config=stag_hunt"), "unknown option '--conifg'; did you mean '--config'?"),
         ((*HUNT, "seed=1"), "'seed=1' comes before `with`; write: with seed=1"),
         ((*HUNT, "with", "foo.yaml"), "with foo.yaml: expected key=value"),
         ((*HUNT, "with", "env=no_such:Env"), "env 'no_such:Env' needs the Python module 'no_such'"),

@@ -53,6 +53,7 @@ def test_a_config_takes_its_own_keys() -> None:
         ("flag", "true", "flag='true': expected bool, got str (write flag=True)"),
         ("flag", 1, "flag=1: expected bool, got int"),
         ("rate", 1, "rate=1: expected float > 0 and < 1"),
+        ("rate", float("inf"), "rate=inf: expected float, got float"),
     ],
 )
 def test_wrong_values(key: str, value: Any, message: str) -> None:

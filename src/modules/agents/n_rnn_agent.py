@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from modules.agents.agent import AgentInputs
 from modules.agents.rnn_agent import RNNAgent
-from modules.layers.gru import unroll_gru
 from utils.config import PositiveFloat, PositiveInt
 
 
@@ -40,9 +39,8 @@ class NRNNAgent(RNNAgent):
 
     def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
         """Run over whole packed episodes; see Agent.unroll."""
-        if not self.use_layer_norm:
-            return super().unroll(inputs, counts)
-        return self._head(unroll_gru(inputs, counts, self.fc1, self.rnn, None))
+        fused = type(self)._head is NRNNAgent._head and not self.use_layer_norm
+        return self._unroll(inputs, counts, fused=fused)
 
     def _head(self, hidden: Tensor) -> Tensor:
         """Return [R, A] outputs for states [R, H]."""

@@ -51,7 +51,13 @@ class RNNAgent(Agent):
 
     def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
         """Run over whole packed episodes; see Agent.unroll."""
-        return unroll_gru(inputs, counts, self.fc1, self.rnn, self.fc2)
+        return self._unroll(inputs, counts, fused=type(self)._head is RNNAgent._head)
+
+    def _unroll(self, inputs: AgentInputs, counts: Sequence[int], *, fused: bool) -> Tensor:
+        """Unroll with fc2 inside the recurrence's function (`fused`, for a head that is fc2 alone) or with `_head`."""
+        if fused:
+            return unroll_gru(inputs, counts, self.fc1, self.rnn, self.fc2)
+        return self._head(unroll_gru(inputs, counts, self.fc1, self.rnn, None))
 
     def _head(self, hidden: Tensor) -> Tensor:
         """Return [R, A] outputs for states [R, H]."""
