@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import REGISTRY
-from envs.multiagentenv import EnvArrays, EnvInfo
-from envs.spaces import env_seed
+from envs.multiagentenv import EnvArrays, EnvInfo, env_seed
 from utils.config import build_config, config_class
 from utils.errors import UserError
 

@@ -6,66 +6,47 @@ import copy
 import importlib
 import warnings
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from numpy.typing import NDArray
 
-from envs.multiagentenv import MultiAgentEnv
-from envs.spaces import TeamSpaces, env_seed
-from utils.config import PositiveInt
+from envs.spaces import TeamSpaces
+from envs.team import TeamEnv
 from utils.errors import UserError, closest
 
 OWN_CLOCKS = ("max_episode_steps", "max_steps")
 """Options by which env classes count steps themselves; at the end they say terminated or truncated as they like."""
 
 
-class GymmaEnv(MultiAgentEnv):
-    """A Gymnasium env whose observations, actions and maybe rewards come one per agent.
+class GymmaEnv(TeamEnv):
+    """A Gymnasium env for several agents.
 
     `time_limit` is the only clock: Gymnasium's own limit is taken off, and an env class that counts steps itself
     (`max_episode_steps` of lbforaging, `max_steps` of rware) is told a later end. So a time limit is truncated and
-    every other end terminated. The state is all observations in a row. Observations of unequal length are padded
-    with zeros, actions that only other agents have are masked.
+    every other end terminated.
 
     Args:
         config: see config/envs/gymma.yaml.
-        seed: of the episodes that `reset` starts without a seed of their own.
+        seed: of the first episode that `reset` starts without a seed of its own.
 
     Raises:
         UserError: unknown key, missing package, options that the env does not take, spaces that do not fit.
     """
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        key: str
-        time_limit: PositiveInt
+    class Config(TeamEnv.Config):
         pretrained_wrapper: None
-        common_reward: bool
-        reward_scalarisation: Literal["sum", "mean"]
-        env_kwargs: dict[str, Any]
 
     def __init__(self, config: Config, seed: int) -> None:
-        if not config.common_reward:
-            raise UserError("env_args.common_reward=False: the learners share one reward; write common_reward=True")
-        self.config = config
-        self.episode_limit = config.time_limit
-        self._env = make_gym(config.key, config.time_limit, config.env_kwargs)
-        self._spaces = team_spaces(config.key, self._env)
-        self.n_agents = self._spaces.n_agents
-        self._first_seed: int | None = seed
-        self._obs = np.zeros((self.n_agents, self._spaces.obs_size), np.float32)
-        self._steps = 0
+        env = make_gym(config.key, config.time_limit, config.env_kwargs)
+        super().__init__(config, env, team_spaces(config.key, env), seed)
 
     def reset(self, seed: int | None = None) -> None:
         """Start the episode of `seed`, or the next one."""
-        seed, self._first_seed = (self._first_seed if seed is None else seed), None
         forget_players(self._env)
-        obs, _ = self._env.reset(seed=None if seed is None else env_seed(seed))
-        self._steps = 0
-        self._observe(obs)
+        self._observe(self._reset_env(seed))
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
@@ -78,42 +59,9 @@ class GymmaEnv(MultiAgentEnv):
         over = bool(np.all(ended | stopped)) or self._steps >= self.episode_limit
         return self._team_reward(rewards), over, {**info, "episode_limit": over and not bool(np.all(ended))}
 
-    def _team_reward(self, rewards: Any) -> float:
-        if np.ndim(rewards) == 0:
-            return float(rewards)
-        return float(np.sum(rewards) if self.config.reward_scalarisation == "sum" else np.mean(rewards))
-
     def _observe(self, obs: Any) -> None:
         for agent in range(self.n_agents):
             self._obs[agent] = self._spaces.flatten(agent, obs[agent])
-
-    def get_obs(self) -> NDArray[np.float32]:
-        """Return [N, O] observations."""
-        return self._obs.copy()
-
-    def get_state(self) -> NDArray[np.float32]:
-        """Return [N * O], all observations in a row."""
-        return self._obs.reshape(-1).copy()
-
-    def get_avail_actions(self) -> NDArray[np.bool_]:
-        """Return [N, A]; an agent's whole action set is always available."""
-        return self._spaces.avail.copy()
-
-    def get_obs_size(self) -> int:
-        """Return O."""
-        return self._spaces.obs_size
-
-    def get_state_size(self) -> int:
-        """Return N * O."""
-        return self.n_agents * self._spaces.obs_size
-
-    def get_total_actions(self) -> int:
-        """Return A."""
-        return self._spaces.n_actions
-
-    def close(self) -> None:
-        """Close the env."""
-        self._env.close()
 
 
 def find_spec(key: str) -> EnvSpec:

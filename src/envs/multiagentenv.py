@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 
 
+def env_seed(seed: int) -> int:
+    """Return the 31 bits of an episode's seed that every env takes; some hand theirs to C code."""
+    return (seed ^ seed >> 31 ^ seed >> 62) & 0x7FFFFFFF
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnvInfo:
     """What an env says of itself: facts, not config.

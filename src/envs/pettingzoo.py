@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import MultiAgentEnv
-from envs.spaces import TeamSpaces, env_seed
-from utils.config import PositiveInt
+from envs.spaces import TeamSpaces
+from envs.team import TeamEnv
 from utils.errors import UserError, closest
 
 
-class PettingZooEnv(MultiAgentEnv):
+class PettingZooEnv(TeamEnv):
     """A PettingZoo env in which all agents act at once.
 
     The episode ends when the last agent has left or the clock has run out. An agent that left earlier observes
@@ -31,40 +29,19 @@ class PettingZooEnv(MultiAgentEnv):
         UserError: unknown key, missing package, options that the env does not take, spaces that do not fit.
     """
 
-    @dataclass(frozen=True, kw_only=True)
-    class Config:
-        key: str
-        time_limit: PositiveInt
-        common_reward: bool
-        reward_scalarisation: Literal["sum", "mean"]
-        env_kwargs: dict[str, Any]
-
-    def __init__(self, config: Config, seed: int) -> None:
-        if not config.common_reward:
-            raise UserError("env_args.common_reward=False: the learners share one reward; write common_reward=True")
-        self.config = config
-        self.episode_limit = config.time_limit
-        self._env = make_parallel(config.key, config.env_kwargs)
-        self._names = list(self._env.possible_agents)
-        self._spaces = TeamSpaces(
-            config.key,
-            [self._env.observation_space(name) for name in self._names],
-            [self._env.action_space(name) for name in self._names],
-        )
-        self.n_agents = len(self._names)
-        self._own_state = hasattr(self._env, "state_space") and self._env.state_space is not None
-        self._first_seed: int | None = seed
-        self._obs = np.zeros((self.n_agents, self._spaces.obs_size), np.float32)
+    def __init__(self, config: TeamEnv.Config, seed: int) -> None:
+        env = make_parallel(config.key, config.env_kwargs)
+        self._names = list(env.possible_agents)
+        observed = [env.observation_space(name) for name in self._names]
+        acted = [env.action_space(name) for name in self._names]
+        super().__init__(config, env, TeamSpaces(config.key, observed, acted), seed)
+        self._own_state = hasattr(env, "state_space") and env.state_space is not None
         self._acts = [True] * self.n_agents
-        self._steps = 0
 
     def reset(self, seed: int | None = None) -> None:
         """Start the episode of `seed`, or the next one."""
-        seed, self._first_seed = (self._first_seed if seed is None else seed), None
-        obs, _ = self._env.reset(seed=None if seed is None else env_seed(seed))
-        self._steps = 0
         self._acts = [True] * self.n_agents
-        self._observe(obs)
+        self._observe(self._reset_env(seed))
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
@@ -79,22 +56,17 @@ class PettingZooEnv(MultiAgentEnv):
         # The learner bootstraps from a truncated end, so whom only the clock sent off keeps its actions there.
         self._acts = [name in rest or (over and bool(truncations.get(name, False))) for name in self._names]
         team = [rewards.get(name, 0.0) for name in self._names]  # who has left gets nothing any more
-        reward = float(np.sum(team) if self.config.reward_scalarisation == "sum" else np.mean(team))
-        return reward, over, {"episode_limit": by_clock}
+        return self._team_reward(team), over, {"episode_limit": by_clock}
 
     def _observe(self, obs: dict[str, Any]) -> None:
         for agent, name in enumerate(self._names):
             self._obs[agent] = self._spaces.flatten(agent, obs[name]) if name in obs else 0.0
 
-    def get_obs(self) -> NDArray[np.float32]:
-        """Return [N, O] observations."""
-        return self._obs.copy()
-
     def get_state(self) -> NDArray[np.float32]:
         """Return [S], the env's own state or all observations in a row."""
         if self._own_state:
             return np.asarray(self._env.state(), np.float32).reshape(-1)
-        return self._obs.reshape(-1).copy()
+        return super().get_state()
 
     def get_avail_actions(self) -> NDArray[np.bool_]:
         """Return [N, A]; an agent that has left has action 0 alone."""
@@ -102,22 +74,10 @@ class PettingZooEnv(MultiAgentEnv):
         avail[[agent for agent, acts in enumerate(self._acts) if not acts], 1:] = False
         return avail
 
-    def get_obs_size(self) -> int:
-        """Return O."""
-        return self._spaces.obs_size
-
     def get_state_size(self) -> int:
         """Return S."""
         own = int(np.prod(self._env.state_space.shape)) if self._own_state else 0
-        return own or self.n_agents * self._spaces.obs_size
-
-    def get_total_actions(self) -> int:
-        """Return A."""
-        return self._spaces.n_actions
-
-    def close(self) -> None:
-        """Close the env."""
-        self._env.close()
+        return own or super().get_state_size()
 
 
 def make_parallel(key: str, env_kwargs: dict[str, Any]) -> Any:

@@ -48,8 +48,3 @@ class TeamSpaces:
     def action(self, agent: int, index: int) -> int:
         """Return action number `index` as the agent's space counts it."""
         return self._first_actions[agent] + int(index)
-
-
-def env_seed(seed: int) -> int:
-    """Return the 31 bits of a seed that every env takes; some hand theirs to C code."""
-    return (seed ^ seed >> 31 ^ seed >> 62) & 0x7FFFFFFF
