@@ -49,16 +49,22 @@ def test_a_run_writes_everything_and_completes(whole: Path) -> None:
     assert [(models(whole) / str(t) / "buffer.pt").exists() for t in checkpoints] == [False, False, False, True]
 
 
-def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
-    """Run 2N; run N, kill -9, resume: the same numbers and the same weights, bit for bit."""
-    process = start_main(tmp_path, *SMALL_HUNT, "keep_checkpoints=2")
-    wait_for_checkpoint(tmp_path)
+def kill_and_resume(directory: Path, words: tuple[str, ...], t_max: int) -> Path:
+    """Start a run, kill -9 it after its first checkpoint, resume it; return the folder of its checkpoints."""
+    process = start_main(directory, *words)
+    wait_for_checkpoint(directory)
     process.kill()
     process.communicate()
-    token = models(tmp_path)
-    assert max(steps_in(token)) < 1200, "the run was over before it was killed"
-    code, _, err = run_main(tmp_path, *SMALL_HUNT, "keep_checkpoints=2", "env_workers=2", f"resume={token}")
+    token = models(directory)
+    assert max(steps_in(token)) < t_max, "the run was over before it was killed"
+    code, _, err = run_main(directory, *words, f"resume={token}")
     assert code == 0, err
+    return token
+
+
+def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
+    """Run 2N; run N, kill -9, resume: the same numbers and the same weights, bit for bit."""
+    token = kill_and_resume(tmp_path, (*SMALL_HUNT, "keep_checkpoints=2"), 1200)
     assert numbers(run_folders(tmp_path)[-1]) == numbers(run_folders(whole)[0])
     assert len(steps_in(token)) == 2
     last = max(steps_in(models(whole)))
@@ -66,6 +72,23 @@ def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
         ours = torch.load(models(whole) / str(last) / name)
         theirs = torch.load(token / str(last) / name)
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+FORAGING = (
+    "--config=iql", "--env-config=gymma", "with", "seed=5", "t_max=800", "batch_size_run=4", "batch_size=8",
+    "buffer_size=30", "rnn_hidden_dim=16", "env_args.time_limit=12", "test_interval=200", "test_nepisode=4",
+    "log_interval=200", "runner_log_interval=100", "learner_log_interval=100", "save_model=True",
+    "save_model_interval=200", "use_per=True", "env_workers=2",
+)  # fmt: skip
+
+
+def test_resume_is_exact_with_workers_and_priorities(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    assert run_main(whole, *FORAGING)[0] == 0
+    kill_and_resume(broken, FORAGING, 800)
+    assert numbers(run_folders(broken)[-1]) == numbers(run_folders(whole)[0])
 
 
 def test_another_seed_is_another_run(whole: Path, tmp_path: Path) -> None:
