@@ -35,7 +35,8 @@ def test_every_row_is_closed_though_others_fail_to(tmp_path: Path, capfd: pytest
 
 
 HOST = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
 import numpy as np
 from envs.workers import WorkerEnvs
 env = WorkerEnvs("fake_envs:WithGame", {"pid_file": sys.argv[1], "trouble": sys.argv[2]}, 3, 1, {}, int(sys.argv[3]))
@@ -53,7 +54,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("trouble", ["", "sleep"], ids=["stepping", "stuck_in_a_step"])
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_nothing_outlives_the_run(tmp_path: Path, how: signal.Signals, trouble: str, workers: int) -> None:
     script = tmp_path / "light.py"  # no __main__ guard: workers do not run the user's script again
     script.write_text(HOST)
