@@ -9,6 +9,7 @@ Both learners get the same episodes and settings and take turns, update by updat
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import statistics
 import subprocess
@@ -23,12 +24,15 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests"), str(HERE.parent / "src")]
 
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as main.py does, before torch is imported
+
 import torch  # noqa: E402
 
 import peer  # noqa: E402
 from components.episode_batch import EpisodeBatch  # noqa: E402
 from envs.multiagentenv import EnvInfo  # noqa: E402
 from learner_kit import flat_config, make_batch, make_learner  # noqa: E402
+from utils.memory import keep_freed_memory  # noqa: E402
 
 # SMAC's own sizes with default options.
 MAPS = {
@@ -155,6 +159,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print the machine, then one line per map and kind of lengths."""
     options = parse(argv)
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # as run.run does
+    keep_freed_memory()
     print(
         f"{platform.processor() or platform.machine()}, {platform.platform()}, torch {torch.__version__}, "
         f"{options.threads} threads, {options.config}, batch {options.batch}, {options.repeats} repeats"

@@ -50,9 +50,13 @@ def start(directory: Path, script: Path, *args: str, threads: int | None = None,
 
 
 def environment(threads: int | None) -> dict[str, str]:
-    """Return this process's environment with a number of computing threads; None leaves that to the libraries."""
+    """Return this process's environment with a number of computing threads; None leaves that to the libraries.
+
+    GOMP_SPINCOUNT, which our programs set for themselves, is not handed on.
+    """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    return dict(os.environ) | ({} if threads is None else dict.fromkeys(names, str(threads)))
+    inherited = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    return inherited | ({} if threads is None else dict.fromkeys(names, str(threads)))
 
 
 def run(directory: Path, script: Path, *args: str, threads: int | None = None) -> str:
