@@ -39,7 +39,7 @@ class EpisodeRecord:
     """What came of one episode.
 
     Attributes:
-        seed: what the env was reset with.
+        seed: of the episode; native envs get it as it is, any other env gets `envs.multiagentenv.env_seed(seed)`.
         ret: undiscounted sum of the team's rewards, in env units.
         length: env steps.
         truncated: only the clock ended it.

@@ -13,7 +13,7 @@ import torch
 from components.episode_batch import EpisodeBatch
 from components.transforms import OneHot
 from envs.batched import SerialEnvs
-from envs.multiagentenv import BatchedEnv, EnvInfo
+from envs.multiagentenv import BatchedEnv, EnvInfo, env_seed
 from fake_mac import FakeMAC
 from runners import REGISTRY
 from runners.runner import Runner
@@ -109,7 +109,7 @@ def test_the_batch_holds_what_the_env_did(build: Any) -> None:
         batch = runner.run()
         for row, record in enumerate(runner.episodes):
             env, rewards, over, t = RandomWalk(), [], False, 0
-            env.reset(record.seed)
+            env.reset(env_seed(record.seed))
             while True:
                 np.testing.assert_array_equal(batch["obs"][row, t], np.array(env.get_obs()))
                 np.testing.assert_array_equal(batch["state"][row, t], env.get_state())
