@@ -20,6 +20,7 @@ ALLOWED = {
     "modules": {"modules"},
     "components": {"components"},
     "envs": {"envs"},
+    "tools": {"envs", "tools"},
     "utils": set(),
 }
 OURS = set(ALLOWED) - {"main.py"} | {"utils"}

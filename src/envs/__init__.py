@@ -7,6 +7,7 @@ from utils.registry import Registry
 REGISTRY = Registry(
     "env",
     {
+        "skirmish": "envs.skirmish.env:Skirmish",
         "stag_hunt": "envs.stag_hunt.env:StagHunt",
         "one_step_matrix_game": "envs.one_step_matrix_game:OneStepMatrixGame",
         "gymma": "envs.gymma:GymmaEnv",

@@ -60,6 +60,8 @@ def env_name(env: BatchedEnv) -> str:
 class SerialEnvs:
     """B copies of a `MultiAgentEnv`, stepped one after the other in this process. Arguments as `make_batched_env`."""
 
+    replay_of_episode = False
+
     def __init__(self, env: str, env_args: EnvArgs, batch_size: int, seed: int, origin: Mapping[str, str]) -> None:
         self.name, self.batch_size = env, batch_size
         self._envs: list[EnvAdapter] = []
@@ -92,7 +94,7 @@ class SerialEnvs:
         """Return each env's statistics."""
         return [adapter.get_stats() for adapter in self._envs]
 
-    def save_replay(self, directory: Path) -> list[Path]:
+    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
         """Save each env's replay. UserError if the env has none."""
         return [path for adapter in self._envs for path in adapter.save_replay(directory)]
 

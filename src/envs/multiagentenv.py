@@ -154,6 +154,8 @@ class BatchedEnv(Protocol):
     info: EnvInfo
     batch_size: int
     arrays: EnvArrays
+    replay_of_episode: bool
+    """A replay holds a row's last episode: save it before the next begins. False: all that was played until then."""
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Start the episode of `seeds[k]` in row `rows[k]`; writes obs, state and avail_actions of these rows."""
@@ -167,8 +169,14 @@ class BatchedEnv(Protocol):
     def get_stats(self) -> list[dict[str, float]]:
         """Return each row's statistics over all its episodes; {} where an env keeps none."""
 
-    def save_replay(self, directory: Path) -> list[Path]:
-        """Save a replay of what each row has played and return the files. NotImplementedError if it cannot."""
+    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+        """Save a replay of what each row has played and return the files. NotImplementedError if it cannot.
+
+        Args:
+            directory: where to; made if missing.
+            values: [rows, T, N, A] what the policy thought of each action; replays that can show it take it, and
+                then only the first `rows` rows are saved.
+        """
 
     def close(self) -> None:
         """Free what the envs hold; no process is left."""

@@ -29,6 +29,7 @@ class OneStepMatrixGame:
     """
 
     batched = True
+    replay_of_episode = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -74,7 +75,7 @@ class OneStepMatrixGame:
         """Return {} for each row: this env keeps no statistics."""
         return [{} for _ in range(self.batch_size)]
 
-    def save_replay(self, directory: Path) -> list[Path]:
+    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
         """Raise NotImplementedError."""
         raise NotImplementedError("one_step_matrix_game has no replays")
 

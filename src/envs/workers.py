@@ -51,6 +51,8 @@ class WorkerEnvs:
         EnvError: from any method, the env raised something else or its process died.
     """
 
+    replay_of_episode = False
+
     def __init__(
         self, env: str, env_args: EnvArgs, batch_size: int, seed: int, origin: Mapping[str, str], workers: int | None
     ) -> None:
@@ -140,7 +142,7 @@ class WorkerEnvs:
         """Return each env's statistics."""
         return [stats for of_worker in self._call_all(worker.STATS, None, "get_stats") for stats in of_worker]
 
-    def save_replay(self, directory: Path) -> list[Path]:
+    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
         """Save each env's replay. UserError if the env has none."""
         replies = self._call_all(worker.REPLAY, str(directory.absolute()), "save_replay")
         return [Path(path) for paths in replies for path in paths]

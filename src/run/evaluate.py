@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from components.episode_batch import EpisodeBatch
 from run.config import RunConfig
+from run.parts import Parts
 from runners.runner import EpisodeRecord, Runner
 from utils.files import write_json, write_text
 from utils.logging import EpisodeStats, Logger
@@ -33,13 +37,45 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def play(runner: Runner, episodes: int) -> list[EpisodeRecord]:
-    """Return the records of `episodes` greedy episodes, whose seeds depend on the run's seed alone."""
+def play(
+    runner: Runner, episodes: int, after: Callable[[EpisodeBatch, int], None] | None = None
+) -> list[EpisodeRecord]:
+    """Return the records of `episodes` greedy episodes, whose seeds depend on the run's seed alone.
+
+    Args:
+        runner: plays them, a batch at a time.
+        episodes: how many.
+        after: called after each batch with the batch and how many of its episodes count.
+    """
     records: list[EpisodeRecord] = []
     while len(records) < episodes:
-        runner.run(test_mode=True, phase="evaluate")
-        records += runner.episodes
-    return records[:episodes]
+        batch = runner.run(test_mode=True, phase="evaluate")
+        new = runner.episodes[: episodes - len(records)]
+        records += new
+        if after is not None:
+            after(batch, len(new))
+    return records
+
+
+class ReplaySaver:
+    """Saves replays of evaluated episodes, with what the policy thought where a replay can show it."""
+
+    def __init__(self, parts: Parts, directory: Path) -> None:
+        self._runner, self._mac, self._directory = parts.runner, parts.mac, directory
+        self.paths: list[Path] = []
+
+    def after(self, batch: EpisodeBatch, episodes: int) -> None:
+        """Save the batch's first `episodes` episodes, if that is what a replay of this env holds."""
+        if self._runner.env.replay_of_episode:
+            with torch.no_grad():
+                values = self._mac.unroll(batch.to(self._mac.device))[:episodes].float().cpu().numpy()
+            self.paths += self._runner.save_replay(self._directory, values)
+
+    def finish(self) -> list[Path]:
+        """Save what is left to save, and return all files."""
+        if not self._runner.env.replay_of_episode:
+            self.paths += self._runner.save_replay(self._directory)
+        return self.paths
 
 
 def rows_of(records: list[EpisodeRecord]) -> list[dict[str, float]]:
@@ -76,13 +112,15 @@ def run_folder(run: Any) -> Path | None:
     return next((Path(o.dir) for o in run.observers if isinstance(o, FileStorageObserver)), None)
 
 
-def evaluate(runner: Runner, config: RunConfig, logger: Logger, run: Any) -> None:
+def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
     """Play test_nepisode episodes, write their table, print the means, and save replays if they are wanted.
 
     Raises:
         UserError: save_replay with an env that has no replays.
     """
-    records = play(runner, config.test_nepisode)
+    runner = parts.runner
+    replays = ReplaySaver(parts, Path(config.local_results_path) / "replays")
+    records = play(runner, config.test_nepisode, replays.after if config.save_replay else None)
     stats, rng = EpisodeStats(), numpy_generator(config.seed, "bootstrap")
     for record in records:
         stats.add(record.ret, record.length, record.info)
@@ -100,7 +138,6 @@ def evaluate(runner: Runner, config: RunConfig, logger: Logger, run: Any) -> Non
             )  # fmt: skip
     logger.console_logger.info("Episodes: %s", ", ".join(map(str, paths)))
     if config.save_replay:
-        replays = Path(config.local_results_path) / "replays"
-        for path in runner.save_replay(replays):
+        for path in replays.finish():
             logger.console_logger.info("Replay: %s", path)
             run.add_artifact(str(path))

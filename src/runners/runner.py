@@ -188,10 +188,10 @@ class Runner:
         self._views["probs"][index, t] = _numpy(probs)
         return _numpy(actions)
 
-    def save_replay(self, directory: Path) -> list[Path]:
-        """Save a replay of what each row has played; return the files. UserError if the env has no replays."""
+    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+        """Save a replay of what each row has played; see `BatchedEnv`. UserError if the env has no replays."""
         try:
-            return self.env.save_replay(directory)
+            return self.env.save_replay(directory, values)
         except NotImplementedError as error:
             raise UserError(f"env {env_name(self.env)!r} has no replays; run it without save_replay") from error
 

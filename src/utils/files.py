@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +34,39 @@ def replacing_directory(target: Path) -> Iterator[Path]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole text file, or leave the old one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def replacing_file(target: Path) -> Iterator[Path]:
+    """Yield a name beside `target`, with its suffix; the file written there takes the target's name at the end."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{uuid.uuid4().hex[:12]}-{target.name}")
     try:
-        temporary.write_text(text)
-        temporary.replace(path)
+        yield temporary
+        if temporary.exists():
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole text file in UTF-8, or leave the old one."""
+    with replacing_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_new(target: Path, data: bytes) -> Path:
+    """Write a whole new file and return its path: `target`, or `target_2`, `target_3`... where the name is taken.
+
+    No file is ever replaced, not even by processes that write at the same time.
+    """
+    with replacing_file(target) as temporary:
+        temporary.write_bytes(data)
+        for count in itertools.count(1):
+            path = target if count == 1 else target.with_stem(f"{target.stem}_{count}")
+            with suppress(FileExistsError):
+                os.link(temporary, path)  # unlike a rename, refuses a name that is taken
+                break
+        temporary.unlink()
+    return path
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -91,14 +91,3 @@ class World(NamedTuple):
     order: NDArray[np.int64]  # [max(N, P)]
     free: NDArray[np.int64]  # [5] the free moves of a prey
     catching: NDArray[np.int64]  # [K] free agents in a cell that try to catch in this step
-
-
-class Out(NamedTuple):
-    """EnvArrays, as the kernels take them."""
-
-    obs: NDArray[np.float32]
-    state: NDArray[np.float32]
-    avail_actions: NDArray[np.bool_]
-    reward: NDArray[np.float64]
-    terminated: NDArray[np.bool_]
-    truncated: NDArray[np.bool_]

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.multiagentenv import EnvArrays, EnvInfo
+from envs.native.out import Out
 from envs.stag_hunt import kernels, tables
-from envs.stag_hunt.arrays import Out, Rules, Tables, World
+from envs.stag_hunt.arrays import Rules, Tables, World
 from utils.config import NonNegativeInt, PositiveInt, Probability
 from utils.errors import UserError
 
@@ -42,6 +43,7 @@ class StagHunt:
     """
 
     batched = True
+    replay_of_episode = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -130,7 +132,7 @@ class StagHunt:
         """Return {} for each row: this env keeps no statistics."""
         return [{} for _ in range(self.batch_size)]
 
-    def save_replay(self, directory: Path) -> list[Path]:
+    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
         """Raise NotImplementedError."""
         raise NotImplementedError("stag_hunt has no replays")
 

@@ -9,18 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from envs.stag_hunt.arrays import Out, Rules, Tables, World
-from envs.stag_hunt.borrow import borrow
-from envs.stag_hunt.rng import below, mix, shuffle, uniform
+from envs.native.jit import inlined, kernel
+from envs.native.out import Out
+from envs.native.rng import below, mix, shuffle, uniform
+from envs.stag_hunt.arrays import Rules, Tables, World
 
 AGENT, STAG, HARE = 1, 2, 4
 RIGHT, DOWN, LEFT, UP, STAY, CATCH, FIRST_LOOK = range(7)
 UNSEEN = -1.0  # every feature of a cell outside of a cone
-
-kernel = njit(nogil=True, cache=True)
-inlined = njit(nogil=True, forceinline=True)  # arrays are passed by value, which costs more than most bodies here
 
 
 @inlined
@@ -45,7 +42,7 @@ def pack(rules: Rules, tables: Tables, world: World, out: Out) -> tuple[tuple[An
 @kernel
 def reset_rows(rows: Any, seeds: Any, env: Any) -> None:
     """Start the episodes of `seeds` in `rows`; `env` is what `pack` returns."""
-    rules, tables, world, out = Rules(*env[0]), Tables(*borrow(env[1])), World(*borrow(env[2])), Out(*borrow(env[3]))
+    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
     for k in range(rows.size):
         b = rows[k]
         world.rng[b] = mix(seeds[k])
@@ -70,7 +67,7 @@ def reset_rows(rows: Any, seeds: Any, env: Any) -> None:
 @kernel
 def step_rows(rows: Any, actions: Any, env: Any) -> int:
     """Step `rows`; return -1, or row * N + agent of an action that is not available (nothing is stepped then)."""
-    rules, tables, world, out = Rules(*env[0]), Tables(*borrow(env[1])), World(*borrow(env[2])), Out(*borrow(env[3]))
+    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
     for k in range(rows.size):
         b = rows[k]
         for a in range(rules.n_agents):

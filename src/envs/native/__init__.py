@@ -1,0 +1,5 @@
+"""What natively batched envs share."""
+
+from envs.native.stamp import source_stamp
+
+__all__ = ["source_stamp"]

@@ -1,0 +1,106 @@
+"""From options and data to what the kernels take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.skirmish.arrays import ATTACK_MOVE, BEAM, BEAM_SWEEP, HUNT, IDLE, UNIT, Rules, Scratch, Terrain, World
+from envs.skirmish.data import MapSpec, max_reward
+from envs.skirmish.features import sheet_shape
+from envs.skirmish.spawn import spawn_units
+
+if TYPE_CHECKING:
+    from envs.skirmish.env import Skirmish
+
+ORDERS = {"none": IDLE, "attack_move": ATTACK_MOVE, "hunt": HUNT}
+WEAPON_DELAY = (-1.0, 2.0)
+"""Random delay of each attack, loops: pysc2's docs/environment.md, and the game's data."""
+
+SAME_NAME = (
+    "step_mul",
+    "move_amount",
+    "obs_all_health",
+    "obs_own_health",
+    "obs_last_action",
+    "obs_pathing_grid",
+    "obs_terrain_height",
+    "obs_instead_of_state",
+    "obs_timestep_number",
+    "state_last_action",
+    "state_timestep_number",
+    "reward_sparse",
+    "reward_only_positive",
+    "reward_death_value",
+    "reward_win",
+    "reward_defeat",
+    "reward_negative_scale",
+)
+"""Options that kernels read as they are."""
+
+
+def make_rules(config: Skirmish.Config, map_spec: MapSpec, kinds: NDArray[np.void]) -> Rules:
+    """Return the options and the map's facts as numbers."""
+    options: dict[str, Any] = {name: vars(config)[name] for name in SAME_NAME}
+    for name, value in options.items():
+        if isinstance(value, int) and not isinstance(value, bool) and name != "step_mul":
+            options[name] = float(value)  # one type per option, so that kernels are compiled once
+    largest = max_reward(map_spec, kinds, config.reward_death_value, config.reward_win)
+    width, height = map_spec.terrain.size
+    ally_shields, enemy_shields = map_spec.shields
+    return Rules(
+        n_agents=map_spec.n_agents,
+        n_enemies=map_spec.n_enemies,
+        n_actions=6 + map_spec.n_enemies,
+        episode_limit=map_spec.limit,
+        width=width,
+        height=height,
+        type_bits=map_spec.type_bits,
+        ally_shields=ally_shields,
+        enemy_shields=enemy_shields,
+        healers=map_spec.healers,
+        reward_divisor=largest / config.reward_scale_rate if config.reward_scale else 1.0,
+        quirks=config.replicate_quirks,
+        delay_low=WEAPON_DELAY[0],
+        delay_high=WEAPON_DELAY[1],
+        enemy_order=ORDERS[map_spec.enemy_order],
+        goal_random=len(map_spec.enemy_goal) == 2,
+        **options,
+    )
+
+
+def make_world(rules: Rules, map_spec: MapSpec, kinds: NDArray[np.void], terrain: Terrain, batch_size: int) -> World:
+    """Return the state of `batch_size` envs, not yet reset."""
+    b, n_units = batch_size, rules.n_agents + rules.n_enemies
+    spawn = spawn_units(map_spec, kinds, terrain)
+    with_beam = np.flatnonzero(kinds["splash"][spawn["kind"]] == BEAM)
+    spawn["beam"] = -1
+    spawn["beam"][with_beam] = np.arange(len(with_beam))
+    n_beams = max(len(with_beam), 1)
+    goals = np.array(map_spec.enemy_goal or [(0.0, 0.0)], np.float64)
+    return World(
+        units=np.zeros((b, n_units), UNIT),
+        steps=np.zeros(b, np.int64),
+        loops=np.zeros(b, np.int64),
+        rng=np.zeros(b, np.uint64),
+        last_action=np.full((b, rules.n_agents), -1, np.int64),
+        info=np.zeros((b, 3), np.int64),
+        stats=np.zeros((b, 3), np.int64),
+        actions=np.zeros((b, rules.episode_limit, rules.n_agents), np.int16),
+        beams=np.zeros((b, n_beams), BEAM_SWEEP),
+        swept=np.zeros((b, n_beams, n_units), np.uint8),
+        spawn=spawn,
+        goals=np.concatenate([goals[0], goals[-1]]),
+    )
+
+
+def make_scratch(rules: Rules, lanes: int) -> Scratch:
+    """Return scratch space for `lanes` threads."""
+    n_units = rules.n_agents + rules.n_enemies
+    return Scratch(
+        order=np.zeros((lanes, n_units), np.int64),
+        blasts=np.zeros((lanes, n_units + 1), np.int64),
+        sheet=np.zeros((lanes, *sheet_shape(rules)), np.float32),
+    )

@@ -1,0 +1,160 @@
+"""The simulation of one env's row: a game loop, an env step, the start of an episode.
+
+Sixteen loops make a second of the game; units act one by one in random order within a loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from envs.native.jit import inlined, outlined
+from envs.native.rng import mix, shuffle, uniform
+from envs.skirmish.arrays import ALLY, ATTACK, HEAL, IDLE, MOVE
+from envs.skirmish.combat import attack, break_off, can_hit, explode, in_reach, land, mend, recover, sweep, wind_up
+from envs.skirmish.movement import push_apart, walk
+from envs.skirmish.targeting import FAR, acquire, choose_patient, obey, wounded
+
+STOP, NORTH, SOUTH, EAST, WEST, FIRST_TARGET = range(1, 7)
+"""SMAC's actions; 0 is no-op."""
+
+
+@outlined
+def start(b: Any, seed: Any, rules: Any, world: Any) -> None:
+    """Put row b at loop 0 of the episode of `seed`."""
+    world.rng[b] = mix(seed)
+    world.steps[b] = world.loops[b] = 0
+    world.last_action[b, :] = -1
+    world.info[b, :] = 0
+    for i in range(world.beams.shape[1]):
+        world.beams[b, i].loop = -1
+    share = uniform(world.rng, b) if rules.goal_random else 0.0
+    goals = world.goals
+    for i in range(world.spawn.size):
+        world.units[b, i] = world.spawn[i]
+        unit = world.units[b, i]
+        if unit.side != ALLY:
+            unit.goal_x = goals[0] + share * (goals[2] - goals[0])
+            unit.goal_y = goals[1] + share * (goals[3] - goals[1])
+
+
+@inlined
+def command(kinds: Any, units: Any, index: Any, order: Any, target: Any, x: Any, y: Any) -> None:
+    """Give a unit a new order, as the game would take it.
+
+    An order that the game refuses (to attack what the weapon cannot reach) leaves the last one as it was. The same
+    attack once more does not disturb the attack under way.
+    """
+    unit = units[index]
+    if order == ATTACK and not can_hit(kinds, unit, units[target]):
+        return
+    if order == ATTACK and unit.order == ATTACK and unit.target == target:
+        return
+    break_off(unit)
+    unit.order, unit.target, unit.goal_x, unit.goal_y = order, target, x, y
+    unit.aim = -1
+
+
+@inlined
+def take_action(rules: Any, kinds: Any, units: Any, agent: Any, action: Any) -> None:
+    """Turn an agent's action into an order."""
+    unit = units[agent]
+    x, y, far = unit.x, unit.y, rules.move_amount
+    if action == STOP:
+        command(kinds, units, agent, IDLE, -1, x, y)
+    elif action == NORTH:
+        command(kinds, units, agent, MOVE, -1, x, y + far)
+    elif action == SOUTH:
+        command(kinds, units, agent, MOVE, -1, x, y - far)
+    elif action == EAST:
+        command(kinds, units, agent, MOVE, -1, x + far, y)
+    elif action == WEST:
+        command(kinds, units, agent, MOVE, -1, x - far, y)
+    elif action >= FIRST_TARGET:
+        if rules.healers and kinds[unit.kind].heal > 0:
+            command(kinds, units, agent, HEAL, action - FIRST_TARGET, x, y)
+        else:
+            command(kinds, units, agent, ATTACK, rules.n_agents + action - FIRST_TARGET, x, y)
+
+
+@outlined
+def slowest(units: Any, kinds: Any, side: Any) -> float:
+    """Return the speed of the slowest armed unit of a side, cells per loop: a healer does not run ahead of its army."""
+    speed = FAR
+    for i in range(units.size):
+        unit = units[i]
+        if unit.side == side and unit.health > 0 and kinds[unit.kind].damage > 0:
+            speed = min(speed, kinds[unit.kind].speed)
+    return speed
+
+
+@inlined
+def follow_order(units: Any, kinds: Any, terrain: Any, index: Any) -> None:
+    """Walk where the order leads; the order ends on arrival."""
+    unit = units[index]
+    limit = FAR
+    if unit.side != ALLY and kinds[unit.kind].heal > 0:
+        limit = slowest(units, kinds, unit.side)
+    if walk(units, kinds, terrain, index, unit.goal_x, unit.goal_y, limit):
+        unit.order = IDLE
+
+
+@inlined
+def engage(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, blasts: Any) -> None:
+    """Fight or heal the unit aimed at if it is in reach, else go there."""
+    units = world.units[b]
+    unit = units[index]
+    kind = kinds[unit.kind]
+    target = units[unit.aim]
+    healer = kind.heal > 0
+    if not in_reach(kinds, unit, target, kind.heal_reach if healer else kind.reach):
+        walk(units, kinds, terrain, index, target.x, target.y, FAR)
+    elif not healer:
+        delay = (rules.delay_low, rules.delay_high)
+        attack(units, kinds, blasts, world.beams[b], world.rng, b, index, delay)
+    elif wounded(target, kinds) and unit.energy > 0:
+        unit.fired = unit.aim
+        mend(kinds, unit, target)
+
+
+@inlined
+def act(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, blasts: Any) -> None:
+    """Let one unit live through a game loop."""
+    units = world.units[b]
+    unit = units[index]
+    unit.fired = -1
+    if unit.hit_in > 0:
+        land(units, kinds, blasts, index)
+    if unit.beam >= 0 and world.beams[b, unit.beam].loop >= 0:
+        sweep(units, kinds, blasts, world.beams[b, unit.beam], world.swept[b, unit.beam], index)
+    if unit.health <= 0:
+        return
+    kind = kinds[unit.kind]
+    recover(kind, unit)
+    unit.moved = False
+    if unit.windup >= 0:
+        wind_up(units, kinds, blasts, world.beams[b], index)
+        return
+    if unit.side == ALLY:
+        obey(units, unit)
+    elif kind.heal > 0:
+        choose_patient(units, kinds, index, rules.n_agents, units.size)
+    else:
+        acquire(units, kinds, index, 0, rules.n_agents)
+    if unit.aim >= 0:
+        engage(b, index, rules, terrain, kinds, world, blasts)
+    elif unit.order != IDLE:
+        follow_order(units, kinds, terrain, index)
+
+
+@outlined
+def advance(b: Any, rules: Any, terrain: Any, kinds: Any, world: Any, scratch: Any) -> None:
+    """Play one game loop in row b."""
+    units, order, blasts = world.units[b], scratch.order, scratch.blasts
+    blasts[0] = 0
+    shuffle(world.rng, b, order, units.size)
+    for i in range(units.size):
+        act(b, order[i], rules, terrain, kinds, world, blasts)
+        if blasts[0] > 0:
+            explode(units, kinds, blasts)
+    push_apart(units, kinds, terrain)
+    world.loops[b] += 1

@@ -1,0 +1,187 @@
+"""SMAC's battles without StarCraft II, for a whole batch of envs (Samvelyan et al., 2019, for the benchmark)."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.multiagentenv import EnvArrays, EnvInfo
+from envs.native.out import Out
+from envs.skirmish import kernels
+from envs.skirmish.arrays import UNIT
+from envs.skirmish.build import make_rules, make_scratch, make_world
+from envs.skirmish.data import kind_table, load_map, load_units
+from envs.skirmish.features import obs_size, state_size
+from envs.skirmish.film import film
+from envs.skirmish.terrain import make_terrain
+from utils.config import PositiveInt
+
+NO_FRAMES = np.zeros((0, 0), UNIT)
+
+
+class Skirmish:
+    """Two armies fight; agents command the units of one, scripted orders the other.
+
+    Observations, states, masks, rewards and endings are SMAC's, with its options and their names; the battle is
+    simulated here. docs/skirmish.md says what is simulated and what is not.
+
+    Args:
+        config: see config/envs/skirmish.yaml.
+        batch_size: B, number of envs.
+
+    Raises:
+        UserError: unknown map, or a map file that is wrong.
+    """
+
+    batched = True
+    replay_of_episode = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        map_name: str
+        unit_stats: Literal["liberty", "ladder"]
+        replicate_quirks: bool
+        threads: PositiveInt
+        step_mul: PositiveInt
+        move_amount: float
+        difficulty: str
+        game_version: str | None
+        continuing_episode: bool
+        obs_all_health: bool
+        obs_own_health: bool
+        obs_last_action: bool
+        obs_pathing_grid: bool
+        obs_terrain_height: bool
+        obs_instead_of_state: bool
+        obs_timestep_number: bool
+        state_last_action: bool
+        state_timestep_number: bool
+        reward_sparse: bool
+        reward_only_positive: bool
+        reward_death_value: float
+        reward_win: float
+        reward_defeat: float
+        reward_negative_scale: float
+        reward_scale: bool
+        reward_scale_rate: float
+        replay_dir: str
+        replay_prefix: str
+        heuristic_ai: bool
+        heuristic_rest: bool
+        debug: bool
+
+    def __init__(self, config: Config, batch_size: int) -> None:
+        self.config = config
+        self.batch_size = batch_size
+        self.map = load_map(config.map_name)
+        units = load_units(config.unit_stats)
+        self.kinds = kind_table(self.map, units)
+        self.rules = make_rules(config, self.map, self.kinds)
+        self.terrain = make_terrain(self.map)
+        self._world = make_world(self.rules, self.map, self.kinds, self.terrain, batch_size)
+        self.info = EnvInfo(
+            n_agents=self.rules.n_agents,
+            n_actions=self.rules.n_actions,
+            obs_shape=obs_size(self.rules),
+            state_shape=state_size(self.rules),
+            episode_limit=self.rules.episode_limit,
+        )
+        self.arrays = a = EnvArrays.allocate(self.info, batch_size)
+        out = Out(a.obs, a.state, a.avail_actions, a.reward, a.terminated, a.truncated)
+        scratch = make_scratch(self.rules, config.threads)
+        self._packed = kernels.pack(self.rules, self.terrain, self.kinds, self._world, scratch, out)
+        self.seeds = np.zeros(batch_size, np.uint64)
+        self._pool = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
+
+    def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
+        """Start the episode of `seeds[k]` in row `rows[k]`; writes obs, state and avail_actions of these rows."""
+        self.seeds[rows] = seeds
+        kernels.reset_rows(rows, seeds, 0, self._packed)
+
+    def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        """Step the rows given with `actions[rows]`, actions being [B, N]; writes every array of these rows.
+
+        Raises:
+            ValueError: an action is not available; its row has not been stepped then.
+        """
+        if self._pool is None or len(rows) < 2:
+            refused = kernels.step_rows(rows, actions, NO_FRAMES, 0, self._packed)
+        else:
+            parts = np.array_split(rows, min(self.config.threads, len(rows)))
+            jobs = [
+                self._pool.submit(kernels.step_rows, part, actions, NO_FRAMES, lane, self._packed)
+                for lane, part in enumerate(parts)
+            ]
+            refused = max(job.result() for job in jobs)
+        if refused >= 0:
+            self._refuse(refused, actions)
+
+    def _refuse(self, refused: int, actions: NDArray[np.int64]) -> None:
+        row, agent = divmod(refused, self.info.n_agents)
+        available = np.flatnonzero(self.arrays.avail_actions[row, agent]).tolist()
+        raise ValueError(
+            f"skirmish {self.config.map_name}: action {actions[row, agent]} of agent {agent} in env {row} is not "
+            f"available; its mask allows {available}"
+        )
+
+    def episode_info(self, row: int) -> dict[str, Any]:
+        """Return the info of the row's last step: SMAC's keys, and episode_limit when only the clock ended it."""
+        won, allies, enemies = self._world.info[row].tolist()
+        truncated = bool(self.arrays.truncated[row])
+        return {"battle_won": bool(won), "dead_allies": allies, "dead_enemies": enemies, "episode_limit": truncated}
+
+    def get_stats(self) -> list[dict[str, float]]:
+        """Return SMAC's statistics of each row over all its episodes; win_rate is 0 before the first has ended."""
+        stats: list[dict[str, float]] = []
+        for games, won, timeouts in self._world.stats.tolist():
+            rate = won / games if games else 0.0
+            stats.append(
+                {
+                    "battles_won": won,
+                    "battles_game": games,
+                    "battles_draw": timeouts,
+                    "win_rate": rate,
+                    "timeouts": timeouts,
+                    "restarts": 0,
+                }
+            )
+        return stats
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """[B] env steps of each row's episode."""
+        return self._world.steps
+
+    def actions(self, row: int) -> NDArray[np.int16]:
+        """Return [T, N], the actions of the row's episode so far."""
+        return self._world.actions[row, : self._world.steps[row]]
+
+    def get_state_dict(self) -> dict[str, NDArray[Any]]:
+        """Return all that the episodes of all rows go on from, as copies."""
+        return {name: array.copy() for name, array in self._world._asdict().items()}
+
+    def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on where `get_state_dict` was taken; the arrays that the runner reads follow with the next step."""
+        for name, array in self._world._asdict().items():
+            array[...] = state[name]
+
+    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+        """Write a replay of each row's last finished episode, see replay.py.
+
+        An episode follows from its seed and its actions, so it is played once more to be filmed.
+
+        Args:
+            directory: where the files go; made if missing.
+            values: [B, T, N, A] what the policy thought of each action, shown by the viewer.
+        """
+        return film(self, directory, values)
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()

@@ -1,0 +1,83 @@
+"""Replays: an episode follows from its seed and its actions, so it is played once more to be written down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.multiagentenv import EnvArrays
+from envs.native.out import Out
+from envs.skirmish import kernels
+from envs.skirmish.arrays import UNIT, World
+from envs.skirmish.build import make_scratch, make_world
+from envs.skirmish.data import kind_names
+from envs.skirmish.replay import frames_of, replay_meta, replay_path, save_replay
+
+if TYPE_CHECKING:
+    from envs.skirmish.env import Skirmish
+
+ROW = np.zeros(1, np.int64)
+
+
+def film(env: Skirmish, directory: Path, values: NDArray[np.float32] | None) -> list[Path]:
+    """Write a replay of each row's last episode, see `Skirmish.save_replay`."""
+    config = env.config
+    folder = Path(config.replay_dir) if config.replay_dir else directory
+    paths = []
+    for row in range(env.batch_size if values is None else len(values)):
+        if not env.steps[row]:
+            continue
+        meta, frames, steps = replay_episode(env, int(env.seeds[row]), env.actions(row))
+        if values is not None:
+            steps["values"] = values[row, : len(steps["actions"])]
+        path = replay_path(folder, config.replay_prefix or config.map_name, int(env.seeds[row]))
+        paths.append(save_replay(path, meta, frames, steps))
+    return paths
+
+
+def replay_episode(
+    env: Skirmish, seed: int, actions: NDArray[np.int16]
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Play the episode of `seed` with actions [T, N] again; return meta, frames and steps as replay.py takes them."""
+    rules = env.rules
+    world = make_world(rules, env.map, env.kinds, env.terrain, 1)
+    a = EnvArrays.allocate(env.info, 1)
+    out = Out(a.obs, a.state, a.avail_actions, a.reward, a.terminated, a.truncated)
+    packed = kernels.pack(rules, env.terrain, env.kinds, world, make_scratch(rules, 1), out)
+    n_steps, n_units = len(actions), rules.n_agents + rules.n_enemies
+    units = np.zeros((n_steps * rules.step_mul + 1, n_units), UNIT)
+    reward = np.zeros(n_steps)
+    avail = np.zeros((n_steps, rules.n_agents, rules.n_actions), np.bool_)
+    kernels.reset_rows(ROW, np.array([seed], np.uint64), 0, packed)
+    units[0] = world.units[0]
+    for t in range(n_steps):
+        avail[t] = a.avail_actions[0]
+        loops = slice(t * rules.step_mul + 1, (t + 1) * rules.step_mul + 1)
+        kernels.step_rows(ROW, actions[t : t + 1].astype(np.int64), units[loops], 0, packed)
+        reward[t] = a.reward[0]
+    names = kind_names(env.map)
+    meta = replay_meta(
+        map_name=env.config.map_name,
+        seed=seed,
+        result=_result(a, world),
+        rules=rules,
+        terrain=env.terrain,
+        kinds=env.kinds,
+        names=names,
+        unit_kinds=units[0]["kind"],
+    )
+    return meta, frames_of(units, units["fired"]), {"actions": actions, "reward": reward, "avail": avail}
+
+
+def _result(arrays: EnvArrays, world: World) -> str:
+    won, dead_allies, dead_enemies = world.info[0].tolist()
+    if won:
+        return "won"
+    if arrays.truncated[0]:
+        return "truncated"
+    if not arrays.terminated[0]:
+        return "unfinished"
+    return "draw" if world.units.shape[1] == dead_allies + dead_enemies else "lost"

@@ -1,0 +1,171 @@
+"""How units walk: straight or around walls, past each other, and apart where they overlap.
+
+The game's steering is not published; discs that slide past what stands still and push the rest aside are our model.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from envs.native.jit import inlined, outlined
+from envs.skirmish.arrays import AIR_LAYER
+from envs.skirmish.combat import grid
+
+MAX_PUSH = 0.125  # how far overlapping units move apart in a loop, cells
+SIDE_ON = 0.1  # cosine up to which an obstacle counts as straight ahead
+CROWDED = 2.0  # a group's goal is reached this close to it if the way is blocked, cells
+
+
+@inlined
+def may_stand(terrain: Any, kind: Any, x: Any, y: Any) -> Any:
+    """Tell whether the ground carries a unit of this kind at (x, y)."""
+    if x < 0 or y < 0 or x >= terrain.pathable.shape[0] or y >= terrain.pathable.shape[1]:
+        return False
+    if kind.layer == AIR_LAYER:
+        return True
+    return terrain.climbable[int(x), int(y)] if kind.climbs else terrain.pathable[int(x), int(y)]
+
+
+@inlined
+def standing(unit: Any) -> Any:
+    """Tell whether a unit holds its ground: it fights, and did not move in this loop."""
+    return unit.aim >= 0 and not unit.moved
+
+
+@outlined
+def obstacle(units: Any, kinds: Any, index: Any, x: Any, y: Any, ux: Any, uy: Any) -> int:
+    """Return the nearest unit that stands in the way of `index` going in direction (ux, uy) to (x, y), or -1.
+
+    What walks, or stands idle on the same side, is not in the way: it gets pushed.
+    """
+    unit = units[index]
+    kind = kinds[unit.kind]
+    found, nearest = -1, 1e9
+    for i in range(units.size):
+        other = units[i]
+        dx, dy = other.x - x, other.y - y
+        touch = kind.separation + kinds[other.kind].separation
+        if dx > touch or -dx > touch or dy > touch or -dy > touch:
+            continue
+        square = dx * dx + dy * dy
+        if square >= touch * touch or square >= nearest or other.health <= 0 or i == index:
+            continue
+        if kinds[other.kind].layer != kind.layer or (other.side == unit.side and not standing(other)):
+            continue
+        if (other.x - unit.x) * ux + (other.y - unit.y) * uy > 0:
+            found, nearest = i, square
+    return found
+
+
+@inlined
+def put(terrain: Any, kind: Any, unit: Any, x: Any, y: Any) -> Any:
+    """Place a unit at (x, y), or as near as it gets along one axis; tell whether it moved."""
+    x, y = grid(x), grid(y)
+    if not may_stand(terrain, kind, x, y):
+        if x != unit.x and may_stand(terrain, kind, x, unit.y):
+            y = unit.y
+        elif y != unit.y and may_stand(terrain, kind, unit.x, y):
+            x = unit.x
+        else:
+            return False
+    unit.x, unit.y = x, y
+    return True
+
+
+@inlined
+def next_point(terrain: Any, kind: Any, unit: Any, x: Any, y: Any) -> Any:
+    """Return where to head for on the way to (x, y): the point itself, or the next corner of the way around walls."""
+    height = terrain.pathable.shape[1]
+    if terrain.waypoint.shape[0] == 1 or kind.layer == AIR_LAYER or kind.climbs or not may_stand(terrain, kind, x, y):
+        return x, y
+    there = int(x) * height + int(y)
+    corner = terrain.waypoint[int(unit.x) * height + int(unit.y), there]
+    if corner < 0 or corner == there:
+        return x, y
+    return corner // height + 0.5, corner % height + 0.5
+
+
+@outlined
+def walk(units: Any, kinds: Any, terrain: Any, index: Any, x: Any, y: Any, limit: Any) -> bool:
+    """Take one loop's way towards (x, y), no faster than `limit`; tell whether the unit has arrived."""
+    unit = units[index]
+    kind = kinds[unit.kind]
+    if kind.speed == 0:
+        return False
+    unit.pace = min(unit.pace + kind.accel, kind.speed) if kind.accel > 0 else kind.speed
+    to_x, to_y = next_point(terrain, kind, unit, x, y)
+    dx, dy = to_x - unit.x, to_y - unit.y
+    distance = math.sqrt(dx * dx + dy * dy)
+    if distance == 0:
+        return to_x == x and to_y == y
+    step = min(min(unit.pace, limit), distance)
+    ux, uy = dx / distance, dy / distance
+    blocker = -1
+    if kind.layer != AIR_LAYER:
+        blocker = obstacle(units, kinds, index, unit.x + step * ux, unit.y + step * uy, ux, uy)
+    if blocker >= 0:
+        unit.moved = pass_by(units, kinds, terrain, index, blocker, step, ux, uy)
+        return distance < CROWDED and to_x == x and to_y == y and units[blocker].side == unit.side
+    unit.moved = put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
+    return unit.x == grid(x) and unit.y == grid(y)
+
+
+@outlined
+def pass_by(units: Any, kinds: Any, terrain: Any, index: Any, blocker: Any, step: Any, ux: Any, uy: Any) -> bool:
+    """Step aside along the edge of a unit in the way; tell whether there was room."""
+    unit, other = units[index], units[blocker]
+    kind = kinds[unit.kind]
+    rx, ry = other.x - unit.x, other.y - unit.y
+    length = math.sqrt(rx * rx + ry * ry)
+    if length == 0:
+        return False
+    tx, ty = -ry / length, rx / length
+    towards = tx * ux + ty * uy
+    if towards > SIDE_ON:
+        unit.bend = 1
+    elif towards < -SIDE_ON:
+        unit.bend = -1
+    tx, ty = tx * unit.bend, ty * unit.bend
+    if obstacle(units, kinds, index, unit.x + step * tx, unit.y + step * ty, tx, ty) >= 0:
+        unit.bend = -unit.bend
+        return False
+    return put(terrain, kind, unit, unit.x + step * tx, unit.y + step * ty)
+
+
+@outlined
+def push_apart(units: Any, kinds: Any, terrain: Any) -> None:
+    """Move units that walked into others apart. Who stands and fights holds its ground."""
+    for i in range(units.size):
+        one = units[i]
+        layer = kinds[one.kind].layer
+        if one.health <= 0 or not one.moved or layer == AIR_LAYER:
+            continue
+        reach = kinds[one.kind].separation
+        for j in range(units.size):
+            other = units[j]
+            touch = reach + kinds[other.kind].separation
+            dx, dy = other.x - one.x, other.y - one.y
+            if dx > touch or -dx > touch or dy > touch or -dy > touch or other.health <= 0:
+                continue
+            if i == j or kinds[other.kind].layer != layer or (other.moved and j < i):
+                continue
+            square = dx * dx + dy * dy
+            if square < touch * touch:
+                push(kinds, terrain, one, other, dx, dy, math.sqrt(square), touch)
+
+
+@outlined
+def push(kinds: Any, terrain: Any, one: Any, other: Any, dx: Any, dy: Any, distance: Any, touch: Any) -> None:
+    """Move two overlapping units apart, or the one that gives way."""
+    depth = min(touch - distance, MAX_PUSH)
+    if distance > 0:
+        dx, dy = dx / distance, dy / distance
+    else:
+        dx, dy = 0.0, 1.0
+    hold_one = standing(one) or kinds[one.kind].speed == 0
+    hold_other = standing(other) or kinds[other.kind].speed == 0 or (other.side != one.side and not other.moved)
+    share = 0.5 if hold_one == hold_other else (0.0 if hold_one else 1.0)
+    put(terrain, kinds[one.kind], one, one.x - share * depth * dx, one.y - share * depth * dy)
+    if kinds[other.kind].speed > 0:
+        put(terrain, kinds[other.kind], other, other.x + (1 - share) * depth * dx, other.y + (1 - share) * depth * dy)
