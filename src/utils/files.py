@@ -35,16 +35,22 @@ def replacing_directory(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_file(target: Path) -> Iterator[Path]:
-    """Yield a name beside `target`, with its suffix; the file written there takes the target's name at the end."""
+def temporary_beside(target: Path) -> Iterator[Path]:
+    """Yield a name beside `target` that nobody else has, with its suffix; no file of this name is left at the end."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{uuid.uuid4().hex[:12]}-{target.name}")
     try:
         yield temporary
-        if temporary.exists():
-            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_file(target: Path) -> Iterator[Path]:
+    """Yield a name beside `target`; the file written there takes the target's name at the end, but on an error."""
+    with temporary_beside(target) as temporary:
+        yield temporary
+        temporary.replace(target)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -58,14 +64,13 @@ def write_new(target: Path, data: bytes) -> Path:
 
     No file is ever replaced, not even by processes that write at the same time.
     """
-    with replacing_file(target) as temporary:
+    with temporary_beside(target) as temporary:
         temporary.write_bytes(data)
         for count in itertools.count(1):
             path = target if count == 1 else target.with_stem(f"{target.stem}_{count}")
             with suppress(FileExistsError):
                 os.link(temporary, path)  # unlike a rename, refuses a name that is taken
                 break
-        temporary.unlink()
     return path
 
 

@@ -13,7 +13,7 @@ from envs.skirmish.arrays import Rules, Terrain, World
 from envs.skirmish.build import make_rules, make_world
 from envs.skirmish.data import kind_names, kind_table, load_map, load_units
 from envs.skirmish.env import Skirmish
-from envs.skirmish.features import obs_size, sheet_shape, state_size, write_views
+from envs.skirmish.features import obs_size, state_size, write_observations
 from envs.skirmish.rewards import before_step, settle
 from envs.skirmish.terrain import make_terrain
 from utils.config import build_config
@@ -25,7 +25,7 @@ FIELDS = ("x", "y", "health", "shield", "energy", "cooldown")
 @outlined
 def show_row(b: int, env: Any) -> None:
     rules, kinds, world = Rules(*env[0]), env[2], World(*env[3])
-    write_views(b, rules, Terrain(*env[1]), kinds, world, env[4], Out(*env[5]))
+    write_observations(b, rules, Terrain(*env[1]), kinds, world, Out(*env[4]))
 
 
 @outlined
@@ -36,7 +36,7 @@ def hold_row(b: int, env: Any) -> None:
 @outlined
 def settle_row(b: int, env: Any) -> None:
     world = World(*env[3])
-    settle(b, Rules(*env[0]), env[2], world, Out(*env[5]), world.info)
+    settle(b, Rules(*env[0]), env[2], world, Out(*env[4]), world.info)
 
 
 class Tables:
@@ -64,9 +64,8 @@ class Tables:
             np.ones(rows, np.bool_),
             np.ones(rows, np.bool_),
         )
-        sheet = np.full(sheet_shape(rules), np.nan, np.float32)
         world, out = tuple(self.world), tuple(self.out)
-        self.env = tuple(self.rules), tuple(self.terrain), self.kinds, world, sheet, out
+        self.env = tuple(self.rules), tuple(self.terrain), self.kinds, world, out
         self.units = self.world.units[self.row]
         self.units[:] = self.world.spawn
         self.show()

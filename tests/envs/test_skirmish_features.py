@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from skirmish_tables import Tables
 
 from envs.skirmish.arrays import Terrain
-from envs.skirmish.features import obs_size, state_size
+from envs.skirmish.features import NINTH, obs_size, state_size
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smac_numbers.npz"
 with np.load(FIXTURE) as file:
@@ -122,6 +122,11 @@ def test_reaches_up_to_six_and_sees_below_nine(offset: tuple[float, float], targ
     assert row == pytest.approx(expected, abs=1e-6)
     assert battle.obs[0, 19:24] == pytest.approx([1, 5 / 9, 0, 5 / 9, 1])  # agent 1, in agent 0's eyes
     assert battle.obs[1, 19:24] == pytest.approx([1, 5 / 9, 0, -5 / 9, 1])
+
+
+def test_a_ninth_times_a_place_is_what_smac_divides() -> None:
+    way = np.arange(9 * 4096) / 4096
+    assert np.array_equal(bits(way * NINTH), bits(way / 9))
 
 
 def test_a_dead_agent_sees_nothing_and_can_only_do_nothing() -> None:

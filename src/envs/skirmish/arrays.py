@@ -192,4 +192,3 @@ class Scratch(NamedTuple):
 
     order: NDArray[np.int64]  # [lanes, N + M] in which units act
     blasts: NDArray[np.int64]  # [lanes, N + M + 1] count, then units that are about to explode
-    sheet: NDArray[np.float32]  # [lanes, *features.sheet_shape]

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from envs.skirmish.arrays import ATTACK_MOVE, BEAM, BEAM_SWEEP, HUNT, IDLE, UNIT, Rules, Scratch, Terrain, World
 from envs.skirmish.data import MapSpec, max_reward
-from envs.skirmish.features import sheet_shape
 from envs.skirmish.spawn import spawn_units
 
 if TYPE_CHECKING:
@@ -102,5 +101,4 @@ def make_scratch(rules: Rules, lanes: int) -> Scratch:
     return Scratch(
         order=np.zeros((lanes, n_units), np.int64),
         blasts=np.zeros((lanes, n_units + 1), np.int64),
-        sheet=np.zeros((lanes, *sheet_shape(rules)), np.float32),
     )

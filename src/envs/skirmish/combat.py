@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from envs.native.jit import inlined, outlined
-from envs.native.rng import uniform
 from envs.skirmish.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, STRUCTURE
 
 MIN_DAMAGE = 0.5  # what armor leaves of a hit
@@ -77,7 +76,7 @@ def die(units: Any, kinds: Any, blasts: Any, dead: Any) -> None:
         blasts[blasts[0]] = dead
 
 
-@inlined
+@outlined
 def hurt(units: Any, kinds: Any, blasts: Any, source: Any, target: Any, amount: Any) -> None:
     """Deal `amount` to a unit: shields take it first, armor lessens what is left for its life."""
     unit = units[target]
@@ -158,7 +157,7 @@ def burn(units: Any, kinds: Any, blasts: Any, main: Any, swept: Any, source: Any
             hurt(units, kinds, blasts, source, i, amount_on(kind, kinds[other.kind]))
 
 
-@inlined
+@outlined
 def strike(units: Any, kinds: Any, blasts: Any, beams: Any, source: Any) -> None:
     """Carry out the attack that has reached its damage point."""
     unit = units[source]
@@ -179,7 +178,7 @@ def strike(units: Any, kinds: Any, blasts: Any, beams: Any, source: Any) -> None
         hurt(units, kinds, blasts, source, target, amount_on(kind, kinds[units[target].kind]))
 
 
-@inlined
+@outlined
 def land(units: Any, kinds: Any, blasts: Any, source: Any) -> None:
     """Let a missile, or the second hit of an attack, come one loop closer and hit when it is there."""
     unit = units[source]
@@ -192,23 +191,21 @@ def land(units: Any, kinds: Any, blasts: Any, source: Any) -> None:
         hurt(units, kinds, blasts, source, unit.hit_unit, amount_on(kinds[unit.kind], target))
 
 
-@inlined
-def attack(units: Any, kinds: Any, blasts: Any, beams: Any, rng: Any, b: Any, source: Any, delay: Any) -> None:
-    """Begin an attack if the weapon is ready. The target is in range.
+@outlined
+def attack(units: Any, kinds: Any, blasts: Any, beams: Any, source: Any, delay: Any) -> None:
+    """Begin an attack on a target in range.
 
     The period runs from the start of one attack to the next and gets a random delay (pysc2, docs/environment.md).
     """
     unit = units[source]
-    if unit.cooldown > 0:
-        return
     kind = kinds[unit.kind]
-    unit.cooldown = max(grid(kind.period + delay[0] + (delay[1] - delay[0]) * uniform(rng, b)), 1.0)
+    unit.cooldown = max(grid(kind.period + delay), 1.0)
     unit.windup = kind.damage_point
     if unit.windup <= 0:
         strike(units, kinds, blasts, beams, source)
 
 
-@inlined
+@outlined
 def wind_up(units: Any, kinds: Any, blasts: Any, beams: Any, source: Any) -> None:
     """Go on with the attack that has begun: strike at its damage point, or break off if the target is gone."""
     unit = units[source]
@@ -229,7 +226,7 @@ def break_off(unit: Any) -> None:
         unit.cooldown = 0.0
 
 
-@inlined
+@outlined
 def mend(kinds: Any, healer: Any, patient: Any) -> None:
     """Heal for one loop, as far as the energy lasts."""
     kind = kinds[healer.kind]

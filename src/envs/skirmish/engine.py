@@ -37,7 +37,7 @@ def start(b: Any, seed: Any, rules: Any, world: Any) -> None:
             unit.goal_y = goals[1] + share * (goals[3] - goals[1])
 
 
-@inlined
+@outlined
 def command(kinds: Any, units: Any, index: Any, order: Any, target: Any, x: Any, y: Any) -> None:
     """Give a unit a new order, as the game would take it.
 
@@ -54,7 +54,7 @@ def command(kinds: Any, units: Any, index: Any, order: Any, target: Any, x: Any,
     unit.aim = -1
 
 
-@inlined
+@outlined
 def take_action(rules: Any, kinds: Any, units: Any, agent: Any, action: Any) -> None:
     """Turn an agent's action into an order."""
     unit = units[agent]
@@ -88,32 +88,57 @@ def slowest(units: Any, kinds: Any, side: Any) -> float:
 
 
 @inlined
-def follow_order(units: Any, kinds: Any, terrain: Any, index: Any) -> None:
-    """Walk where the order leads; the order ends on arrival."""
-    unit = units[index]
-    limit = FAR
-    if unit.side != ALLY and kinds[unit.kind].heal > 0:
-        limit = slowest(units, kinds, unit.side)
-    if walk(units, kinds, terrain, index, unit.goal_x, unit.goal_y, limit):
-        unit.order = IDLE
-
-
-@inlined
-def engage(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, blasts: Any) -> None:
-    """Fight or heal the unit aimed at if it is in reach, else go there."""
+def engage(b: Any, index: Any, rules: Any, kinds: Any, world: Any, blasts: Any) -> bool:
+    """Fight or heal the unit aimed at if it is in reach; tell whether it is."""
     units = world.units[b]
     unit = units[index]
     kind = kinds[unit.kind]
     target = units[unit.aim]
     healer = kind.heal > 0
     if not in_reach(kinds, unit, target, kind.heal_reach if healer else kind.reach):
-        walk(units, kinds, terrain, index, target.x, target.y, FAR)
-    elif not healer:
-        delay = (rules.delay_low, rules.delay_high)
-        attack(units, kinds, blasts, world.beams[b], world.rng, b, index, delay)
+        return False
+    if not healer:
+        if unit.cooldown <= 0:
+            delay = rules.delay_low + (rules.delay_high - rules.delay_low) * uniform(world.rng, b)
+            attack(units, kinds, blasts, world.beams[b], index, delay)
     elif wounded(target, kinds) and unit.energy > 0:
         unit.fired = unit.aim
         mend(kinds, unit, target)
+    return True
+
+
+@inlined
+def decide(b: Any, index: Any, rules: Any, kinds: Any, world: Any, blasts: Any) -> bool:
+    """Let a living unit choose its target and fight if it can; tell whether it walks instead."""
+    units = world.units[b]
+    unit = units[index]
+    if unit.windup >= 0:
+        wind_up(units, kinds, blasts, world.beams[b], index)
+        return False
+    if unit.side == ALLY:
+        obey(units, unit)
+    elif kinds[unit.kind].heal > 0:
+        choose_patient(units, kinds, index, rules.n_agents, units.size)
+    else:
+        acquire(units, kinds, index, 0, rules.n_agents)
+    if unit.aim >= 0:
+        return not engage(b, index, rules, kinds, world, blasts)
+    return unit.order != IDLE
+
+
+@inlined
+def go(units: Any, kinds: Any, terrain: Any, index: Any) -> None:
+    """Walk to the unit aimed at, or where the order leads; that order ends on arrival."""
+    unit = units[index]
+    if unit.aim >= 0:
+        x, y = units[unit.aim].x, units[unit.aim].y
+    else:
+        x, y = unit.goal_x, unit.goal_y
+    limit = FAR
+    if unit.side != ALLY and unit.aim < 0 and kinds[unit.kind].heal > 0:
+        limit = slowest(units, kinds, unit.side)
+    if walk(units, kinds, terrain, index, x, y, limit) and unit.aim < 0:
+        unit.order = IDLE
 
 
 @inlined
@@ -122,31 +147,18 @@ def act(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, bl
     units = world.units[b]
     unit = units[index]
     unit.fired = -1
+    unit.moved = False
     if unit.hit_in > 0:
         land(units, kinds, blasts, index)
     if unit.beam >= 0 and world.beams[b, unit.beam].loop >= 0:
         sweep(units, kinds, blasts, world.beams[b, unit.beam], world.swept[b, unit.beam], index)
-    if unit.health <= 0:
-        return
-    kind = kinds[unit.kind]
-    recover(kind, unit)
-    unit.moved = False
-    if unit.windup >= 0:
-        wind_up(units, kinds, blasts, world.beams[b], index)
-        return
-    if unit.side == ALLY:
-        obey(units, unit)
-    elif kind.heal > 0:
-        choose_patient(units, kinds, index, rules.n_agents, units.size)
-    else:
-        acquire(units, kinds, index, 0, rules.n_agents)
-    if unit.aim >= 0:
-        engage(b, index, rules, terrain, kinds, world, blasts)
-    elif unit.order != IDLE:
-        follow_order(units, kinds, terrain, index)
+    if unit.health > 0:
+        recover(kinds[unit.kind], unit)
+        if decide(b, index, rules, kinds, world, blasts):
+            go(units, kinds, terrain, index)
 
 
-@outlined
+@inlined
 def advance(b: Any, rules: Any, terrain: Any, kinds: Any, world: Any, scratch: Any) -> None:
     """Play one game loop in row b."""
     units, order, blasts = world.units[b], scratch.order, scratch.blasts

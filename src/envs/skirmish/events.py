@@ -96,7 +96,7 @@ def facing_of(replay: Replay) -> NDArray[np.float32]:
     looks = np.repeat([1.0 + 0j, -1.0 + 0j], [n_agents, replay.n_units - n_agents])
     directions = np.empty_like(wanted)
     for loop, turn in enumerate(wanted / np.maximum(np.abs(wanted), 1e-9)):
-        looks = np.where(turn != 0, (1 - TURN) * looks + (TURN + 0.01j) * turn, looks)  # 0.01j: turns back, too
+        looks = np.where(turn != 0, (1 - TURN) * looks + (TURN + 0.002j) * turn, looks)  # 0.002j: turns back, too
         looks /= np.maximum(np.abs(looks), 1e-9)
         directions[loop] = looks
     return np.angle(directions).astype(np.float32)

@@ -10,7 +10,7 @@ from envs.native.jit import inlined, kernel
 from envs.native.out import Out
 from envs.skirmish.arrays import Rules, Scratch, Terrain, World
 from envs.skirmish.engine import advance, start, take_action
-from envs.skirmish.features import write_views
+from envs.skirmish.features import write_observations
 from envs.skirmish.rewards import before_step, settle
 
 STAMP = source_stamp(Path(__file__).parent, Path(__file__).parent.parent / "native")
@@ -26,7 +26,7 @@ def pack(rules: Rules, terrain: Terrain, kinds: Any, world: World, scratch: Scra
 @inlined
 def unpack(env: Any, lane: Any) -> Any:
     """Return rules, terrain, kinds, world, out of `pack`'s tuple, and a lane's scratch space."""
-    scratch = Scratch(env[4][0][lane], env[4][1][lane], env[4][2][lane])
+    scratch = Scratch(env[4][0][lane], env[4][1][lane])
     return Rules(*env[0]), Terrain(*env[1]), env[2][0], World(*env[3]), scratch, Out(*env[5])
 
 
@@ -43,14 +43,14 @@ def give_orders(b: Any, actions: Any, rules: Any, kinds: Any, world: Any) -> Non
 
 
 @inlined
-def finish_step(b: Any, rules: Any, terrain: Any, kinds: Any, world: Any, scratch: Any, out: Any) -> None:
+def finish_step(b: Any, rules: Any, terrain: Any, kinds: Any, world: Any, out: Any) -> None:
     """Write what the agents and the runner get to see of the step."""
     settle(b, rules, kinds, world, out, world.info)
     if out.terminated[b] or out.truncated[b]:
         world.stats[b, 0] += 1
         world.stats[b, 1] += world.info[b, 0]
         world.stats[b, 2] += out.truncated[b]
-    write_views(b, rules, terrain, kinds, world, scratch.sheet, out)
+    write_observations(b, rules, terrain, kinds, world, out)
 
 
 @inlined
@@ -78,7 +78,7 @@ def compile_kernels(stamp: str) -> Any:
             start(b, seeds[k], rules, world)
             out.reward[b] = 0.0
             out.terminated[b] = out.truncated[b] = False
-            write_views(b, rules, terrain, kinds, world, scratch.sheet, out)
+            write_observations(b, rules, terrain, kinds, world, out)
 
     @kernel
     def step_rows(rows: Any, actions: Any, frames: Any, lane: int, env: Any) -> int:
@@ -99,7 +99,7 @@ def compile_kernels(stamp: str) -> Any:
                 if frames.size > 0:
                     for i in range(frames.shape[1]):
                         frames[loop, i] = world.units[b, i]
-            finish_step(b, rules, terrain, kinds, world, scratch, out)
+            finish_step(b, rules, terrain, kinds, world, out)
         return -1
 
     return reset_rows, step_rows

@@ -86,7 +86,7 @@ def next_point(terrain: Any, kind: Any, unit: Any, x: Any, y: Any) -> Any:
     return corner // height + 0.5, corner % height + 0.5
 
 
-@outlined
+@inlined
 def walk(units: Any, kinds: Any, terrain: Any, index: Any, x: Any, y: Any, limit: Any) -> bool:
     """Take one loop's way towards (x, y), no faster than `limit`; tell whether the unit has arrived."""
     unit = units[index]

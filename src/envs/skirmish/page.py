@@ -65,7 +65,7 @@ def page_data(replay: Replay) -> dict[str, Any]:
     arrays["facing"] = _pack((np.rint(events.facing * (128 / np.pi)).astype(np.int64) % 256).astype(np.uint8), True)
     arrays |= {name: _pack(frames[name].astype(np.int16)) for name in ("order", "target")}
     arrays |= {name: _pack(getattr(events, name)) for name in ("shots", "heals", "deaths")}
-    arrays |= {"chosen": _pack(steps["actions"]), "reward": _pack(steps["reward"])}
+    arrays |= {"chosen": _pack(steps["actions"].astype(np.int16)), "reward": _pack(steps["reward"].astype(np.float32))}
     arrays["avail"] = _pack(steps["avail"].astype(np.uint8))
     low, high = 0.0, 0.0
     if "values" in steps:

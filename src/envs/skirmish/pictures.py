@@ -68,7 +68,6 @@ def write_mp4(replay: Replay, path: Path, *, width: int = 960, speed: float = 1.
                 pass
             message = process.stderr.read().decode(errors="replace").strip()
         if process.returncode:
-            temporary.unlink(missing_ok=True)
             raise UserError(f"{path}: ffmpeg failed: {' '.join(message.split())}; try --gif or --html")
 
 

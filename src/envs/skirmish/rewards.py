@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from envs.native.jit import inlined
+from envs.skirmish.features import is_healer
 
 LOST, DRAWN, WON, GOES_ON = -1, 0, 1, 2
 BATTLE_WON, DEAD_ALLIES, DEAD_ENEMIES = range(3)
@@ -90,7 +91,7 @@ def battle_end(b: Any, rules: Any, kinds: Any, world: Any) -> tuple[int, int, in
     for u in range(rules.n_agents + rules.n_enemies):
         unit = world.units[b, u]
         alive = unit.health > 0
-        fights = alive and not (rules.healers and kinds[unit.kind].heal > 0)
+        fights = alive and not is_healer(u, rules, kinds, world.units[b])
         if u < rules.n_agents:
             allies += alive
             fighters += fights

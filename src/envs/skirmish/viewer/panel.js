@@ -41,7 +41,7 @@ class Panel {
     this.chart.title = "Reward of each env step";
     const rows = document.getElementById("agents-rows");
     this.rows = Array.from({ length: replay.n_agents }, (_, agent) => this.buildAgent(rows, agent));
-    document.getElementById("agents-title").textContent = replay.values ? "Agents and the values of their actions" : "Agents and what they could do";
+    document.getElementById("agents-title").textContent = replay.values ? "Agents, values of actions" : "Agents, available actions";
     this.buildScale();
     this.heat.addEventListener("pointermove", (event) => this.point(event));
     this.heat.addEventListener("pointerleave", () => this.unpoint());
@@ -146,7 +146,7 @@ class Panel {
     ctx.clearRect(0, 0, view.width, view.height);
     ctx.textAlign = "center";
     ctx.textBaseline = "middle";
-    const every = Math.ceil(15 / width);
+    const every = Math.ceil(18 / width);
     labels.forEach((label, action) => {
       ctx.font = `${width < 9 && action < 6 ? 9 : 11}px system-ui, sans-serif`;
       ctx.fillStyle = action < 6 ? "#8391a8" : replay.palette.enemy;
@@ -179,9 +179,10 @@ class Panel {
   }
 
   mark(ctx, left, top, width, colour, thick) {
+    const out = width < 7 ? 1 : 0, pen = out ? 1 : thick;    // a frame inside a narrow cell would fill it
     ctx.strokeStyle = colour;
-    ctx.lineWidth = thick;
-    ctx.strokeRect(left + thick / 2, top + 0.5 + thick / 2, width - thick, this.row - 1 - thick);
+    ctx.lineWidth = pen;
+    ctx.strokeRect(left - out + pen / 2, top + 0.5 + pen / 2, width + 2 * out - pen, this.row - 1 - pen);
   }
 
   agentAt(event) {

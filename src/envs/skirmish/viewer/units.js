@@ -44,7 +44,7 @@ class Units {
     const kind = replay.kind[unit], colour = replay.palette[replay.side[unit]];
     const x = view.x(moment.x[unit]), y = view.y(moment.y[unit]), r = this.radius(view, unit);
     ctx.save();
-    ctx.globalAlpha = (kind.layer === 2 ? 0.88 : 1) * (since >= 0 ? (1 - since / FADE) ** 2 * 0.8 : 1);
+    ctx.globalAlpha = (kind.layer ? 0.86 : 1) * (since >= 0 ? (1 - since / FADE) ** 2 * 0.8 : 1);
     this.shadow(ctx, x, y, r, kind.layer);
     this.nose(ctx, x, y, r, moment.facing[unit], colour);
     const shade = ctx.createRadialGradient(x - r * 0.3, y - r * 0.4, r * 0.1, x, y, r);

@@ -83,12 +83,12 @@ class Battle:
             rows = int(np.ceil(np.sqrt(count * 1.6)))
             place = np.arange(count)
             team = self.units[self.units["side"] == side]
-            team["x"] = centre + (1 - 2 * side) * -(place // rows - count // rows / 2) * 1.1
+            team["x"] = centre - (1 - 2 * side) * (place // rows - count // rows / 2) * 1.1
             team["y"] = 16 + (place % rows - (min(rows, count) - 1) / 2) * 1.05
             self.units[self.units["side"] == side] = team
         self.missiles: list[tuple[int, int, int]] = []
 
-    def hurt(self, loop: int, attacker: int, target: int) -> None:
+    def hurt(self, attacker: int, target: int) -> None:
         victims = [target]
         if self.kind[attacker]["splash"] == BLAST:
             self.units[attacker]["health"] = 0
@@ -158,11 +158,11 @@ class Battle:
                 self.act(loop, unit)
         for _due, attacker, target in [m for m in self.missiles if m[0] <= loop]:
             if self.units[target]["health"] > 0:
-                self.hurt(loop, attacker, target)
+                self.hurt(attacker, target)
         self.missiles = [m for m in self.missiles if m[0] > loop]
         self.push()
 
-    def choose(self, values: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]:
+    def choose(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.float32]]:
         """Return actions [N], avail [N, A] and values [N, A] that go with what units are about to do."""
         n, m = len(self.allies), len(self.enemies)
         avail = np.zeros((n, 6 + m), np.bool_)
@@ -187,7 +187,7 @@ class Battle:
         rows = []
         for step in range(self.n_steps):
             held = self.units["health"][n:].sum() + self.units["shield"][n:].sum()
-            rows.append(self.choose(values))
+            rows.append(self.choose())
             for loop in range(step * STEP_MUL + 1, (step + 1) * STEP_MUL + 1):
                 self.play_loop(loop)
                 units.append(self.units.copy())
@@ -204,11 +204,11 @@ class Battle:
         return self.meta(result), frames_of(np.array(units), np.array(fired)), steps
 
     def meta(self, result: str) -> dict[str, Any]:
-        zeros = dict.fromkeys(Rules._fields, 0)
-        sizes = {"n_agents": len(self.allies), "n_enemies": len(self.enemies), "n_actions": 6 + len(self.enemies)}
-        rules = Rules(**{**zeros, **sizes, "step_mul": STEP_MUL, "width": 32, "height": 32})
+        n, m = len(self.allies), len(self.enemies)
+        sizes = {"n_agents": n, "n_enemies": m, "n_actions": 6 + m, "step_mul": STEP_MUL, "width": 32, "height": 32}
+        rules = Rules(**dict.fromkeys(Rules._fields, 0) | sizes)
         return replay_meta(
-            map_name=f"{len(self.allies)}_vs_{len(self.enemies)}",
+            map_name=f"{n}_vs_{m}",
             seed=2**63 + self.seed,
             result=result,
             rules=rules,

@@ -1,0 +1,249 @@
+"""Replay files, what is read out of them, the page and the command."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skirmish_battles import Battle, marines, mixed
+
+from envs.skirmish import events
+from envs.skirmish.arrays import UNIT
+from envs.skirmish.looks import battle_box, glyphs
+from envs.skirmish.page import page_data, render_page
+from envs.skirmish.replay import Replay, frames_of, read_replay, replay_path, save_replay
+from tools.replay import main
+from utils.errors import UserError
+
+SRC = Path(__file__).resolve().parents[2] / "src"
+
+
+def saved(directory: Path, battle: Battle) -> Path:
+    return save_replay(directory / "battle.npz", *battle.play())
+
+
+def still(battle: Battle, n_steps: int = 4) -> Replay:
+    """Return a replay in which nothing happens, to put something into."""
+    meta, frames, steps = battle.play()
+    for name, frame in frames.items():
+        frames[name] = np.repeat(frame[:1], n_steps * 8 + 1, axis=0)
+    frames["fired"][:] = frames["target"][:] = -1
+    return Replay(meta, frames, {name: array[:n_steps] for name, array in steps.items()})
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    meta, frames, steps = mixed().play()
+    replay = read_replay(save_replay(tmp_path / "new" / "battle.npz", meta, frames, steps))
+    assert replay.meta == json.loads(json.dumps(meta))
+    assert replay.meta["seed"] == "8000000000000007"
+    assert len(frames) == 10
+    assert len(steps) == 4
+    for given, read in ((frames, replay.frames), (steps, replay.steps)):
+        assert {name: array.shape for name, array in read.items()} == {name: np.shape(a) for name, a in given.items()}
+        assert all(np.array_equal(array, np.asarray(given[name], array.dtype)) for name, array in read.items())
+    assert replay.n_loops == 8 * len(steps["actions"])
+    with np.load(tmp_path / "new" / "battle.npz") as file:  # numpy alone opens it
+        assert np.array_equal(file["frame_x"], frames["x"])
+    assert meta["ground"][32 - 1 - 20][:20] == "." * 14 + "^##^.."  # row y = 20, north first
+
+
+def test_names_never_collide(tmp_path: Path) -> None:
+    path = replay_path(tmp_path, "maps/my map.yaml", 2**64 - 1)
+    assert re.fullmatch(r"my_map_f{16}_\d{4}(-\d\d){5}\.npz", path.name)
+    played = [marines(seed=seed).play() for seed in range(3)]
+    paths = [save_replay(path, *parts) for parts in played]
+    assert [p.name for p in paths] == [path.name, f"{path.stem}_2.npz", f"{path.stem}_3.npz"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    for p, (_, frames, _) in zip(paths, played, strict=True):
+        assert np.array_equal(read_replay(p).frames["x"], frames["x"])
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.link", fail)
+    with pytest.raises(OSError, match="disk full"):
+        saved(tmp_path, marines())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda m, f, s: f.pop("energy"), r"missing \['energy'\], unknown \[\]"),
+        (lambda m, f, s: f.update(z=f["x"]), r"missing \[\], unknown \['z'\]"),
+        (lambda m, f, s: f.update(x=f["x"][1:]), r"x has shape \(144, 6\), expected \(145, 6\)"),
+        (lambda m, f, s: s.update(avail=s["avail"][:, :, 1:]), r"avail has shape \(18, 3, 8\), expected \(18, 3, 9\)"),
+        (lambda m, f, s: m.update(n_enemies=4), r"6 unit_kinds, expected 3 agents \+ 4 enemies"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(tmp_path: Path, spoil: Callable[..., Any], message: str) -> None:
+    parts = marines().play()
+    spoil(*parts)
+    with pytest.raises(ValueError, match=message):
+        save_replay(tmp_path / "battle.npz", *parts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def broken_files(path: Path) -> dict[str, bytes]:
+    whole, other, old = path.read_bytes(), io.BytesIO(), io.BytesIO()
+    np.savez(other, a=np.arange(3))
+    with np.load(path) as file:
+        entries = {name: file[name] for name in file.files}
+    entries["meta"] = np.frombuffer(bytes(entries["meta"]).replace(b'"format": 1', b'"format": 9'), np.uint8)
+    np.savez(old, **entries)
+    return {
+        "half": whole[: len(whole) // 2],
+        "text": b"hello",
+        "empty": b"",
+        "other": other.getvalue(),
+        "old": old.getvalue(),
+    }
+
+
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    for name, content in broken_files(saved(tmp_path, marines())).items():
+        (tmp_path / f"{name}.npz").write_bytes(content)
+        with pytest.raises(UserError, match=rf"{name}\.npz: .*expected") as error:
+            read_replay(tmp_path / f"{name}.npz")
+        assert "\n" not in str(error.value)
+        assert ("format 9, expected 1" in str(error.value)) == (name == "old")
+    with pytest.raises(UserError, match=r"missing\.npz: no such file; expected"):
+        read_replay(tmp_path / "missing.npz")
+
+
+def test_frames_name_whom_a_unit_is_after() -> None:
+    units = np.zeros((2, 3), UNIT)
+    units["target"], units["aim"] = [[-1, 2, 2]] * 2, [[-1, -1, 1]] * 2
+    units["x"], units["order"] = 1 / 4096, 4
+    frames = frames_of(units, np.array([[-1, -1, -1], [0, -1, 1]]))
+    assert frames["target"].tolist() == [[-1, 2, 1]] * 2
+    assert frames["fired"].tolist() == [[-1, -1, -1], [0, -1, 1]]
+    assert frames["x"].dtype == np.float32
+    assert float(frames["x"][0, 0]) * 4096 == 1
+
+
+def test_shots_fly_and_blows_come_twice() -> None:
+    replay = still(Battle(["stalker"], ["zealot"]))
+    frames = replay.frames
+    frames["x"][:] = [10, 16]
+    frames["y"][:] = 16
+    frames["fired"][5, 0], frames["fired"][7, 1] = 1, 0
+    replay.meta["kinds"][1] |= {"hits": 2, "hit_gap": 4.5}
+    # The missile flies 6 cells less the zealot's radius at 1.17 cells per loop: 4.7, which the fifth loop ends.
+    expected = [[7, 7, 1, 0, events.MELEE], [5, 10, 0, 1, events.MISSILE], [11.5, 11.5, 1, 0, events.MELEE]]
+    assert np.allclose(events.shots_of(replay), expected)
+
+
+def test_heals_deaths_and_blasts() -> None:
+    replay = still(Battle(["medivac", "marine"], ["baneling"]))
+    replay.frames["fired"][3:6, 0] = replay.frames["fired"][9:11, 0] = 1
+    replay.frames["health"][12:, 2] = 0
+    replay.frames["health"][20:, 1] = 0
+    assert events.heals_of(replay).tolist() == [[3, 5, 0, 1], [9, 10, 0, 1]]
+    assert events.shots_of(replay).size == 0
+    assert np.allclose(events.deaths_of(replay), [[12, 2, 2.2], [20, 1, 0]])
+
+
+def test_units_look_where_they_go_and_then_at_their_target() -> None:
+    replay = still(Battle(["marine"], ["marine"]))
+    replay.frames["x"][:, 0] = 10 + 0.15 * np.minimum(np.arange(33), 12)
+    replay.frames["target"][20:, 0], replay.frames["y"][:, 1] = 1, 20
+    replay.frames["x"][:, 1] = replay.frames["x"][-1, 0]
+    facing = events.facing_of(replay)
+    assert np.allclose(facing[:20, 0], 0, atol=0.02)
+    assert np.allclose(facing[32, 0], np.pi / 2, atol=0.05)  # the enemy is in the north
+    assert np.allclose(np.abs(facing[:, 1]), np.pi, atol=0.02)  # enemies look west at first
+
+
+def test_signs_differ() -> None:
+    assert glyphs(["marine", "marauder", "medivac"]) == ["M", "R", "+"]
+    assert glyphs(["mutalisk", "marine", "ultralisk"]) == ["U", "M", "L"]
+
+
+def unpacked(packed: dict[str, Any]) -> NDArray[Any]:
+    array = np.frombuffer(zlib.decompress(base64.b64decode(packed["data"])), packed["type"])
+    return np.cumsum(array.reshape(-1, packed["width"]), axis=0, dtype=array.dtype) if packed["delta"] else array
+
+
+def test_the_page_holds_the_battle() -> None:
+    replay = Replay(*mixed().play())
+    data = page_data(replay)
+    for name, scale in (
+        ("x", "place_scale"),
+        ("y", "place_scale"),
+        ("health", "point_scale"),
+        ("shield", "point_scale"),
+    ):
+        shown = unpacked(data["arrays"][name]) / data[scale]
+        assert np.abs(shown - replay.frames[name]).max() <= 1.01 / data[scale]
+        assert np.array_equal(shown > 0, replay.frames[name] > 0)
+    avail = replay.steps["avail"]
+    values = unpacked(data["arrays"]["values"]).reshape(avail.shape) / 65535
+    values = data["value_low"] + values * (data["value_high"] - data["value_low"])
+    assert np.abs(values - replay.steps["values"])[avail].max() < 1e-3
+    assert np.array_equal(unpacked(data["arrays"]["chosen"]), replay.steps["actions"].ravel())
+    west, east, south, north = battle_box(replay)
+    assert west < replay.frames["x"].min() < replay.frames["x"].max() < east
+    assert south < replay.frames["y"].min() < replay.frames["y"].max() < north
+
+
+def test_the_page_stands_alone() -> None:
+    meta, frames, steps = marines().play()
+    page = render_page(Replay(meta | {"map": "</script><b>&"}, frames, steps))
+    assert not re.findall(r"https?:|//cdn|src=|href=|@import|url\(|\bimport\b|\bfetch\(|@@", page)
+    assert page.count("</script>") == 2
+    assert "<title>&lt;/script>&lt;b>&amp;" in page or "<title>&lt;/script&gt;" in page
+
+
+def test_large_battles_stay_small(tmp_path: Path) -> None:
+    battle, rng = marines(27, 30, n_steps=1), np.random.default_rng(3)
+    meta, frames, steps = battle.play()
+    n_steps, n_loops, n_units = 180, 180 * 8, 57
+    frames = {name: np.repeat(frame[:1], n_loops + 1, axis=0) for name, frame in frames.items()}
+    for name in ("x", "y"):  # everybody runs about all the time, at up to 0.2 cells per loop
+        walk = np.cumsum(rng.uniform(-0.2, 0.2, (n_loops + 1, n_units)), axis=0) + frames[name]
+        frames[name] = np.rint((16 + 7 * np.sin(walk / 7)) * 4096) / 4096
+    frames["fired"][::14] = rng.integers(0, n_units, n_units)
+    steps = {name: np.repeat(array[:1], n_steps, axis=0) for name, array in steps.items()}
+    steps["values"] = rng.normal(size=(n_steps, 27, 36))
+    steps["avail"] = rng.random((n_steps, 27, 36)) < 0.6
+    path = save_replay(tmp_path / "large.npz", meta, frames, steps)
+    page = render_page(read_replay(path))
+    assert n_loops == read_replay(path).n_loops
+    assert path.stat().st_size < 2e6
+    assert len(page.encode()) < 2e6
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = saved(tmp_path, marines())
+    assert main([str(path)]) == 0
+    assert capsys.readouterr().out == f"{path.with_suffix('.html')}\n"
+    page = path.with_suffix(".html").read_text(encoding="utf-8")
+    assert page == render_page(read_replay(path))
+    gif, html = tmp_path / "new" / "a.gif", tmp_path / "b.html"
+    assert main([str(path), "--gif", str(gif), "--html", str(html), "--width", "200", "--speed", "8"]) == 0
+    assert html.read_text(encoding="utf-8") == page
+    assert gif.read_bytes().startswith(b"GIF89a")
+    for arguments in (["nothing.npz"], [str(path), "--width", "9"], [str(path), "--speed", "0"]):
+        assert main(arguments) == 1
+        assert re.fullmatch(r"error: .*expected .*\n", capsys.readouterr().err)
+
+
+def test_the_command_runs_from_anywhere(tmp_path: Path) -> None:
+    command = [sys.executable, str(SRC / "tools" / "replay.py"), "nothing.npz"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: nothing.npz: no such file")
