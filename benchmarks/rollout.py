@@ -3,10 +3,16 @@
     python benchmarks/rollout.py --env stag_hunt --num-envs 8,256
     python benchmarks/rollout.py --env stag_hunt --num-envs 8 --peer DIR      DIR: a checkout of PyMARL2
     python benchmarks/rollout.py --env gymma --maps lbforaging:Foraging-8x8-2p-3f-v3 --num-envs 8
+    python benchmarks/rollout.py --env skirmish --policy random --num-envs 8,256 --maps 3m --env-args threads=2
+    python benchmarks/rollout.py --env skirmish --policy random --num-envs 256 --maps 2s3z --peer-env smaclite
+    python benchmarks/rollout.py --env skirmish --policy random --num-envs 512 --maps 3m --peer-env smax
 
 Columns: env is the time inside reset and step alone, with random available actions; runner is a whole training
 rollout with `--policy` acting (epsilon stays 1, so that every policy plays alike); overhead is what the runner spends
-per step of the batch beside env and policy. The peer takes turns with us, round by round; ratio is ours over its.
+per step of the batch beside env and policy. The peer takes turns with us, round by round; ratio is ours over its: of
+the runners, or with --peer-env of the envs alone. SMAClite steps one env, SMAX as many as we do; they are looked for in
+this Python, or in --peer-python, which keeps what they need out of it (pip install jaxmarl, or SMAClite's checkout and
+a newer Rtree).
 """
 
 from __future__ import annotations
@@ -27,6 +33,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -142,14 +149,10 @@ def ours(options: argparse.Namespace, updates: dict[str, Any]) -> Iterator[Ours]
 
 
 class Peer:
-    """A peer's runner in a process of its own; it rolls out whenever it is asked to."""
+    """A peer in a process of its own; it rolls out whenever it is asked to."""
 
-    def __init__(self, options: argparse.Namespace, updates: dict[str, Any]) -> None:
-        script = Path(__file__).with_name("peer_rollout.py")
-        spec = json.dumps({"alg": options.config, "env": options.env, "updates": updates})
-        self._process = peer.start(
-            options.peer, script, spec, threads=options.threads, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
         self._answer()  # ready
 
     def _answer(self) -> list[str]:
@@ -174,26 +177,53 @@ class Peer:
         self._process.wait(30)
 
 
+def start_peer(options: argparse.Namespace, updates: dict[str, Any], num_envs: int, episode_limit: int) -> Peer | None:
+    """Start the peer that the options ask for."""
+    folder = Path(__file__).parent
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    if options.peer:
+        spec = json.dumps({"alg": options.config, "env": options.env, "updates": updates})
+        return Peer(peer.start(options.peer, folder / "peer_rollout.py", spec, threads=options.threads, **pipes))
+    if options.peer_env:
+        spec = json.dumps(
+            {
+                "map": updates["env_args"]["map_name"],
+                "num_envs": num_envs,
+                "threads": options.threads,
+                "limit": episode_limit,
+            }
+        )
+        command = [str(options.peer_python), str(folder / "peer_env.py"), options.peer_env, spec]
+        return Peer(subprocess.Popen(command, text=True, env=peer.environment(options.threads), **pipes))
+    return None
+
+
 def compare(options: argparse.Namespace, scenario: str | None, num_envs: int) -> dict[str, float]:
     """Return the median of each number over the rounds."""
     updates = updates_for(options, scenario, num_envs)
+    own = updates | {"env_args": updates.get("env_args", {}) | options.env_args}
     rounds: list[dict[str, float]] = []
-    with ours(options, updates) as measured:
-        other = Peer(options, updates) if options.peer else None
+    with ours(options, own) as measured:
+        other = start_peer(options, updates, num_envs, measured.runner.env.info.episode_limit)
         try:
             for _ in range(options.rounds):
                 numbers = measured.measure(options.seconds)
                 if other is not None:
                     numbers["peer"] = other.measure(options.seconds)
-                    numbers["ratio"] = numbers["runner"] / numbers["peer"]
+                    numbers["ratio"] = numbers["env" if options.peer_env else "runner"] / numbers["peer"]
                 rounds.append(numbers)
         finally:
             if other is not None:
                 other.close()
     result = {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
-    if options.peer:
+    if "ratio" in result:
         result["ratio_min"], result["ratio_max"] = min(r["ratio"] for r in rounds), max(r["ratio"] for r in rounds)
     return result
+
+
+def key_values(text: str) -> dict[str, Any]:
+    """Return `a=1,b=x` as a dict."""
+    return {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in text.split(",") if pair)}
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
@@ -209,8 +239,14 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="torch threads, ours and the peer's")
     parser.add_argument("--use-cuda", action="store_true")
+    parser.add_argument("--env-args", type=key_values, default={}, help="our env's options, as threads=2,KEY=VALUE")
     parser.add_argument("--peer", type=Path, help="checkout of PyMARL2 or a relative")
-    return parser.parse_args(argv)
+    parser.add_argument("--peer-env", choices=("smaclite", "smax"), help="another simulator of SMAC's battles")
+    parser.add_argument("--peer-python", type=Path, default=sys.executable, help="the Python that has it installed")
+    options = parser.parse_args(argv)
+    if options.peer_env and (options.peer or not options.maps):
+        parser.error("--peer-env: give --maps, and no --peer")
+    return options
 
 
 def main(argv: list[str]) -> None:
@@ -220,7 +256,7 @@ def main(argv: list[str]) -> None:
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__} with "
           f"{options.threads} thread(s); median of {options.rounds} rounds of {options.seconds:g} s")  # fmt: skip
     columns = ["env", "runner", "policy_us", "overhead_us"]
-    columns += ["peer", "ratio", "ratio_min", "ratio_max"] if options.peer else []
+    columns += ["peer", "ratio", "ratio_min", "ratio_max"] if options.peer or options.peer_env else []
     print(f"{'map':32} {'envs':>5} " + " ".join(f"{column:>11}" for column in columns))
     for scenario in options.maps.split(",") if options.maps else [None]:
         for num_envs in map(int, options.num_envs.split(",")):

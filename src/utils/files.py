@@ -69,8 +69,13 @@ def write_new(target: Path, data: bytes) -> Path:
         for count in itertools.count(1):
             path = target if count == 1 else target.with_stem(f"{target.stem}_{count}")
             with suppress(FileExistsError):
-                os.link(temporary, path)  # unlike a rename, refuses a name that is taken
+                path.touch(exist_ok=False)  # unlike a rename, refuses a name that is taken
                 break
+        try:
+            temporary.replace(path)
+        except BaseException:
+            path.unlink()
+            raise
     return path
 
 

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from skirmish_tables import Tables
 
-from envs.skirmish.arrays import Terrain
+from envs.skirmish.arrays import Rules, Terrain
 from envs.skirmish.features import NINTH, obs_size, state_size
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smac_numbers.npz"
@@ -38,6 +38,15 @@ def name_of(case: dict[str, Any]) -> str:
     return "-".join([case["map"], *(f"{key}={value}" for key, value in case["options"].items()), case["ending"]])
 
 
+def check_sizes(rules: Rules, case: dict[str, Any]) -> None:
+    """SMAC's own rows are one longer than it says when they hold the time; without quirks they are not."""
+    for key in ("n_agents", "n_enemies", "n_actions"):
+        assert getattr(rules, key) == case[key]
+    assert obs_size(rules) == case["obs_size"] + rules.obs_timestep_number
+    plain = rules._replace(quirks=False)
+    assert [obs_size(plain), state_size(plain)] == [case["obs_size"], case["state_size"]]
+
+
 @pytest.mark.parametrize("k", range(len(CASES)), ids=[f"{k}-{name_of(case)}" for k, case in enumerate(CASES)])
 def test_shows_and_pays_what_smac_does(k: int) -> None:
     case = CASES[k]
@@ -45,11 +54,7 @@ def test_shows_and_pays_what_smac_does(k: int) -> None:
         key: NUMBERS[f"{k}.{key}"] for key in ("units", "actions", "obs", "state", "avail", "reward", "end", "info")
     }
     ours = Tables(case["map"], ground(), case["limit"], rows=2, **case["options"])
-    assert (ours.rules.n_agents, ours.rules.n_enemies, ours.rules.n_actions) == (
-        case["n_agents"],
-        case["n_enemies"],
-        case["n_actions"],
-    )
+    check_sizes(ours.rules, case)
     ours.units["kind"] = [ours.names.index(name) for name in case["units"]]
     ours.put(smac["units"][0])
     for t in range(len(smac["reward"]) + 1):
@@ -83,19 +88,6 @@ def test_the_fixture_holds_what_it_is_for() -> None:
         apart = at[:, : case["n_agents"], None] - at[:, None]
         on_threshold += int(np.isin((apart**2).sum(-1), (36.0, 81.0)).sum())
     assert on_threshold > 50
-
-
-@pytest.mark.parametrize("k", range(len(CASES)))
-def test_sizes_are_smacs(k: int) -> None:
-    case = CASES[k]
-    rules = Tables(case["map"], **case["options"]).rules
-    assert obs_size(rules) == NUMBERS[f"{k}.obs"].shape[2]
-    assert state_size(rules) == NUMBERS[f"{k}.state"].shape[1]
-    # SMAC's own rows are one longer than it says when they hold the time; without quirks they are not.
-    extra = int(rules.obs_timestep_number)
-    assert obs_size(rules) == case["obs_size"] + extra
-    assert obs_size(rules._replace(quirks=False)) == case["obs_size"]
-    assert state_size(rules._replace(quirks=False)) == case["state_size"]
 
 
 def marines(*places: tuple[float, float], **options: Any) -> Tables:

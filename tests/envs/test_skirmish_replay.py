@@ -73,7 +73,7 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     def fail(*_: Any) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("os.link", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         saved(tmp_path, marines())
     assert list(tmp_path.iterdir()) == []

@@ -23,6 +23,9 @@ SINGLE, BEAM, BLAST = range(3)
 GROUND_LAYER, COLOSSUS_LAYER, AIR_LAYER = range(3)
 """Units of different layers do not collide."""
 
+NO_DISC = -1000.0
+"""Radius of nothing: two discs with it in their sum never touch."""
+
 IDLE, MOVE, ATTACK, HEAL, ATTACK_MOVE, HUNT = range(6)
 """Orders. ATTACK_MOVE walks to a point and fights what it meets; HUNT attacks the nearest opponent, however far."""
 
@@ -81,6 +84,7 @@ UNIT = np.dtype(
     [
         ("x", np.float64),  # cells
         ("y", np.float64),
+        ("disc", np.float64),  # radius in collisions; NO_DISC for what nobody collides with: flyers and the dead
         ("health", np.float64),  # 0: dead
         ("shield", np.float64),
         ("energy", np.float64),

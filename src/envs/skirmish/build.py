@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.arrays import ATTACK_MOVE, BEAM, BEAM_SWEEP, HUNT, IDLE, UNIT, Rules, Scratch, Terrain, World
+from envs.skirmish.arrays import (
+    AIR_LAYER,
+    ATTACK_MOVE,
+    BEAM,
+    BEAM_SWEEP,
+    HUNT,
+    IDLE,
+    NO_DISC,
+    UNIT,
+    Rules,
+    Scratch,
+    Terrain,
+    World,
+)
 from envs.skirmish.data import MapSpec, max_reward
 from envs.skirmish.spawn import spawn_units
 
@@ -77,6 +90,7 @@ def make_world(rules: Rules, map_spec: MapSpec, kinds: NDArray[np.void], terrain
     with_beam = np.flatnonzero(kinds["splash"][spawn["kind"]] == BEAM)
     spawn["beam"] = -1
     spawn["beam"][with_beam] = np.arange(len(with_beam))
+    spawn["disc"] = np.where(kinds["layer"] == AIR_LAYER, NO_DISC, kinds["separation"])[spawn["kind"]]
     n_beams = max(len(with_beam), 1)
     goals = np.array(map_spec.enemy_goal or [(0.0, 0.0)], np.float64)
     return World(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from envs.native.jit import inlined, outlined
-from envs.skirmish.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, STRUCTURE
+from envs.skirmish.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, NO_DISC, STRUCTURE
 
 MIN_DAMAGE = 0.5  # what armor leaves of a hit
 RANGE_SLOP = 1.0  # how far a target may get away between the start of an attack and its damage point, cells
@@ -68,6 +68,7 @@ def die(units: Any, kinds: Any, blasts: Any, dead: Any) -> None:
     """Remove a unit; one that explodes is put on the stack `blasts`, whose first entry counts."""
     unit = units[dead]
     unit.health = unit.shield = unit.cooldown = 0.0
+    unit.disc = NO_DISC
     unit.windup = -1.0
     unit.order = IDLE
     unit.aim = unit.target = -1

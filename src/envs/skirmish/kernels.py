@@ -72,7 +72,7 @@ def compile_kernels(stamp: str) -> Any:
     def reset_rows(rows: Any, seeds: Any, lane: int, env: Any) -> None:
         """Start the episodes of `seeds` in `rows`; `env` is what `pack` returns."""
         stamp  # noqa: B018
-        rules, terrain, kinds, world, scratch, out = unpack(env, lane)
+        rules, terrain, kinds, world, _, out = unpack(env, lane)
         for k in range(rows.size):
             b = rows[k]
             start(b, seeds[k], rules, world)

@@ -12,7 +12,8 @@ from envs.native.jit import inlined, outlined
 from envs.skirmish.arrays import AIR_LAYER
 from envs.skirmish.combat import grid
 
-MAX_PUSH = 0.125  # how far overlapping units move apart in a loop, cells
+MAX_PUSH = 0.25  # how far overlapping units move apart in a loop, cells
+SQUEEZE = 0.15  # how far a unit walks into a friend that does not fight: about what it walks in a loop, cells
 SIDE_ON = 0.1  # cosine up to which an obstacle counts as straight ahead
 CROWDED = 2.0  # a group's goal is reached this close to it if the way is blocked, cells
 
@@ -37,21 +38,22 @@ def standing(unit: Any) -> Any:
 def obstacle(units: Any, kinds: Any, index: Any, x: Any, y: Any, ux: Any, uy: Any) -> int:
     """Return the nearest unit that stands in the way of `index` going in direction (ux, uy) to (x, y), or -1.
 
-    What walks, or stands idle on the same side, is not in the way: it gets pushed.
+    Friends who do not fight give way a little: they get pushed.
     """
     unit = units[index]
-    kind = kinds[unit.kind]
-    found, nearest = -1, 1e9
+    disc, found, nearest = unit.disc, -1, 1e9
     for i in range(units.size):
         other = units[i]
         dx, dy = other.x - x, other.y - y
-        touch = kind.separation + kinds[other.kind].separation
-        if dx > touch or -dx > touch or dy > touch or -dy > touch:
+        touch = disc + other.disc
+        if dx >= touch or -dx >= touch or dy >= touch or -dy >= touch:
             continue
+        if other.side == unit.side and not standing(other):
+            touch -= SQUEEZE
         square = dx * dx + dy * dy
-        if square >= touch * touch or square >= nearest or other.health <= 0 or i == index:
+        if square >= touch * touch or square >= nearest or i == index:
             continue
-        if kinds[other.kind].layer != kind.layer or (other.side == unit.side and not standing(other)):
+        if kinds[other.kind].layer != kinds[unit.kind].layer:
             continue
         if (other.x - unit.x) * ux + (other.y - unit.y) * uy > 0:
             found, nearest = i, square
@@ -102,7 +104,7 @@ def walk(units: Any, kinds: Any, terrain: Any, index: Any, x: Any, y: Any, limit
     step = min(min(unit.pace, limit), distance)
     ux, uy = dx / distance, dy / distance
     blocker = -1
-    if kind.layer != AIR_LAYER:
+    if unit.disc >= 0:
         blocker = obstacle(units, kinds, index, unit.x + step * ux, unit.y + step * uy, ux, uy)
     if blocker >= 0:
         unit.moved = pass_by(units, kinds, terrain, index, blocker, step, ux, uy)
@@ -135,37 +137,36 @@ def pass_by(units: Any, kinds: Any, terrain: Any, index: Any, blocker: Any, step
 
 @outlined
 def push_apart(units: Any, kinds: Any, terrain: Any) -> None:
-    """Move units that walked into others apart. Who stands and fights holds its ground."""
+    """Move units that overlap apart, pair by pair. Who stands and fights holds its ground."""
     for i in range(units.size):
         one = units[i]
-        layer = kinds[one.kind].layer
-        if one.health <= 0 or not one.moved or layer == AIR_LAYER:
+        if one.disc < 0:
             continue
-        reach = kinds[one.kind].separation
-        for j in range(units.size):
+        for j in range(i + 1, units.size):
             other = units[j]
-            touch = reach + kinds[other.kind].separation
             dx, dy = other.x - one.x, other.y - one.y
-            if dx > touch or -dx > touch or dy > touch or -dy > touch or other.health <= 0:
-                continue
-            if i == j or kinds[other.kind].layer != layer or (other.moved and j < i):
+            touch = one.disc + other.disc
+            if dx >= touch or -dx >= touch or dy >= touch or -dy >= touch:
                 continue
             square = dx * dx + dy * dy
-            if square < touch * touch:
+            if square < touch * touch and kinds[other.kind].layer == kinds[one.kind].layer:
                 push(kinds, terrain, one, other, dx, dy, math.sqrt(square), touch)
+
+
+@inlined
+def holds(kinds: Any, unit: Any, against: Any) -> Any:
+    """Tell whether a unit cannot be pushed away by another."""
+    return standing(unit) or kinds[unit.kind].speed == 0 or (unit.side != against.side and not unit.moved)
 
 
 @outlined
 def push(kinds: Any, terrain: Any, one: Any, other: Any, dx: Any, dy: Any, distance: Any, touch: Any) -> None:
-    """Move two overlapping units apart, or the one that gives way."""
+    """Move two overlapping units apart, or the one that gives way. `dx`, `dy` leads from one to the other."""
     depth = min(touch - distance, MAX_PUSH)
-    if distance > 0:
-        dx, dy = dx / distance, dy / distance
-    else:
-        dx, dy = 0.0, 1.0
-    hold_one = standing(one) or kinds[one.kind].speed == 0
-    hold_other = standing(other) or kinds[other.kind].speed == 0 or (other.side != one.side and not other.moved)
+    dx, dy = (dx / distance, dy / distance) if distance > 0 else (0.0, 1.0)
+    hold_one, hold_other = holds(kinds, one, other), holds(kinds, other, one)
     share = 0.5 if hold_one == hold_other else (0.0 if hold_one else 1.0)
-    put(terrain, kinds[one.kind], one, one.x - share * depth * dx, one.y - share * depth * dy)
+    if kinds[one.kind].speed > 0:
+        put(terrain, kinds[one.kind], one, one.x - share * depth * dx, one.y - share * depth * dy)
     if kinds[other.kind].speed > 0:
         put(terrain, kinds[other.kind], other, other.x + (1 - share) * depth * dx, other.y + (1 - share) * depth * dy)

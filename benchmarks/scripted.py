@@ -1,0 +1,269 @@
+"""Scripted agents for skirmish, compiled: what a few simple rules win says how hard a map is.
+
+They act through the agents' masks, but may look at the whole battle: where everybody is, life, shields, cooldowns.
+
+- random: any available action, with equal chances.
+- attack_nearest: attack the nearest enemy; out of range of it, move towards it.
+- focus_fire: attack the enemy in range with the least life and shields, of several the nearest; with nobody in range,
+  move towards the nearest.
+- kite: units that outrange the nearest enemy shoot when their weapon is ready and step away from who is close until
+  then; others play focus_fire.
+
+Healers heal the ally in range with the least life that is wounded, in all scripts but random; with none in range they
+stay close to the nearest ally that is wounded, or fights.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import envs.native
+from envs.native import source_stamp
+from envs.native.jit import inlined, kernel, outlined
+from envs.native.rng import below
+from envs.skirmish.arrays import AIR_LAYER, BIOLOGICAL
+from envs.skirmish.env import Skirmish
+
+POLICIES = ("random", "attack_nearest", "focus_fire", "kite")
+RANDOM, ATTACK_NEAREST, FOCUS_FIRE, KITE = range(len(POLICIES))
+
+NO_OP, STOP, FIRST_MOVE, FIRST_TARGET = 0, 1, 2, 6
+X_STEP, Y_STEP = (0.0, 0.0, 1.0, -1.0), (1.0, -1.0, 0.0, 0.0)  # north, south, east, west
+FAR = 1e9
+
+OUTRANGE = 2.0  # reach beyond an enemy's from which kiting is worth it: more than the way of a step, cells
+READY = 2.0  # a weapon that may shoot within so many loops is ready
+CLOSE = 4.0  # enemies are run from up to this gap from edge to edge, cells
+WALL_SEEN = 5  # how far a unit that runs away looks for walls, cells
+WALL_WEIGHT = 0.5  # of a wall, against an enemy at the same distance
+ESCORT = 3.0  # how near healers stay, cells
+
+STAMP = source_stamp(Path(envs.native.__file__).parent)
+
+
+def is_sensible(policy: str, env: Skirmish) -> bool:
+    """Tell whether a policy makes sense on a map: kiting takes a unit that outranges an enemy that walks."""
+    if policy != "kite":
+        return True
+    kinds, kind = env.kinds, env.get_state_dict()["spawn"]["kind"]
+    allies, enemies = kinds[kind[: env.rules.n_agents]], kinds[kind[env.rules.n_agents :]]
+    armed, walking = allies[allies["damage"] > 0], enemies[enemies["speed"] > 0]
+    return bool(len(walking)) and bool(armed["reach"].max() > walking["reach"].min() + OUTRANGE)
+
+
+class Script:
+    """Chooses the actions of all agents of a batch.
+
+    Args:
+        env: whose battles are fought.
+        policy: one of POLICIES.
+    """
+
+    def __init__(self, env: Skirmish, policy: str) -> None:
+        self._policy = POLICIES.index(policy)
+        self._env = env
+        self._rng = np.zeros(env.batch_size, np.uint64)
+        self._actions = np.zeros((env.batch_size, env.info.n_agents), np.int64)
+
+    def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
+        """Begin the episodes of `seeds` in `rows`: random actions are the seed's alone, whatever the batch."""
+        self._rng[rows] = ~seeds  # the env's own stream begins at the seed
+
+    def act(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return actions [B, N], new ones in `rows`; the array is the script's own."""
+        env = self._env
+        sides = env.rules.n_agents, env.rules.step_mul, env.rules.healers
+        ground = env.terrain.pathable, env.terrain.climbable, env.terrain.waypoint
+        units = env._world.units
+        choose(rows, self._policy, sides, ground, units, env.kinds, env.arrays.avail_actions, self._rng, self._actions)
+        return self._actions
+
+
+@inlined
+def square(one: Any, other: Any) -> Any:
+    """Return the squared distance of two units."""
+    dx, dy = one.x - other.x, one.y - other.y
+    return dx * dx + dy * dy
+
+
+@inlined
+def pick_random(b: Any, avail: Any, rng: Any) -> Any:
+    """Return any of an agent's available actions."""
+    n = 0
+    for u in range(avail.size):
+        n += avail[u]
+    k = below(rng, b, n)
+    for u in range(avail.size):
+        if avail[u]:
+            if k == 0:
+                return u
+            k -= 1
+    return NO_OP
+
+
+@outlined
+def nearest_enemy(units: Any, kinds: Any, agent: Any, n_agents: Any, armed: Any) -> int:
+    """Return the nearest living enemy that the agent's weapon can hit, or that could hit back if `armed`; or -1."""
+    me = units[agent]
+    mine = kinds[me.kind]
+    found, least = -1, FAR
+    for i in range(n_agents, units.size):
+        theirs = kinds[units[i].kind]
+        relevant = theirs.targets & mine.planes if armed else mine.targets & theirs.planes
+        if units[i].health > 0 and relevant and square(me, units[i]) < least:
+            found, least = i, square(me, units[i])
+    return found
+
+
+@outlined
+def weakest_enemy(units: Any, kinds: Any, agent: Any, n_agents: Any, avail: Any) -> int:
+    """Return the enemy in range with the least life and shields, of several the nearest; or -1."""
+    me = units[agent]
+    mine = kinds[me.kind]
+    found, least, nearest = -1, FAR, FAR
+    for i in range(n_agents, units.size):
+        enemy = units[i]
+        if not avail[FIRST_TARGET + i - n_agents] or not mine.targets & kinds[enemy.kind].planes:
+            continue
+        held, distance = enemy.health + enemy.shield, square(me, enemy)
+        if held < least or (held == least and distance < nearest):
+            found, least, nearest = i, held, distance
+    return found
+
+
+@outlined
+def towards(ground: Any, kind: Any, me: Any, x: Any, y: Any, avail: Any) -> int:
+    """Return the move that leads best to (x, y), around walls; stop if none does."""
+    pathable, _, waypoint = ground
+    height = pathable.shape[1]
+    if waypoint.shape[0] > 1 and kind.layer != AIR_LAYER and not kind.climbs:
+        corner = waypoint[int(me.x) * height + int(me.y), int(x) * height + int(y)]
+        if corner >= 0 and corner != int(x) * height + int(y):
+            x, y = corner // height + 0.5, corner % height + 0.5
+    best, gain = STOP, 0.0
+    for move in range(4):
+        along = X_STEP[move] * (x - me.x) + Y_STEP[move] * (y - me.y)
+        if avail[FIRST_MOVE + move] and along > gain:
+            best, gain = FIRST_MOVE + move, along
+    return best
+
+
+@inlined
+def wall_pressure(ground: Any, kind: Any, x: Any, y: Any) -> Any:
+    """Return how much the walls around a place narrow it."""
+    walkable = ground[1] if kind.climbs else ground[0]
+    pressure = 0.0
+    for move in range(4):
+        for far in range(1, WALL_SEEN):
+            i, j = math.floor(x + X_STEP[move] * far), math.floor(y + Y_STEP[move] * far)
+            if i < 0 or j < 0 or i >= walkable.shape[0] or j >= walkable.shape[1] or not walkable[i, j]:
+                pressure += 1.0 / (far * far)
+                break
+    return pressure
+
+
+@outlined
+def away(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, way: Any, avail: Any) -> int:
+    """Return the move, `way` cells long, to where enemies and walls press least; stop if there is no move."""
+    me = units[agent]
+    kind = kinds[me.kind]
+    best, least = STOP, FAR
+    for move in range(4):
+        if not avail[FIRST_MOVE + move]:
+            continue
+        x, y = me.x + way * X_STEP[move], me.y + way * Y_STEP[move]
+        pressure = WALL_WEIGHT * wall_pressure(ground, kind, x, y)
+        for i in range(n_agents, units.size):
+            if units[i].health > 0:
+                dx, dy = units[i].x - x, units[i].y - y
+                pressure += 1.0 / max(dx * dx + dy * dy, 0.1)
+        if pressure < least:
+            best, least = FIRST_MOVE + move, pressure
+    return best
+
+
+@inlined
+def fight(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, avail: Any, weakest: Any) -> Any:
+    """Return attack_nearest's or, with `weakest`, focus_fire's action."""
+    target = nearest_enemy(units, kinds, agent, n_agents, False)
+    if target < 0:
+        return STOP
+    if avail[FIRST_TARGET + target - n_agents]:
+        if weakest:
+            target = weakest_enemy(units, kinds, agent, n_agents, avail)
+        return FIRST_TARGET + target - n_agents
+    return towards(ground, kinds[units[agent].kind], units[agent], units[target].x, units[target].y, avail)
+
+
+@inlined
+def hit_and_run(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, step_mul: Any, avail: Any) -> Any:
+    """Return kite's action."""
+    me = units[agent]
+    mine = kinds[me.kind]
+    threat = nearest_enemy(units, kinds, agent, n_agents, True)
+    if threat >= 0 and me.cooldown > READY:
+        theirs = kinds[units[threat].kind]
+        gap = math.sqrt(square(me, units[threat])) - mine.radius - theirs.radius
+        if gap < CLOSE + theirs.reach and mine.reach > theirs.reach + OUTRANGE and theirs.speed > 0:
+            return away(ground, units, kinds, agent, n_agents, mine.speed * step_mul, avail)
+    return fight(ground, units, kinds, agent, n_agents, avail, True)
+
+
+@inlined
+def tend(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, avail: Any) -> Any:
+    """Return a healer's action."""
+    me = units[agent]
+    patient, least = -1, FAR
+    friend, nearest, hurt = -1, FAR, False
+    for i in range(n_agents):
+        other = units[i]
+        kind = kinds[other.kind]
+        if i == agent or other.health <= 0 or not kind.attributes & BIOLOGICAL or kind.heal > 0:
+            continue
+        wounded, distance = other.health < kind.health, square(me, other)
+        if wounded and avail[FIRST_TARGET + i] and other.health < least:
+            patient, least = i, other.health
+        if (wounded and not hurt) or (wounded == hurt and distance < nearest):
+            friend, nearest, hurt = i, distance, wounded
+    if patient >= 0:
+        return FIRST_TARGET + patient
+    if friend >= 0 and nearest > ESCORT * ESCORT:
+        return towards(ground, kinds[me.kind], me, units[friend].x, units[friend].y, avail)
+    return STOP
+
+
+def compile_choose(stamp: str) -> Any:
+    """Return the kernel `choose`; `stamp` keeps numba's cache as new as what it calls."""
+
+    @kernel
+    def choose(
+        rows: Any, policy: Any, sides: Any, ground: Any, units: Any, kinds: Any, avail: Any, rng: Any, actions: Any
+    ) -> None:
+        """Write the actions of all agents in `rows`."""
+        stamp  # noqa: B018
+        n_agents, step_mul, healers = sides
+        for k in range(rows.size):
+            b = rows[k]
+            for agent in range(n_agents):
+                mask, row = avail[b, agent], units[b]
+                if row[agent].health <= 0:
+                    actions[b, agent] = NO_OP
+                elif policy == RANDOM:
+                    actions[b, agent] = pick_random(b, mask, rng)
+                elif healers and kinds[row[agent].kind].heal > 0:
+                    actions[b, agent] = tend(ground, row, kinds, agent, n_agents, mask)
+                elif policy == KITE:
+                    actions[b, agent] = hit_and_run(ground, row, kinds, agent, n_agents, step_mul, mask)
+                else:
+                    weakest = policy == FOCUS_FIRE
+                    actions[b, agent] = fight(ground, row, kinds, agent, n_agents, mask, weakest)
+
+    return choose
+
+
+choose = compile_choose(STAMP)
