@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple, TypeVar
@@ -13,7 +12,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-BLOCK_ROWS = int(os.environ.get("BR", "1024"))  # rows of one block; its activations are about 1.7 MB at H = 64
+BLOCK_ROWS = 1024  # rows of one block; its activations are about 1.7 MB at H = 64
 CHUNK_ROWS = 1024  # largest number of rows of one chunk in one slot
 SPLIT_ROWS = 4096  # fewer rows in all are not worth a second chunk
 
