@@ -67,3 +67,11 @@ class BaseMixer(nn.Module):
     def mix(self, inputs: MixerInputs) -> Tensor:
         """Return the team's Q-values, [P, 1], for inputs of the right shapes."""
         raise NotImplementedError
+
+
+def weighted_sum(q: Tensor, weights: Tensor) -> Tensor:
+    """Return [P, E]: each row's q [P, N] times its own weights [P, N, E].
+
+    Elementwise, because a batched product of matrices this small spends its time on calling each of them.
+    """
+    return (q.unsqueeze(-1) * weights).sum(dim=1)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modules.mixers.mixer import BaseMixer, MixerInputs
+from modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
 from utils.config import PositiveFloat, PositiveInt
 
 
@@ -53,7 +53,7 @@ class Mixer(BaseMixer):
         w1_hidden, w2_hidden, b2_hidden, b1 = self._first_layers(inputs.state)
         w1 = self._positive(self.hyper_w1[2](w1_hidden)).view(-1, self.n_agents, embed)  # [P, N, E]
         w2 = self._positive(self.hyper_w2[2](w2_hidden))  # [P, E]
-        hidden = F.elu(torch.baddbmm(b1.unsqueeze(1), inputs.q.unsqueeze(1), w1)).squeeze(1)  # [P, E]
+        hidden = F.elu(weighted_sum(inputs.q, w1) + b1)  # [P, E]
         return (hidden * w2).sum(dim=-1, keepdim=True) + self.hyper_b2[2](b2_hidden)
 
     def _first_layers(self, state: Tensor) -> tuple[Tensor, ...]:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modules.mixers.mixer import BaseMixer, MixerInputs
+from modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
 from utils.config import PositiveInt
 
 
@@ -49,8 +48,7 @@ class QMixer(BaseMixer):
         if self.config.abs:
             w1, w_final = w1.abs(), w_final.abs()
         w1 = w1.view(-1, self.n_agents, self.config.mixing_embed_dim)  # [P, N, E]
-        b1 = self.hyper_b_1(inputs.state).unsqueeze(1)
-        hidden = F.elu(torch.baddbmm(b1, inputs.q.unsqueeze(1), w1)).squeeze(1)  # [P, E]
+        hidden = F.elu(weighted_sum(inputs.q, w1) + self.hyper_b_1(inputs.state))  # [P, E]
         return (hidden * w_final).sum(dim=-1, keepdim=True) + self.V(inputs.state)
 
     def _hypernetwork(self, out: int) -> nn.Module:
