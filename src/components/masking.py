@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -16,4 +17,4 @@ def mask_unavailable(values: Tensor, avail_actions: Tensor) -> Tensor:
         [..., A], a new tensor. A row without any available action is -inf throughout, so its softmax is NaN and its
         max is -inf: it shows instead of passing for a choice.
     """
-    return values.masked_fill(~avail_actions, -float("inf"))
+    return torch.where(avail_actions, values, -float("inf"))

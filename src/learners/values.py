@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
     def greedy(self, q: Tensor) -> Tensor:
         """Return [P, N] int64, the available action of largest `q` [P, N, A]."""
-        return mask_unavailable(q.detach(), self.avail_actions).argmax(-1)
+        return mask_unavailable(q.detach(), self.avail_actions).max(-1).indices  # faster than argmax
 
 
 class Loss(NamedTuple):
