@@ -1,11 +1,35 @@
 #!/usr/bin/env bash
 # Sets up .venv on the first call, then runs `python src/main.py` with the arguments given.
-# Without arguments: QMIX on Level-Based Foraging, a few minutes on two cores.
+# Without arguments: QMIX on the skirmish map 3m, a few minutes on two cores; then its learning curve and a replay.
 cd "$(dirname "$0")"
 source ./setup.sh
 install requirements.txt
+
+newest() { ls -1dt "$@" | head -n 1; }
+
+tour() {
+    local job=(--config=qmix --env-config=skirmish)
+    local training=("${job[@]}" with t_max=400000 save_model=True save_buffer=False)
+    echo "python src/main.py ${training[*]}"
+    "$python" src/main.py "${training[@]}"
+    local models run replay
+    models=$(newest results/models/*/)
+    run=$(newest results/sacred/3m/*/[0-9]*)
+    "$python" src/tools/curve.py "$run" --out "$run/curve.png" >/dev/null
+    local evaluation=("${job[@]}" with "checkpoint_path=${models%/}" save_replay=True test_nepisode=32 runner=parallel)
+    echo "python src/main.py ${evaluation[*]}"
+    "$python" src/main.py "${evaluation[@]}"
+    replay=$(newest results/replays/3m_*.npz)
+    "$python" src/tools/replay.py "$replay" >/dev/null
+    echo
+    echo "Every number:   $run/info.json"
+    echo "Learning curve: $run/curve.png"
+    echo "A battle:       ${replay%.npz}.html (open it in a browser)"
+    echo "The policy:     ${models%/}"
+}
+
 if [ $# -eq 0 ]; then
-    set -- --config=qmix_lbf --env-config=gymma
-    echo "python src/main.py $*"
+    tour
+else
+    exec "$python" src/main.py "$@"
 fi
-exec "$python" src/main.py "$@"

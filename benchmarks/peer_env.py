@@ -72,7 +72,7 @@ class SMAX:
 
         def one(key: Any, state: Any) -> Any:
             act_key, step_key = jax.random.split(key)
-            avail = env.get_avail_actions(state.state)
+            avail = env.get_avail_actions(state)
             keys = jax.random.split(act_key, len(env.agents))
             actions = {agent: sample(k, avail[agent]) for agent, k in zip(env.agents, keys, strict=True)}
             return env.step(step_key, state, actions)

@@ -4,7 +4,7 @@
     python benchmarks/sanity.py --maps 3m,corridor --episodes 500 --seed 3
 
 Checked: finite numbers in obs, state and reward; everybody in the map and where its kind can stand; life, shields and
-energy within what a kind has; the dead stay dead, and neither move nor act; every agent has an action, the dead just the
+energy within what a kind has; the dead stay dead, and neither move nor act; every agent has an action, the dead only
 no-op; rewards, dead and info agree; no more than the limit of steps. Exit code 1 if anything is wrong. Episode k of a
 map has the seed that `--seed` and k make, whatever the batch size.
 """
@@ -127,7 +127,7 @@ class Watcher:
         moved = (now["x"] != before["x"]) | (now["y"] != before["y"])
         self.blame(rows, dead & moved, "dead and moved: units")
         self.blame(rows, dead & (now["fired"] >= 0), "dead and acting: units")
-        aimed = np.take_along_axis(now["health"], np.maximum(now["fired"], 0), axis=1)
+        aimed = np.take_along_axis(before["health"], np.maximum(now["fired"], 0), axis=1)
         heals = self.env.kinds["heal"][now["kind"]] > 0
         self.blame(rows, (now["fired"] >= 0) & heals & (aimed <= 0), "healing the dead: units")
 

@@ -6,6 +6,13 @@ import hashlib
 from pathlib import Path
 
 
+def compiled_since(cache: Path, kernel: str, *folders: Path) -> bool:
+    """Tell whether numba's cache holds the kernel named as it is now: whoever waits for a compiler wants to know."""
+    compiled = [path.stat().st_mtime for path in cache.glob(f"*{kernel}*.nbc")]
+    written = [path.stat().st_mtime for folder in folders for path in folder.glob("*.py")]
+    return bool(compiled) and max(compiled) > max(written)
+
+
 def source_stamp(*folders: Path) -> str:
     """Return a hash of all Python files in `folders`.
 

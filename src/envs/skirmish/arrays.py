@@ -31,6 +31,9 @@ IDLE, MOVE, ATTACK, HEAL, ATTACK_MOVE, HUNT = range(6)
 
 ALLY, ENEMY = 0, 1
 
+NO_OP, STOP, NORTH, SOUTH, EAST, WEST, FIRST_TARGET = range(7)
+"""Actions of SMAC; FIRST_TARGET + k attacks enemy k, or heals agent k."""
+
 KIND = np.dtype(
     [
         ("health", np.float64),
@@ -102,7 +105,7 @@ UNIT = np.dtype(
         ("aim", np.int32),  # unit that it is fighting or healing; -1: none
         ("hit_unit", np.int32),  # whom hit_in is for
         ("beam", np.int32),  # row of the beam table that it sweeps with; -1: none
-        ("bend", np.int32),  # side on which it passes obstacles: 1 or -1
+        ("bend", np.int32),  # side on which it passes obstacles by its sign, and how far it turned: see pass_by
         ("moved", np.bool_),  # in this loop
         ("fired", np.int32),  # unit that an attack or a heal of this loop was for; -1: none
         ("held_total", np.float64),  # health + shield before the step that rewards are counted for
@@ -160,7 +163,6 @@ class Rules(NamedTuple):
     quirks: bool
     delay_low: float  # random delay of each attack, loops
     delay_high: float
-    enemy_order: int  # what enemies do at the start: IDLE, ATTACK_MOVE or HUNT
     goal_random: bool  # enemies go to a random point between goal and goal_2
 
 

@@ -9,11 +9,9 @@ from numpy.typing import NDArray
 
 from envs.skirmish.arrays import (
     AIR_LAYER,
-    ATTACK_MOVE,
     BEAM,
     BEAM_SWEEP,
-    HUNT,
-    IDLE,
+    FIRST_TARGET,
     NO_DISC,
     UNIT,
     Rules,
@@ -27,7 +25,6 @@ from envs.skirmish.spawn import spawn_units
 if TYPE_CHECKING:
     from envs.skirmish.env import Skirmish
 
-ORDERS = {"none": IDLE, "attack_move": ATTACK_MOVE, "hunt": HUNT}
 WEAPON_DELAY = (-1.0, 2.0)
 """Random delay of each attack, loops: pysc2's docs/environment.md, and the game's data."""
 
@@ -62,10 +59,11 @@ def make_rules(config: Skirmish.Config, map_spec: MapSpec, kinds: NDArray[np.voi
     largest = max_reward(map_spec, kinds, config.reward_death_value, config.reward_win)
     width, height = map_spec.terrain.size
     ally_shields, enemy_shields = map_spec.shields
+    targets = max(map_spec.n_agents, map_spec.n_enemies) if map_spec.healers else map_spec.n_enemies
     return Rules(
         n_agents=map_spec.n_agents,
         n_enemies=map_spec.n_enemies,
-        n_actions=6 + map_spec.n_enemies,
+        n_actions=FIRST_TARGET + targets,
         episode_limit=map_spec.limit,
         width=width,
         height=height,
@@ -77,7 +75,6 @@ def make_rules(config: Skirmish.Config, map_spec: MapSpec, kinds: NDArray[np.voi
         quirks=config.replicate_quirks,
         delay_low=WEAPON_DELAY[0],
         delay_high=WEAPON_DELAY[1],
-        enemy_order=ORDERS[map_spec.enemy_order],
         goal_random=len(map_spec.enemy_goal) == 2,
         **options,
     )

@@ -9,13 +9,11 @@ from typing import Any
 
 from envs.native.jit import inlined, outlined
 from envs.native.rng import mix, shuffle, uniform
-from envs.skirmish.arrays import ALLY, ATTACK, HEAL, IDLE, MOVE
+from envs.skirmish.arrays import ALLY, ATTACK, EAST, FIRST_TARGET, HEAL, IDLE, MOVE, NORTH, SOUTH, STOP, WEST
 from envs.skirmish.combat import attack, break_off, can_hit, explode, in_reach, land, mend, recover, sweep, wind_up
+from envs.skirmish.features import is_healer
 from envs.skirmish.movement import push_apart, walk
 from envs.skirmish.targeting import FAR, acquire, choose_patient, obey, wounded
-
-STOP, NORTH, SOUTH, EAST, WEST, FIRST_TARGET = range(1, 7)
-"""SMAC's actions; 0 is no-op."""
 
 
 @outlined
@@ -70,7 +68,7 @@ def take_action(rules: Any, kinds: Any, units: Any, agent: Any, action: Any) -> 
     elif action == WEST:
         command(kinds, units, agent, MOVE, -1, x - far, y)
     elif action >= FIRST_TARGET:
-        if rules.healers and kinds[unit.kind].heal > 0:
+        if is_healer(agent, rules, kinds, units):
             command(kinds, units, agent, HEAL, action - FIRST_TARGET, x, y)
         else:
             command(kinds, units, agent, ATTACK, rules.n_agents + action - FIRST_TARGET, x, y)
@@ -156,6 +154,8 @@ def act(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, bl
         recover(kinds[unit.kind], unit)
         if decide(b, index, rules, kinds, world, blasts):
             go(units, kinds, terrain, index)
+        else:
+            unit.pace = 0.0
 
 
 @inlined

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from envs.skirmish.data import kind_table, load_map, load_units
 from envs.skirmish.features import obs_size, state_size
 from envs.skirmish.film import film
 from envs.skirmish.terrain import make_terrain
-from utils.config import PositiveInt
+from utils.config import PositiveFloat, PositiveInt
+from utils.errors import UserError
 
 NO_FRAMES = np.zeros((0, 0), UNIT)
 
@@ -48,7 +50,7 @@ class Skirmish:
         replicate_quirks: bool
         threads: PositiveInt
         step_mul: PositiveInt
-        move_amount: float
+        move_amount: PositiveFloat
         difficulty: str
         game_version: str | None
         continuing_episode: bool
@@ -68,7 +70,7 @@ class Skirmish:
         reward_defeat: float
         reward_negative_scale: float
         reward_scale: bool
-        reward_scale_rate: float
+        reward_scale_rate: PositiveFloat
         replay_dir: str
         replay_prefix: str
         heuristic_ai: bool
@@ -76,6 +78,9 @@ class Skirmish:
         debug: bool
 
     def __init__(self, config: Config, batch_size: int) -> None:
+        for key in ("heuristic_ai", "heuristic_rest"):
+            if vars(config)[key]:
+                raise UserError(f"env_args.{key}=True: skirmish has no scripted agents; see benchmarks/baselines.py")
         self.config = config
         self.batch_size = batch_size
         self.map = load_map(config.map_name)
@@ -96,6 +101,8 @@ class Skirmish:
         scratch = make_scratch(self.rules, config.threads)
         self._packed = kernels.pack(self.rules, self.terrain, self.kinds, self._world, scratch, out)
         self.seeds = np.zeros(batch_size, np.uint64)
+        if not kernels.compiled():
+            print("Compiling skirmish, once: about half a minute", file=sys.stderr, flush=True)
         self._pool = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
@@ -162,13 +169,16 @@ class Skirmish:
         return self._world.actions[row, : self._world.steps[row]]
 
     def get_state_dict(self) -> dict[str, NDArray[Any]]:
-        """Return all that the episodes of all rows go on from, as copies."""
-        return {name: array.copy() for name, array in self._world._asdict().items()}
+        """Return all that the episodes of all rows go on from, as copies, with what the runner reads."""
+        return {name: array.copy() for name, array in self._kept().items()}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
-        """Go on where `get_state_dict` was taken; the arrays that the runner reads follow with the next step."""
-        for name, array in self._world._asdict().items():
+        """Go on where `get_state_dict` was taken."""
+        for name, array in self._kept().items():
             array[...] = state[name]
+
+    def _kept(self) -> dict[str, NDArray[Any]]:
+        return {**self._world._asdict(), **vars(self.arrays), "seeds": self.seeds}
 
     def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
         """Write a replay of each row's last finished episode, see replay.py.

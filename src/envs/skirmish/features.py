@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from envs.native.jit import inlined, outlined
-from envs.skirmish.arrays import Rules
+from envs.skirmish.arrays import FIRST_TARGET, NO_OP, NORTH, STOP, Rules
 
-NO_OP, STOP, FIRST_MOVE, FIRST_TARGET = 0, 1, 2, 6
 SIGHT, SHOOT = 9.0, 6.0  # cells from centre to centre, of every unit
 NINTH = 1.0 / SIGHT  # of a multiple of 1/GRID: the product rounds to the same float32 as the quotient
 N_MOVES, N_PATHING, N_HEIGHT = 4, 8, 9
@@ -120,14 +119,14 @@ def write_moves(me: Any, rules: Any, terrain: Any, avail: Any) -> None:
         x = cell(me.x + X_STEP[i] * rules.move_amount / 2, rules.quirks)
         y = cell(me.y + Y_STEP[i] * rules.move_amount / 2, rules.quirks)
         inside = x >= 0 and x < rules.width and y >= 0 and y < rules.height
-        avail[FIRST_MOVE + i] = inside and terrain.pathable[x, y]
+        avail[NORTH + i] = inside and terrain.pathable[x, y]
 
 
 @inlined
 def write_ground(me: Any, rules: Any, terrain: Any, avail: Any, row: Any) -> Any:
     """Write where the agent can move and what the ground around it is like; return where the next block begins."""
     for i in range(N_MOVES):
-        row[i] = avail[FIRST_MOVE + i]
+        row[i] = avail[NORTH + i]
     at = N_MOVES
     for block in range(2):
         if not (rules.obs_terrain_height if block else rules.obs_pathing_grid):

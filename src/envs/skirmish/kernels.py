@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from envs.native import source_stamp
+from envs.native import compiled_since, source_stamp
 from envs.native.jit import inlined, kernel
 from envs.native.out import Out
 from envs.skirmish.arrays import Rules, Scratch, Terrain, World
@@ -13,7 +13,8 @@ from envs.skirmish.engine import advance, start, take_action
 from envs.skirmish.features import write_observations
 from envs.skirmish.rewards import before_step, settle
 
-STAMP = source_stamp(Path(__file__).parent, Path(__file__).parent.parent / "native")
+SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "native")
+STAMP = source_stamp(*SOURCES)
 
 Packed = tuple[tuple[Any, ...], ...]
 
@@ -106,3 +107,8 @@ def compile_kernels(stamp: str) -> Any:
 
 
 reset_rows, step_rows = compile_kernels(STAMP)
+
+
+def compiled() -> bool:
+    """Tell whether the kernels need no compiling, which takes about half a minute."""
+    return bool(step_rows.signatures) or compiled_since(Path(step_rows.stats.cache_path), "step_rows", *SOURCES)

@@ -14,7 +14,9 @@ from envs.skirmish.combat import grid
 
 MAX_PUSH = 0.25  # how far overlapping units move apart in a loop, cells
 SQUEEZE = 0.15  # how far a unit walks into a friend that does not fight: about what it walks in a loop, cells
-SIDE_ON = 0.1  # cosine up to which an obstacle counts as straight ahead
+SIDE_ON = 0.1  # sine up to which an obstacle counts as straight ahead
+TURN = math.pi / 8  # by which a unit turns aside again and again until its way is free
+TURNS = 8
 CROWDED = 2.0  # a group's goal is reached this close to it if the way is blocked, cells
 
 
@@ -106,33 +108,34 @@ def walk(units: Any, kinds: Any, terrain: Any, index: Any, x: Any, y: Any, limit
     blocker = -1
     if unit.disc >= 0:
         blocker = obstacle(units, kinds, index, unit.x + step * ux, unit.y + step * uy, ux, uy)
-    if blocker >= 0:
+    if blocker >= 0 or abs(unit.bend) > 1:
         unit.moved = pass_by(units, kinds, terrain, index, blocker, step, ux, uy)
-        return distance < CROWDED and to_x == x and to_y == y and units[blocker].side == unit.side
+        return blocker >= 0 and distance < CROWDED and to_x == x and to_y == y and units[blocker].side == unit.side
     unit.moved = put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
     return unit.x == grid(x) and unit.y == grid(y)
 
 
 @outlined
 def pass_by(units: Any, kinds: Any, terrain: Any, index: Any, blocker: Any, step: Any, ux: Any, uy: Any) -> bool:
-    """Step aside along the edge of a unit in the way; tell whether there was room."""
-    unit, other = units[index], units[blocker]
-    kind = kinds[unit.kind]
-    rx, ry = other.x - unit.x, other.y - unit.y
-    length = math.sqrt(rx * rx + ry * ry)
-    if length == 0:
-        return False
-    tx, ty = -ry / length, rx / length
-    towards = tx * ux + ty * uy
-    if towards > SIDE_ON:
-        unit.bend = 1
-    elif towards < -SIDE_ON:
-        unit.bend = -1
-    tx, ty = tx * unit.bend, ty * unit.bend
-    if obstacle(units, kinds, index, unit.x + step * tx, unit.y + step * ty, tx, ty) >= 0:
-        unit.bend = -unit.bend
-        return False
-    return put(terrain, kind, unit, unit.x + step * tx, unit.y + step * ty)
+    """Step aside, as little as need be, from the way that is blocked; tell whether there was room.
+
+    `bend` remembers the side, and how far it turned: who goes round a crowd turns back bit by bit, so that it does not
+    walk into the same corner again. Its size is 1 for a straight way, else 2 and the number of TURNs to begin with.
+    """
+    unit = units[index]
+    if abs(unit.bend) == 1 and blocker >= 0:
+        across = (units[blocker].x - unit.x) * uy - (units[blocker].y - unit.y) * ux
+        if abs(across) > SIDE_ON * units[blocker].disc:
+            unit.bend = 1 if across > 0 else -1
+    side = 1 if unit.bend > 0 else -1
+    for k in range(max(abs(unit.bend) - 2, 0), TURNS):
+        c, s = math.cos(k * TURN), side * math.sin(k * TURN)
+        vx, vy = c * ux - s * uy, s * ux + c * uy
+        if obstacle(units, kinds, index, unit.x + step * vx, unit.y + step * vy, vx, vy) < 0:
+            unit.bend = side * (k + 1)
+            return put(terrain, kinds[unit.kind], unit, unit.x + step * vx, unit.y + step * vy)
+    unit.bend = -2 * side
+    return False
 
 
 @outlined
