@@ -7,10 +7,12 @@ They act through the agents' masks, but may look at the whole battle: where ever
 - focus_fire: attack the enemy in range with the least life and shields, of several the nearest; with nobody in range,
   move towards the nearest.
 - kite: units that outrange the nearest enemy shoot when their weapon is ready and step away from who is close until
-  then; others play focus_fire.
+  then; who would be reached while it shoots goes on running if it is faster, or if a friend is free to shoot. Others
+  play focus_fire.
 
 Healers heal the ally in range with the least life that is wounded, in all scripts but random; with none in range they
-stay close to the nearest ally that is wounded, or fights.
+stay close to the nearest ally that is wounded, or fights. Who is kept from moving on by friends that fight moves out
+sideways.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ from envs.skirmish.env import Skirmish
 POLICIES = ("random", "attack_nearest", "focus_fire", "kite")
 RANDOM, ATTACK_NEAREST, FOCUS_FIRE, KITE = range(len(POLICIES))
 
-NO_OP, STOP, FIRST_MOVE, FIRST_TARGET = 0, 1, 2, 6
+NO_OP, STOP, NORTH, SOUTH, EAST, WEST, FIRST_TARGET = range(7)
+FIRST_MOVE = NORTH
 X_STEP, Y_STEP = (0.0, 0.0, 1.0, -1.0), (1.0, -1.0, 0.0, 0.0)  # north, south, east, west
 FAR = 1e9
 
@@ -137,8 +140,10 @@ def weakest_enemy(units: Any, kinds: Any, agent: Any, n_agents: Any, avail: Any)
 
 
 @outlined
-def towards(ground: Any, kind: Any, me: Any, x: Any, y: Any, avail: Any) -> int:
-    """Return the move that leads best to (x, y), around walls; stop if none does."""
+def towards(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, x: Any, y: Any, avail: Any) -> int:
+    """Return the move that leads best to (x, y), around walls and friends who fight; stop if none does."""
+    me = units[agent]
+    kind = kinds[me.kind]
     pathable, _, waypoint = ground
     height = pathable.shape[1]
     if waypoint.shape[0] > 1 and kind.layer != AIR_LAYER and not kind.climbs:
@@ -150,7 +155,32 @@ def towards(ground: Any, kind: Any, me: Any, x: Any, y: Any, avail: Any) -> int:
         along = X_STEP[move] * (x - me.x) + Y_STEP[move] * (y - me.y)
         if avail[FIRST_MOVE + move] and along > gain:
             best, gain = FIRST_MOVE + move, along
-    return best
+    return around(units, kinds, agent, n_agents, best, avail) if best != STOP else STOP
+
+
+@inlined
+def around(units: Any, kinds: Any, agent: Any, n_agents: Any, move: Any, avail: Any) -> Any:
+    """Return a move, or the one outwards beside it if a friend that fights, and so does not give way, is ahead."""
+    me = units[agent]
+    ahead_x, ahead_y = X_STEP[move - FIRST_MOVE], Y_STEP[move - FIRST_MOVE]
+    blocked, side = False, 0.0
+    for i in range(n_agents):
+        friend = units[i]
+        layers = kinds[me.kind].layer == kinds[friend.kind].layer
+        if i == agent or friend.health <= 0 or friend.cooldown <= 0 or not layers:
+            continue
+        dx, dy = friend.x - me.x, friend.y - me.y
+        ahead, across = dx * ahead_x + dy * ahead_y, dx * ahead_y + dy * ahead_x
+        touch = kinds[me.kind].separation + kinds[friend.kind].separation
+        blocked |= 0 < ahead < 1.5 * touch and abs(across) < 0.9 * touch
+        side -= across
+    if not blocked:
+        return move
+    if ahead_x != 0:
+        out = NORTH if side * ahead_x > 0 else SOUTH
+    else:
+        out = EAST if side * ahead_y > 0 else WEST
+    return out if avail[out] else move
 
 
 @inlined
@@ -197,7 +227,25 @@ def fight(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, avail:
         if weakest:
             target = weakest_enemy(units, kinds, agent, n_agents, avail)
         return FIRST_TARGET + target - n_agents
-    return towards(ground, kinds[units[agent].kind], units[agent], units[target].x, units[target].y, avail)
+    return towards(ground, units, kinds, agent, n_agents, units[target].x, units[target].y, avail)
+
+
+@inlined
+def gap(units: Any, kinds: Any, one: Any, other: Any) -> Any:
+    """Return how far a unit is out of an enemy's weapon range, cells."""
+    kind, theirs = kinds[units[one].kind], kinds[units[other].kind]
+    return math.sqrt(square(units[one], units[other])) - kind.radius - theirs.radius - theirs.reach
+
+
+@outlined
+def anybody_free(units: Any, kinds: Any, agent: Any, n_agents: Any, far: Any) -> bool:
+    """Tell whether another agent's unit with a weapon is out of all enemies' range, by `far` cells."""
+    for i in range(n_agents):
+        if i != agent and units[i].health > 0 and kinds[units[i].kind].damage > 0:
+            threat = nearest_enemy(units, kinds, i, n_agents, True)
+            if threat < 0 or gap(units, kinds, i, threat) > far:
+                return True
+    return False
 
 
 @inlined
@@ -206,11 +254,15 @@ def hit_and_run(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, 
     me = units[agent]
     mine = kinds[me.kind]
     threat = nearest_enemy(units, kinds, agent, n_agents, True)
-    if threat >= 0 and me.cooldown > READY:
+    if threat >= 0:
         theirs = kinds[units[threat].kind]
-        gap = math.sqrt(square(me, units[threat])) - mine.radius - theirs.radius
-        if gap < CLOSE + theirs.reach and mine.reach > theirs.reach + OUTRANGE and theirs.speed > 0:
-            return away(ground, units, kinds, agent, n_agents, mine.speed * step_mul, avail)
+        distance, way = gap(units, kinds, agent, threat), theirs.speed * step_mul
+        if distance < CLOSE and mine.reach > theirs.reach + OUTRANGE and way > 0:
+            run = me.cooldown > READY
+            if not run and distance < way:
+                run = mine.speed > theirs.speed or anybody_free(units, kinds, agent, n_agents, way)
+            if run:
+                return away(ground, units, kinds, agent, n_agents, mine.speed * step_mul, avail)
     return fight(ground, units, kinds, agent, n_agents, avail, True)
 
 
@@ -233,7 +285,7 @@ def tend(ground: Any, units: Any, kinds: Any, agent: Any, n_agents: Any, avail: 
     if patient >= 0:
         return FIRST_TARGET + patient
     if friend >= 0 and nearest > ESCORT * ESCORT:
-        return towards(ground, kinds[me.kind], me, units[friend].x, units[friend].y, avail)
+        return towards(ground, units, kinds, agent, n_agents, units[friend].x, units[friend].y, avail)
     return STOP
 
 
