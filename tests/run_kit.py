@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+from utils.checkpoint import steps_in
 from utils.logging import WALL_CLOCK_KEYS
 
 SRC = Path(__file__).resolve().parent.parent / "src"
@@ -62,3 +64,26 @@ def models(directory: Path) -> Path:
     """Return the one folder of checkpoints."""
     (folder,) = (directory / "results" / "models").iterdir()
     return folder
+
+
+def wait_for_checkpoint(directory: Path, seconds: float = 60) -> None:
+    """Wait until the run has written its first checkpoint folder."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if any(path.name.isdigit() for path in (directory / "results").glob("models/*/*")):
+            return
+        time.sleep(0.02)
+    raise AssertionError("no checkpoint was written")
+
+
+def kill_and_resume(directory: Path, words: tuple[str, ...], t_max: int) -> Path:
+    """Start a run, kill -9 it after its first checkpoint, resume it; return the folder of its checkpoints."""
+    process = start_main(directory, *words)
+    wait_for_checkpoint(directory)
+    process.kill()
+    process.communicate()
+    token = models(directory)
+    assert max(steps_in(token)) < t_max, "the run was over before it was killed"
+    code, _, err = run_main(directory, *words, f"resume={token}")
+    assert code == 0, err
+    return token

@@ -68,13 +68,13 @@ def test_choose_available_actions_alone(policy: str, map_name: str) -> None:
     checked = 0
     for _ in range(40):
         actions = script.act(rows)
-        assert np.take_along_axis(env.arrays.avail_actions, actions[..., None], -1).all()
-        checked += actions.size
+        assert np.take_along_axis(env.arrays.avail_actions, actions[..., None], -1)[rows].all()
+        checked += len(rows)
         env.step(actions, rows)
         rows = rows[~(env.arrays.terminated[rows] | env.arrays.truncated[rows])]
         if not len(rows):
             break
-    assert checked >= 200
+    assert checked >= 40
 
 
 def test_attack_nearest_beats_random() -> None:

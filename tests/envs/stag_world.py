@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from envs.stag_hunt import StagHunt
 from envs.native.out import Out
+from envs.stag_hunt import StagHunt
 from envs.stag_hunt.arrays import Rules, Tables, World
 from envs.stag_hunt.kernels import write_views
 from utils.config import build_config

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from run_kit import SMALL_HUNT, models, numbers, read, run_folders, run_main, start_main
+from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, read, run_folders, run_main, start_main
 from utils.checkpoint import steps_in
 
 
@@ -20,16 +19,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, _, err = run_main(directory, *SMALL_HUNT, "use_tensorboard=True")
     assert code == 0, err
     return directory
-
-
-def wait_for_checkpoint(directory: Path, seconds: float = 60) -> None:
-    """Wait until the run has written its first checkpoint folder."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if any(path.name.isdigit() for path in (directory / "results").glob("models/*/*")):
-            return
-        time.sleep(0.02)
-    raise AssertionError("no checkpoint was written")
 
 
 def test_a_run_writes_everything_and_completes(whole: Path) -> None:
@@ -47,19 +36,6 @@ def test_a_run_writes_everything_and_completes(whole: Path) -> None:
     assert list((whole / "results" / "tb_logs").rglob("events.*"))
     checkpoints = steps_in(models(whole))
     assert [(models(whole) / str(t) / "buffer.pt").exists() for t in checkpoints] == [False, False, False, True]
-
-
-def kill_and_resume(directory: Path, words: tuple[str, ...], t_max: int) -> Path:
-    """Start a run, kill -9 it after its first checkpoint, resume it; return the folder of its checkpoints."""
-    process = start_main(directory, *words)
-    wait_for_checkpoint(directory)
-    process.kill()
-    process.communicate()
-    token = models(directory)
-    assert max(steps_in(token)) < t_max, "the run was over before it was killed"
-    code, _, err = run_main(directory, *words, f"resume={token}")
-    assert code == 0, err
-    return token
 
 
 def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
