@@ -44,12 +44,12 @@ STAMP = source_stamp(Path(envs.native.__file__).parent, Path(__file__).parent)
 
 
 def is_sensible(policy: str, env: Skirmish) -> bool:
-    """Tell whether a policy makes sense on a map: kiting takes a unit that outranges an enemy that walks."""
+    """Tell whether a policy makes sense on a map: kiting takes a unit that outranges an enemy that walks and fights."""
     if policy != "kite":
         return True
     kinds, kind = env.kinds, env.get_state_dict()["spawn"]["kind"]
     allies, enemies = kinds[kind[: env.rules.n_agents]], kinds[kind[env.rules.n_agents :]]
-    armed, walking = allies[allies["damage"] > 0], enemies[enemies["speed"] > 0]
+    armed, walking = allies[allies["damage"] > 0], enemies[(enemies["damage"] > 0) & (enemies["speed"] > 0)]
     return bool(len(walking)) and bool(armed["reach"].max() > walking["reach"].min() + OUTRANGE)
 
 

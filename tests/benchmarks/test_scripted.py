@@ -120,8 +120,8 @@ def test_medivacs_heal_the_weakest_and_marauders_leave_medivacs_alone() -> None:
 
 
 def test_kite_is_for_units_that_outrange_who_walks() -> None:
-    sensible = {name: is_sensible("kite", make_env(name, 1, "liberty")) for name in ("3m", "3s5z", "2s_vs_1sc")}
-    assert sensible == {"3m": False, "3s5z": True, "2s_vs_1sc": False}
+    sensible = {name: is_sensible("kite", make_env(name, 1, "liberty")) for name in ("3m", "3s5z", "2s_vs_1sc", "MMM")}
+    assert sensible == {"3m": False, "3s5z": True, "2s_vs_1sc": False, "MMM": False}
 
 
 def test_interval_is_wilsons() -> None:

@@ -79,7 +79,7 @@ def test_busy_friends_do_not_help(tmp_path: Path) -> None:
     arena.all_kinds(speed=0)
     for seed in range(8):  # who acts after the hit would help for the rest of the loop only
         arena.reset(seed)
-        arena.place({0: (8, 16), 2: (15, 16), 3: (16, 16), 1: (16, 19)})
+        arena.place({0: (8, 16), 2: (15, 16), 3: (16, 16), 1: (21.5, 16)})  # in sight of one of them
         frames = arena.attack(14, (0, 2))
         assert frames["shield"][-1, 2] < 50
         assert (frames["aim"][:, 3] == 1).all()
