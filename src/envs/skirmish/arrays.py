@@ -198,3 +198,4 @@ class Scratch(NamedTuple):
 
     order: NDArray[np.int64]  # [lanes, N + M] in which units act
     blasts: NDArray[np.int64]  # [lanes, N + M + 1] count, then units that are about to explode
+    near: NDArray[np.int64]  # [lanes, N + M] neighbours of the unit that walks

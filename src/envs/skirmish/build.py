@@ -112,4 +112,5 @@ def make_scratch(rules: Rules, lanes: int) -> Scratch:
     return Scratch(
         order=np.zeros((lanes, n_units), np.int64),
         blasts=np.zeros((lanes, n_units + 1), np.int64),
+        near=np.zeros((lanes, n_units), np.int64),
     )

@@ -125,7 +125,7 @@ def decide(b: Any, index: Any, rules: Any, kinds: Any, world: Any, blasts: Any) 
 
 
 @inlined
-def go(units: Any, kinds: Any, terrain: Any, index: Any) -> None:
+def go(units: Any, kinds: Any, terrain: Any, near: Any, index: Any) -> None:
     """Walk to the unit aimed at, or where the order leads; that order ends on arrival."""
     unit = units[index]
     if unit.aim >= 0:
@@ -135,14 +135,14 @@ def go(units: Any, kinds: Any, terrain: Any, index: Any) -> None:
     limit = FAR
     if unit.side != ALLY and unit.aim < 0 and kinds[unit.kind].heal > 0:
         limit = slowest(units, kinds, unit.side)
-    if walk(units, kinds, terrain, index, x, y, limit) and unit.aim < 0:
+    if walk(units, kinds, terrain, near, index, x, y, limit) and unit.aim < 0:
         unit.order = IDLE
 
 
 @inlined
-def act(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, blasts: Any) -> None:
+def act(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, scratch: Any) -> None:
     """Let one unit live through a game loop."""
-    units = world.units[b]
+    units, blasts = world.units[b], scratch.blasts
     unit = units[index]
     unit.fired = -1
     unit.moved = False
@@ -153,7 +153,7 @@ def act(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, bl
     if unit.health > 0:
         recover(kinds[unit.kind], unit)
         if decide(b, index, rules, kinds, world, blasts):
-            go(units, kinds, terrain, index)
+            go(units, kinds, terrain, scratch.near, index)
         else:
             unit.pace = 0.0
 
@@ -165,7 +165,7 @@ def advance(b: Any, rules: Any, terrain: Any, kinds: Any, world: Any, scratch: A
     blasts[0] = 0
     shuffle(world.rng, b, order, units.size)
     for i in range(units.size):
-        act(b, order[i], rules, terrain, kinds, world, blasts)
+        act(b, order[i], rules, terrain, kinds, world, scratch)
         if blasts[0] > 0:
             explode(units, kinds, blasts)
     push_apart(units, kinds, terrain)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from envs.native.jit import inlined, outlined
 from envs.skirmish.arrays import AIR_LAYER
 from envs.skirmish.combat import grid
@@ -15,8 +17,8 @@ from envs.skirmish.combat import grid
 MAX_PUSH = 0.25  # how far overlapping units move apart in a loop, cells
 SQUEEZE = 0.15  # how far a unit walks into a friend that does not fight: about what it walks in a loop, cells
 SIDE_ON = 0.1  # sine up to which an obstacle counts as straight ahead
-TURN = math.pi / 8  # by which a unit turns aside again and again until its way is free
-TURNS = 8
+TURNS = 8  # of pi / 8, by which a unit turns aside again and again until its way is free
+COSINE, SINE = np.cos(np.arange(TURNS) * np.pi / TURNS), np.sin(np.arange(TURNS) * np.pi / TURNS)
 CROWDED = 2.0  # a group's goal is reached this close to it if the way is blocked, cells
 
 
@@ -37,28 +39,39 @@ def standing(unit: Any) -> Any:
 
 
 @outlined
-def obstacle(units: Any, kinds: Any, index: Any, x: Any, y: Any, ux: Any, uy: Any) -> int:
-    """Return the nearest unit that stands in the way of `index` going in direction (ux, uy) to (x, y), or -1.
+def neighbours(units: Any, kinds: Any, index: Any, step: Any, near: Any) -> int:
+    """Write to `near` whom a unit could touch within `step`, and return how many they are."""
+    unit = units[index]
+    x, y, reach = unit.x, unit.y, unit.disc + step
+    layer, count = kinds[unit.kind].layer, 0
+    for i in range(units.size):
+        other = units[i]
+        dx, dy, touch = other.x - x, other.y - y, reach + other.disc
+        if dx >= touch or -dx >= touch or dy >= touch or -dy >= touch:
+            continue
+        if i != index and kinds[other.kind].layer == layer:
+            near[count] = i
+            count += 1
+    return count
+
+
+@inlined
+def obstacle(units: Any, index: Any, near: Any, count: Any, step: Any, ux: Any, uy: Any) -> Any:
+    """Return the nearest of a unit's neighbours that a step in direction (ux, uy) would walk into, or -1.
 
     Friends who do not fight give way a little: they get pushed.
     """
     unit = units[index]
-    disc, found, nearest = unit.disc, -1, 1e9
-    for i in range(units.size):
-        other = units[i]
-        dx, dy = other.x - x, other.y - y
-        touch = disc + other.disc
-        if dx >= touch or -dx >= touch or dy >= touch or -dy >= touch:
-            continue
+    x, y, found, nearest = unit.x + step * ux, unit.y + step * uy, -1, 1e9
+    for k in range(count):
+        other = units[near[k]]
+        touch = unit.disc + other.disc
         if other.side == unit.side and not standing(other):
             touch -= SQUEEZE
+        dx, dy = other.x - x, other.y - y
         square = dx * dx + dy * dy
-        if square >= touch * touch or square >= nearest or i == index:
-            continue
-        if kinds[other.kind].layer != kinds[unit.kind].layer:
-            continue
-        if (other.x - unit.x) * ux + (other.y - unit.y) * uy > 0:
-            found, nearest = i, square
+        if square < touch * touch and square < nearest and (other.x - unit.x) * ux + (other.y - unit.y) * uy > 0:
+            found, nearest = near[k], square
     return found
 
 
@@ -91,8 +104,11 @@ def next_point(terrain: Any, kind: Any, unit: Any, x: Any, y: Any) -> Any:
 
 
 @inlined
-def walk(units: Any, kinds: Any, terrain: Any, index: Any, x: Any, y: Any, limit: Any) -> bool:
-    """Take one loop's way towards (x, y), no faster than `limit`; tell whether the unit has arrived."""
+def walk(units: Any, kinds: Any, terrain: Any, near: Any, index: Any, x: Any, y: Any, limit: Any) -> bool:
+    """Take one loop's way towards (x, y), no faster than `limit`; tell whether the unit has arrived.
+
+    `near` [N + M] is scratch.
+    """
     unit = units[index]
     kind = kinds[unit.kind]
     if kind.speed == 0:
@@ -105,22 +121,24 @@ def walk(units: Any, kinds: Any, terrain: Any, index: Any, x: Any, y: Any, limit
         return to_x == x and to_y == y
     step = min(min(unit.pace, limit), distance)
     ux, uy = dx / distance, dy / distance
-    blocker = -1
-    if unit.disc >= 0:
-        blocker = obstacle(units, kinds, index, unit.x + step * ux, unit.y + step * uy, ux, uy)
-    if blocker >= 0 or abs(unit.bend) > 1:
-        unit.moved = pass_by(units, kinds, terrain, index, blocker, step, ux, uy)
-        return blocker >= 0 and distance < CROWDED and to_x == x and to_y == y and units[blocker].side == unit.side
-    unit.moved = put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
-    return unit.x == grid(x) and unit.y == grid(y)
+    count = neighbours(units, kinds, index, step, near) if unit.disc >= 0 else 0
+    blocker = obstacle(units, index, near, count, step, ux, uy) if count > 0 else -1
+    if blocker < 0 and abs(unit.bend) == 1:
+        unit.moved = put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
+        return unit.x == grid(x) and unit.y == grid(y)
+    ux, uy = turn_aside(units, index, near, count, blocker, step, ux, uy)
+    unit.moved = (ux != 0 or uy != 0) and put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
+    return blocker >= 0 and distance < CROWDED and to_x == x and to_y == y and units[blocker].side == unit.side
 
 
 @outlined
-def pass_by(units: Any, kinds: Any, terrain: Any, index: Any, blocker: Any, step: Any, ux: Any, uy: Any) -> bool:
-    """Step aside, as little as need be, from the way that is blocked; tell whether there was room.
+def turn_aside(
+    units: Any, index: Any, near: Any, count: Any, blocker: Any, step: Any, ux: Any, uy: Any
+) -> tuple[float, float]:
+    """Return the direction nearest to (ux, uy) in which there is room for a step, or (0, 0).
 
     `bend` remembers the side, and how far it turned: who goes round a crowd turns back bit by bit, so that it does not
-    walk into the same corner again. Its size is 1 for a straight way, else 2 and the number of TURNs to begin with.
+    walk into the same corner again. Its size is 1 for a straight way, else 2 and the number of turns to begin with.
     """
     unit = units[index]
     if abs(unit.bend) == 1 and blocker >= 0:
@@ -129,13 +147,13 @@ def pass_by(units: Any, kinds: Any, terrain: Any, index: Any, blocker: Any, step
             unit.bend = 1 if across > 0 else -1
     side = 1 if unit.bend > 0 else -1
     for k in range(max(abs(unit.bend) - 2, 0), TURNS):
-        c, s = math.cos(k * TURN), side * math.sin(k * TURN)
+        c, s = COSINE[k], side * SINE[k]
         vx, vy = c * ux - s * uy, s * ux + c * uy
-        if obstacle(units, kinds, index, unit.x + step * vx, unit.y + step * vy, vx, vy) < 0:
+        if obstacle(units, index, near, count, step, vx, vy) < 0:
             unit.bend = side * (k + 1)
-            return put(terrain, kinds[unit.kind], unit, unit.x + step * vx, unit.y + step * vy)
+            return vx, vy
     unit.bend = -2 * side
-    return False
+    return 0.0, 0.0
 
 
 @outlined

@@ -28,6 +28,12 @@ def obey(units: Any, unit: Any) -> None:
 
 
 @inlined
+def threatens(kinds: Any, other: Any, unit: Any) -> Any:
+    """Tell whether a unit counts as a threat to another: it can hit it, or is treated as if it could."""
+    return kinds[other.kind].targets & kinds[unit.kind].planes != 0 or kinds[other.kind].always_threat
+
+
+@inlined
 def acquire(units: Any, kinds: Any, index: Any, first: Any, last: Any) -> None:
     """Let a unit with a weapon choose among its opponents `first..last-1`.
 
@@ -38,7 +44,7 @@ def acquire(units: Any, kinds: Any, index: Any, first: Any, last: Any) -> None:
     if unit.aim >= 0:
         if units[unit.aim].health <= 0:
             unit.aim = -1
-        elif in_reach(kinds, unit, units[unit.aim], kinds[unit.kind].reach):
+        elif in_reach(kinds, unit, units[unit.aim], kinds[unit.kind].reach) and threatens(kinds, units[unit.aim], unit):
             return
     best = scan(units, kinds, index, first, last)
     if best >= 0:
@@ -65,7 +71,7 @@ def scan(units: Any, kinds: Any, index: Any, first: Any, last: Any) -> int:
         limit = reach + theirs.radius
         if (score > limit * limit and unit.order != HUNT) or not kind.targets & theirs.planes:
             continue
-        if not (theirs.targets & kind.planes or theirs.always_threat):
+        if not threatens(kinds, other, unit):
             score += NO_THREAT
         if score < best_score:
             best, best_score = i, score
