@@ -16,7 +16,7 @@ tour() {
     models=$(newest results/models/*/)
     run=$(newest results/sacred/3m/*/[0-9]*)
     "$python" src/tools/curve.py "$run" --out "$run/curve.png" >/dev/null
-    local evaluation=("${job[@]}" with "checkpoint_path=${models%/}" save_replay=True test_nepisode=32 runner=parallel)
+    local evaluation=("${job[@]}" with "checkpoint_path=${models%/}" save_replay=True)
     echo "python src/main.py ${evaluation[*]}"
     "$python" src/main.py "${evaluation[@]}"
     replay=$(newest results/replays/3m_*.npz)
