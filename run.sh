@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 source ./setup.sh
 install requirements.txt
 
-newest() { ls -1dt "$@" | head -n 1; }
+newest() { ls -1dt "$@" | sed -n 1p; }
 
 tour() {
     local job=(--config=qmix --env-config=skirmish)

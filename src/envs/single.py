@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,10 @@ class SingleEnv(MultiAgentEnv):
         """Start the episode of `seed`, or the next one."""
         own = int(self._generator.integers(2**64, dtype=np.uint64)) if seed is None else seed
         self.batched.reset(ROW, np.array([own], np.uint64))
+
+    def save_replay(self, directory: Path = Path("results/replays")) -> list[Path]:
+        """Save a replay of the episode, as far as it has been played, and return its file."""
+        return self.batched.save_replay(directory)
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""

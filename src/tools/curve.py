@@ -47,8 +47,22 @@ def read_metrics(run: Path) -> dict[str, list[float]]:
     path = run / "info.json"
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected the folder of a run, results/sacred/<map>/<name>/<id>")
-    metrics: dict[str, list[float]] = json.loads(path.read_text())
-    return metrics
+    try:
+        metrics: dict[str, list[float]] = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: broken ({error}); expected the JSON that a run writes") from error
+    return {key: values for key, values in metrics.items() if values}
+
+
+def trained(run: Path) -> bool:
+    """Tell whether a folder is a training run: sacred's sources and evaluations lie beside them."""
+    path = run / "config.json"
+    if run.name == "_sources":
+        return False
+    if not path.is_file():
+        return True  # read_metrics says what is wrong
+    config = json.loads(path.read_text())
+    return not (config["evaluate"] or config["save_replay"])
 
 
 def choose_metric(metrics: dict[str, list[float]], run: Path, wanted: str | None) -> str:
@@ -68,12 +82,17 @@ def read_curves(runs: Sequence[Path], wanted: str | None) -> tuple[str, dict[str
     """Return the metric and {label: curves of its runs}."""
     groups: dict[str, list[Curve]] = {}
     metric = wanted
-    for run in (path.resolve() for path in runs):
+    for run in filter(trained, (path.resolve() for path in runs)):
         metrics = read_metrics(run)
         metric = choose_metric(metrics, run, metric)
         curve = np.array(metrics[f"{metric}_T"], np.float64), np.array(metrics[metric], np.float64)
+        if len(curve[0]) != len(curve[1]):
+            raise UserError(
+                f"{run}: {len(curve[1])} values of {metric} at {len(curve[0])} env steps; info.json is broken"
+            )
         groups.setdefault(f"{run.parent.parent.name}: {run.parent.name}", []).append(curve)
-    assert metric is not None
+    if metric is None or not groups:
+        raise UserError("no training run among the folders; expected results/sacred/<map>/<name>/<id>")
     return metric, groups
 
 

@@ -34,6 +34,8 @@ def write_all(options: argparse.Namespace) -> list[Path]:
         raise UserError(f"--width {options.width}: expected 64 to 4096 pixels")
     if not 0.05 <= options.speed <= 100:
         raise UserError(f"--speed {options.speed}: expected 0.05 to 100")
+    if options.replay in (options.html, options.gif, options.mp4):
+        raise UserError(f"{options.replay}: the replay itself; name another file to write")
     replay = read_replay(options.replay)
     pictures = {"width": options.width, "speed": options.speed}
     if not (options.html or options.gif or options.mp4):

@@ -131,6 +131,7 @@ class Arena:
             given[0, agent] = action
         for loop in range(loops):
             self.env.arrays.avail_actions[:] = True
+            self.env.arrays.terminated[:] = False  # the simulation goes on when a side is gone
             self.env.step(given, ROW)
             frames[loop] = self.units
             given[:] = 0

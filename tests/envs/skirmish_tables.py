@@ -54,6 +54,7 @@ class Tables:
         self.rules = rules if limit is None else rules._replace(episode_limit=limit)
         self.terrain = terrain or make_terrain(spec)
         self.world = make_world(self.rules, spec, self.kinds, make_terrain(spec), rows)
+        self.world.steps[:] = 0
         self.row = rows - 1
         n, a = rules.n_agents, rules.n_actions
         self.out = Out(  # what is not written shows

@@ -213,3 +213,19 @@ def test_range_at_the_edge(tmp_path: Path, name: str) -> None:
         begins = (frames["cooldown"][:, 0] > 0) | (frames["health"][:, 0] == 0)
         assert begins.tolist() == [not beyond, True]
         assert (frames["x"][:, 0] > 10).tolist() == [bool(beyond)] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "slop"), [("marine", 1.0), ("stalker", 1.0), ("colossus", 0.0), ("spine_crawler", 0.0)]
+)
+@pytest.mark.parametrize("beyond", [False, True])
+def test_a_target_may_slip_away_so_far(tmp_path: Path, name: str, slop: int, beyond: bool) -> None:
+    arena = Arena(tmp_path, ["zealot"], [name], order="hunt")
+    arena.own_kind(1, speed=0.0, damage_point=5.0)
+    edge = arena.kind(1)["reach"] + arena.kind(1)["radius"] + arena.kind(0)["radius"]
+    arena.place({0: (5, 16), 1: (5 + edge, 16)})
+    assert arena.play(1)["windup"][0, 1] > 0
+    arena.place({0: (5 - slop - beyond / GRID, 16)})
+    frames = arena.play(1)
+    assert (frames["windup"][0, 1] > 0) != beyond
+    assert frames["cooldown"][0, 1] == 0 if beyond else frames["cooldown"][0, 1] > 0

@@ -245,3 +245,25 @@ def test_broken_unit_table_names_file_and_line(tmp_path: Path) -> None:
             load_units.__wrapped__("ladder", path)
         at = first if old == "ladder: " else line
         assert str(caught.value).startswith(f"{path}:{at}: {says}")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"period": 0}, "period: 0: expected the seconds between attacks"),
+        ({"hits": 2, "hit_gap": 0}, "hits: 2: expected a hit_gap above 0"),
+        ({"missile_speed": 1}, "a missile would still fly when the next one leaves; expected more than 9.29 cells/s"),
+    ],
+)
+def test_weapons_that_cannot_work_are_refused(tmp_path: Path, change: dict[str, float], message: str) -> None:
+    path = tmp_path / "units.yaml"
+    text = UNITS.read_text()
+    start, end = text.index("  marine:"), text.index("  marauder:")
+    entry = text[start:end]
+    for key, value in change.items():
+        lines = [line for line in entry.split("\n") if not line.startswith(f"    {key}:")]
+        entry = "\n".join([lines[0], f"    {key}: {value}", *lines[1:]])
+    path.write_text(text[:start] + entry + text[end:])
+    with pytest.raises(UserError, match=message) as error:
+        load_units("liberty", path)
+    assert "units.yaml:" in str(error.value)

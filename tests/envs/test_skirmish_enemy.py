@@ -126,7 +126,7 @@ def test_zerglings_hunt_on_2c_vs_64zg() -> None:
     env.step(stop, ROW)
     assert set(units["aim"][2:].tolist()) == {0}  # the nearest
     for _ in range(60):
-        env.arrays.avail_actions[:] = True
+        env.arrays.avail_actions[:], env.arrays.terminated[:] = True, False
         env.step(stop, ROW)
     assert units["health"][0] + units["shield"][0] < 350
 

@@ -247,3 +247,20 @@ def test_sanity_sees_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     words = {set_obs: "not finite", set_place: "in a wall", set_life: "life", set_mask: "mask", set_reward: "reward"}
     for change, word in words.items():
         assert word in " ".join(fault(change)), word
+
+
+def test_a_step_after_the_end_or_before_the_start_is_refused() -> None:
+    env = make(map_name="3m", batch_size=2)
+    rows = np.arange(2)
+    with pytest.raises(ValueError, match="no episode is on in env 0; reset it first"):
+        env.step(np.zeros((2, 3), np.int64), rows)
+    env.reset(rows, np.arange(2).astype(np.uint64))
+    generator = np.random.default_rng(0)
+    while not (ended := env.arrays.terminated | env.arrays.truncated).any():
+        env.step(random_actions(env, generator), rows)
+    over = int(np.flatnonzero(ended)[0])
+    before = env.actions(over).copy()
+    with pytest.raises(ValueError, match=f"skirmish 3m: no episode is on in env {over}; reset it first"):
+        env.step(random_actions(env, generator), np.array([over]))
+    assert (env.actions(over) == before).all()
+    assert sum(stats["battles_game"] for stats in env.get_stats()) == ended.sum()

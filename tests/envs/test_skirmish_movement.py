@@ -102,7 +102,7 @@ def test_zerglings_get_through_the_choke_of_corridor() -> None:
     start = units[6:].copy()
     through = 0
     for _ in range(80):
-        env.arrays.avail_actions[:] = True
+        env.arrays.avail_actions[:], env.arrays.terminated[:] = True, False
         env.step(actions + 1, ROW)
         through = max(through, int(((units["y"][6:] < 12) & (units["health"][6:] > 0)).sum()))
         inside = env.terrain.pathable[units["x"].astype(int), units["y"].astype(int)]
@@ -179,3 +179,20 @@ def test_no_overlap_in_real_battles(name: str, seed: int) -> None:
             worst, seen = max(worst, float(depth.max())), seen + 1
     assert seen > 5
     assert worst < 0.4
+
+
+def test_a_move_goes_on_past_a_friend_who_fights(tmp_path: Path) -> None:
+    arena = Arena(tmp_path, ["marine", "marine"], ["zealot"])
+    arena.own_kind(2, speed=0.0, health=1e6)
+    arena.units["health"][2] = 1e6
+    arena.place({0: (9.2, 16.05), 1: (10, 16), 2: (14, 16)})
+    arena.attack(1, (1, 2))
+    frames = arena.play(40, {0: EAST})
+    assert frames["x"][-1, 0] == pytest.approx(11.2, abs=0.01)  # two cells, on the far side of the friend
+
+
+def test_hunters_without_prey_stay(tmp_path: Path) -> None:
+    arena = Arena(tmp_path, ["medivac"], ["zergling", "medivac"], order="hunt")
+    before = arena.units[["x", "y"]].copy()
+    after = arena.play(60)[-1]  # a zergling cannot hit a flyer, and nobody is wounded
+    assert (after[["x", "y"]] == before).all()

@@ -55,6 +55,7 @@ KIND = np.dtype(
         ("hits", np.int64),  # 1 or 2
         ("hit_gap", np.float64),  # loops between two hits of an attack
         ("reach", np.float64),  # weapon range from edge to edge, cells
+        ("slop", np.float64),  # how far a target may get away before the damage point and be hit, cells
         ("scan", np.float64),  # range in which it acquires targets, from edge to edge, cells
         ("period", np.float64),  # loops between attacks, before the random delay
         ("damage_point", np.float64),  # loops from the start of an attack to its first hit
@@ -105,7 +106,7 @@ UNIT = np.dtype(
         ("aim", np.int32),  # unit that it is fighting or healing; -1: none
         ("hit_unit", np.int32),  # whom hit_in is for
         ("beam", np.int32),  # row of the beam table that it sweeps with; -1: none
-        ("bend", np.int32),  # side on which it passes obstacles by its sign, and how far it turned: see pass_by
+        ("bend", np.int32),  # side on which it passes obstacles by its sign, and how far it turned: see turn_aside
         ("moved", np.bool_),  # in this loop
         ("fired", np.int32),  # unit that an attack or a heal of this loop was for; -1: none
         ("held_total", np.float64),  # health + shield before the step that rewards are counted for
@@ -180,7 +181,7 @@ class World(NamedTuple):
     """The state of B envs."""
 
     units: NDArray[np.void]  # [B, N + M] UNIT
-    steps: NDArray[np.int64]  # [B] env steps of the episode
+    steps: NDArray[np.int64]  # [B] env steps of the episode; -1 before the first
     loops: NDArray[np.int64]  # [B] game loops of the episode
     rng: NDArray[np.uint64]  # [B] splitmix64 state
     last_action: NDArray[np.int64]  # [B, N] -1: none yet

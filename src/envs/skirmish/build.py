@@ -92,7 +92,7 @@ def make_world(rules: Rules, map_spec: MapSpec, kinds: NDArray[np.void], terrain
     goals = np.array(map_spec.enemy_goal or [(0.0, 0.0)], np.float64)
     return World(
         units=np.zeros((b, n_units), UNIT),
-        steps=np.zeros(b, np.int64),
+        steps=np.full(b, -1, np.int64),
         loops=np.zeros(b, np.int64),
         rng=np.zeros(b, np.uint64),
         last_action=np.full((b, rules.n_agents), -1, np.int64),

@@ -14,7 +14,6 @@ from envs.native.jit import inlined, outlined
 from envs.skirmish.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, NO_DISC, STRUCTURE
 
 MIN_DAMAGE = 0.5  # what armor leaves of a hit
-RANGE_SLOP = 1.0  # how far a target may get away between the start of an attack and its damage point, cells
 HELP_RADIUS = 4.0  # in which friends answer an attack on one of them, cells
 BEAM_POINTS = 11  # searched one after the other
 BEAM_SPACING = 0.25  # cells
@@ -210,7 +209,7 @@ def attack(units: Any, kinds: Any, blasts: Any, beams: Any, source: Any, delay: 
 def wind_up(units: Any, kinds: Any, blasts: Any, beams: Any, source: Any) -> None:
     """Go on with the attack that has begun: strike at its damage point, or break off if the target is gone."""
     unit = units[source]
-    reach = kinds[unit.kind].reach + RANGE_SLOP
+    reach = kinds[unit.kind].reach + kinds[unit.kind].slop
     if unit.aim < 0 or units[unit.aim].health <= 0 or not in_reach(kinds, unit, units[unit.aim], reach):
         break_off(unit)
         return

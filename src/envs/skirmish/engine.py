@@ -9,7 +9,20 @@ from typing import Any
 
 from envs.native.jit import inlined, outlined
 from envs.native.rng import mix, shuffle, uniform
-from envs.skirmish.arrays import ALLY, ATTACK, EAST, FIRST_TARGET, HEAL, IDLE, MOVE, NORTH, SOUTH, STOP, WEST
+from envs.skirmish.arrays import (
+    ALLY,
+    ATTACK,
+    ATTACK_MOVE,
+    EAST,
+    FIRST_TARGET,
+    HEAL,
+    IDLE,
+    MOVE,
+    NORTH,
+    SOUTH,
+    STOP,
+    WEST,
+)
 from envs.skirmish.combat import attack, break_off, can_hit, explode, in_reach, land, mend, recover, sweep, wind_up
 from envs.skirmish.features import is_healer
 from envs.skirmish.movement import push_apart, walk
@@ -30,7 +43,7 @@ def start(b: Any, seed: Any, rules: Any, world: Any) -> None:
     for i in range(world.spawn.size):
         world.units[b, i] = world.spawn[i]
         unit = world.units[b, i]
-        if unit.side != ALLY:
+        if unit.order == ATTACK_MOVE:
             unit.goal_x = goals[0] + share * (goals[2] - goals[0])
             unit.goal_y = goals[1] + share * (goals[3] - goals[1])
 
@@ -121,7 +134,7 @@ def decide(b: Any, index: Any, rules: Any, kinds: Any, world: Any, blasts: Any) 
         acquire(units, kinds, index, 0, rules.n_agents)
     if unit.aim >= 0:
         return not engage(b, index, rules, kinds, world, blasts)
-    return unit.order != IDLE
+    return unit.order == MOVE or unit.order == ATTACK_MOVE
 
 
 @inlined

@@ -24,6 +24,7 @@ from utils.config import PositiveFloat, PositiveInt
 from utils.errors import UserError
 
 NO_FRAMES = np.zeros((0, 0), UNIT)
+OK = -1
 
 
 class Skirmish:
@@ -116,7 +117,7 @@ class Skirmish:
         """Step the rows given with `actions[rows]`, actions being [B, N]; writes every array of these rows.
 
         Raises:
-            ValueError: an action is not available; its row has not been stepped then.
+            ValueError: an action is not available, or an episode is over; its row has not been stepped then.
         """
         if self._pool is None or len(rows) < 2:
             refused = kernels.step_rows(rows, actions, NO_FRAMES, 0, self._packed)
@@ -126,11 +127,13 @@ class Skirmish:
                 self._pool.submit(kernels.step_rows, part, actions, NO_FRAMES, lane, self._packed)
                 for lane, part in enumerate(parts)
             ]
-            refused = max(job.result() for job in jobs)
-        if refused >= 0:
+            refused = next((job.result() for job in jobs if job.result() != OK), OK)
+        if refused != OK:
             self._refuse(refused, actions)
 
     def _refuse(self, refused: int, actions: NDArray[np.int64]) -> None:
+        if refused < OK:
+            raise ValueError(f"skirmish {self.config.map_name}: no episode is on in env {-2 - refused}; reset it first")
         row, agent = divmod(refused, self.info.n_agents)
         available = np.flatnonzero(self.arrays.avail_actions[row, agent]).tolist()
         raise ValueError(
@@ -183,7 +186,7 @@ class Skirmish:
         return {**self._world._asdict(), **vars(self.arrays), "seeds": self.seeds}
 
     def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
-        """Write a replay of each row's last finished episode, see replay.py.
+        """Write a replay of each row's episode, as far as it has been played; see replay.py.
 
         An episode follows from its seed and its actions, so it is played once more to be filmed.
 

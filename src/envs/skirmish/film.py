@@ -28,7 +28,7 @@ def film(env: Skirmish, directory: Path, values: NDArray[np.float32] | None) -> 
     folder = Path(config.replay_dir) if config.replay_dir else directory
     paths = []
     for row in range(env.batch_size if values is None else len(values)):
-        if not env.steps[row]:
+        if env.steps[row] <= 0:
             continue
         meta, frames, steps = replay_episode(env, int(env.seeds[row]), env.actions(row))
         if values is not None:

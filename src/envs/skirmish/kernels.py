@@ -55,10 +55,12 @@ def finish_step(b: Any, rules: Any, terrain: Any, kinds: Any, world: Any, out: A
 
 
 @inlined
-def first_refused(rows: Any, actions: Any, rules: Any, out: Any) -> Any:
-    """Return row * N + agent of the first action that is not available, or -1."""
+def first_refused(rows: Any, actions: Any, rules: Any, world: Any, out: Any) -> Any:
+    """Return row * N + agent of the first action that is not available, -2 - row if no episode is on, or -1."""
     for k in range(rows.size):
         b = rows[k]
+        if world.steps[b] < 0 or out.terminated[b] or out.truncated[b]:
+            return -2 - b
         for agent in range(rules.n_agents):
             u = actions[b, agent]
             if u < 0 or u >= rules.n_actions or not out.avail_actions[b, agent, u]:
@@ -83,14 +85,14 @@ def compile_kernels(stamp: str) -> Any:
 
     @kernel
     def step_rows(rows: Any, actions: Any, frames: Any, lane: int, env: Any) -> int:
-        """Step `rows`; return -1, or row * N + agent of an action that is not available (nothing is stepped then).
+        """Step `rows`; return -1, or what `first_refused` says: nothing is stepped then.
 
         `frames` [step_mul, N + M] gets the units of the last row after each loop; with length 0 it gets nothing.
         """
         stamp  # noqa: B018
         rules, terrain, kinds, world, scratch, out = unpack(env, lane)
-        refused = first_refused(rows, actions, rules, out)
-        if refused >= 0:
+        refused = first_refused(rows, actions, rules, world, out)
+        if refused != -1:
             return refused
         for k in range(rows.size):
             b = rows[k]

@@ -89,7 +89,7 @@ class MapKeys:
     """
 
     races: tuple[Race, Race]
-    limit: PositiveInt
+    limit: Annotated[int, Range(ge=1, le=100_000)]
     map_type: str
     allies: tuple[Group, ...]
     enemies: tuple[Group, ...]

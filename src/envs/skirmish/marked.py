@@ -43,7 +43,7 @@ def where(path: Path, node: yaml.Node) -> str:
 def pairs(path: Path, node: yaml.Node, name: str) -> Pairs:
     """Return the entries of the mapping `name`. UserError if it is none, or gives a key twice."""
     if not isinstance(node, yaml.MappingNode):
-        raise UserError(f"{where(path, node)}: {name}={plain(node)!r}: expected `key: value` lines")
+        raise UserError(f"{where(path, node)}: {name}={shown(node)}: expected `key: value` lines")
     entries: Pairs = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
@@ -58,6 +58,14 @@ def plain(node: yaml.Node) -> Any:
     """Return the value of a node as lists, dicts, text and numbers."""
     loader = yaml.SafeLoader("")
     return loader.construct_object(node, deep=True)
+
+
+def shown(node: yaml.Node) -> str:
+    """Return a node's value as messages show it."""
+    try:
+        return repr(plain(node))
+    except (yaml.YAMLError, ValueError):
+        return "a value with a tag of its own"
 
 
 def read(kind: Any, path: Path, node: yaml.Node, name: str) -> Any:
@@ -81,11 +89,11 @@ def read(kind: Any, path: Path, node: yaml.Node, name: str) -> Any:
         return {key: read(args[1], path, value, key) for key, (_, value) in pairs(path, node, name).items()}
     if origin is tuple and args[-1] is Ellipsis and (dataclasses.is_dataclass(args[0]) or typing.get_origin(args[0])):
         if not isinstance(node, yaml.SequenceNode):
-            raise UserError(f"{where(path, node)}: {name}={plain(node)!r}: expected a list")
+            raise UserError(f"{where(path, node)}: {name}={shown(node)}: expected a list")
         return tuple(read(args[0], path, item, name) for item in node.value)
     try:
         value = plain(node)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise UserError(f"{where(path, node)}: {name}: expected plain YAML, without tags") from error
     return check_value(value, kind, name, where(path, node))
 

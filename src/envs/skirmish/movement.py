@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from envs.native.jit import inlined, outlined
-from envs.skirmish.arrays import AIR_LAYER
+from envs.skirmish.arrays import AIR_LAYER, ATTACK_MOVE
 from envs.skirmish.combat import grid
 
 MAX_PUSH = 0.25  # how far overlapping units move apart in a loop, cells
@@ -128,7 +128,8 @@ def walk(units: Any, kinds: Any, terrain: Any, near: Any, index: Any, x: Any, y:
         return unit.x == grid(x) and unit.y == grid(y)
     ux, uy = turn_aside(units, index, near, count, blocker, step, ux, uy)
     unit.moved = (ux != 0 or uy != 0) and put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
-    return blocker >= 0 and distance < CROWDED and to_x == x and to_y == y and units[blocker].side == unit.side
+    crowded = blocker >= 0 and distance < CROWDED and units[blocker].side == unit.side
+    return crowded and unit.order == ATTACK_MOVE and to_x == x and to_y == y
 
 
 @outlined

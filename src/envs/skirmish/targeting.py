@@ -10,7 +10,7 @@ from typing import Any
 
 from envs.native.jit import inlined, outlined
 from envs.skirmish.arrays import ATTACK, BIOLOGICAL, HEAL, HUNT, IDLE
-from envs.skirmish.combat import can_hit, in_reach
+from envs.skirmish.combat import in_reach
 
 FAR = 1e9
 NO_THREAT = 1e6  # added to the squared distance of what does not fight back
@@ -113,9 +113,3 @@ def wounded(unit: Any, kinds: Any) -> Any:
     """Tell whether a healer can do something for a unit."""
     kind = kinds[unit.kind]
     return unit.health > 0 and unit.health < kind.health and kind.attributes & BIOLOGICAL != 0
-
-
-@inlined
-def can_aim(kinds: Any, unit: Any, target: Any) -> Any:
-    """Tell whether the game accepts an order to attack the target."""
-    return can_hit(kinds, unit, target)

@@ -18,6 +18,9 @@ from utils.config import NonNegativeFloat, PositiveFloat, PositiveInt
 from utils.errors import UserError, closest
 
 UNITS = Path(__file__).parent / "data" / "units.yaml"
+LONGEST_CHASE = 3.0
+"""How much farther than its weapon's range a missile may fly: radii and a target that runs, cells."""
+
 LOOPS = 16.0
 """Game loops in a second of the table."""
 
@@ -66,6 +69,7 @@ class UnitType:
     hits: Literal[1, 2]
     hit_gap: NonNegativeFloat
     reach: NonNegativeFloat
+    slop: NonNegativeFloat
     scan: NonNegativeFloat
     period: NonNegativeFloat
     damage_point: NonNegativeFloat
@@ -117,7 +121,23 @@ def load_units(unit_stats: str, path: Path = UNITS) -> Mapping[str, UnitType]:
         if unit_stats == "ladder" and name in ladder:
             entries.update(pairs(path, ladder[name][1], name))
         units[name] = fill(UnitType, path, entries, node, name)
+        _check_weapon(units[name], f"{where(path, node)}: {name}")
     return types.MappingProxyType(units)
+
+
+def _check_weapon(unit: UnitType, at: str) -> None:
+    """Raise UserError for a weapon that would not do what it says."""
+    if unit.damage == 0:
+        return
+    if unit.period == 0:
+        raise UserError(f"{at}: period: 0: expected the seconds between attacks of a unit with damage")
+    if unit.hits == 2 and unit.splash != "beam" and (unit.hit_gap == 0 or unit.missile_speed > 0):
+        raise UserError(f"{at}: hits: 2: expected a hit_gap above 0 and no missile; or 1 hit of twice the damage")
+    if unit.missile_speed > 0 and (unit.reach + LONGEST_CHASE) / unit.missile_speed > unit.period:
+        raise UserError(
+            f"{at}: missile_speed: {unit.missile_speed}: a missile would still fly when the next one leaves; expected "
+            f"more than {(unit.reach + LONGEST_CHASE) / unit.period:.3g} cells/s, or 0 for a weapon that hits at once"
+        )
 
 
 def record(unit: UnitType) -> dict[str, Any]:
@@ -130,6 +150,7 @@ def record(unit: UnitType) -> dict[str, Any]:
             fields[key] = on_grid(value * IN_LOOPS.get(key, 1.0))
         else:
             fields[key] = value
+    fields["targets"] *= unit.damage > 0  # without a weapon it threatens nobody
     fields["layer"] = LAYERS[unit.layer]
     fields["splash"] = SPLASHES[unit.splash]
     return fields
