@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import envs.native
+import envs.skirmish
 from envs.native import source_stamp
 from envs.native.jit import inlined, kernel, outlined
 from envs.native.rng import below
@@ -40,7 +41,7 @@ READY = 2.0  # a weapon that may shoot within so many loops is ready
 CLOSE = 4.0  # enemies are run from up to this gap from edge to edge, cells
 ESCORT = 3.0  # how near healers stay, cells
 
-STAMP = source_stamp(Path(envs.native.__file__).parent, Path(__file__).parent)
+STAMP = source_stamp(Path(envs.native.__file__).parent, Path(envs.skirmish.__file__).parent, Path(__file__).parent)
 
 
 def is_sensible(policy: str, env: Skirmish) -> bool:

@@ -1,4 +1,4 @@
-"""Compiled rules of stag hunt. Numba's cache looks at the date of this file only: save it after editing another one.
+"""Compiled rules of stag hunt.
 
 Positions are flat cell numbers, row * width + column. `cells` holds one bit per kind of entity in a cell, so that
 "is the way blocked" is one AND. Row b of every array is env b, and no row reads another.
@@ -6,10 +6,12 @@ Positions are flat cell numbers, row * width + column. `cells` holds one bit per
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from envs.native import source_stamp
 from envs.native.jit import inlined, kernel
 from envs.native.out import Out
 from envs.native.rng import below, mix, shuffle, uniform
@@ -17,6 +19,7 @@ from envs.stag_hunt.arrays import Rules, Tables, World
 
 AGENT, STAG, HARE = 1, 2, 4
 RIGHT, DOWN, LEFT, UP, STAY, CATCH, FIRST_LOOK = range(7)
+STAMP = source_stamp(Path(__file__).parent, Path(__file__).parent.parent / "native")
 UNSEEN = -1.0  # every feature of a cell outside of a cone
 
 
@@ -37,58 +40,6 @@ def place(b: int, bit: int, row: int, width: int, into: Any, start: int, stop: i
 def pack(rules: Rules, tables: Tables, world: World, out: Out) -> tuple[tuple[Any, ...], ...]:
     """Return the env as the kernels take it. Plain tuples, because numba looks at a named one for 2 us per field."""
     return tuple(rules), tuple(tables), tuple(world), tuple(out)
-
-
-@kernel
-def reset_rows(rows: Any, seeds: Any, env: Any) -> None:
-    """Start the episodes of `seeds` in `rows`; `env` is what `pack` returns."""
-    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
-    for k in range(rows.size):
-        b = rows[k]
-        world.rng[b] = mix(seeds[k])
-        world.steps[b] = 0
-        world.cells[b, :] = 0
-        world.frozen[b, :] = False
-        world.alive[b, :] = True
-        place(b, AGENT, rules.agent_row, rules.width, world.agents, 0, rules.n_agents, world)
-        place(b, STAG, rules.stag_row, rules.width, world.prey, 0, rules.n_stags, world)
-        place(b, HARE, rules.hare_row, rules.width, world.prey, rules.n_stags, rules.n_prey, world)
-        if rules.directed:
-            for a in range(rules.n_agents):
-                world.facing[b, a] = below(world.rng, b, 4)
-        world.ghost_cell[b] = tables.corners[below(world.rng, b, 4) if rules.ghosts_random_corner else 0]
-        world.ghost[b] = rules.ghosts and uniform(world.rng, b) >= rules.ghosts_prob
-        out.reward[b] = 0.0
-        out.terminated[b] = False
-        out.truncated[b] = False
-        write_views(b, rules, tables, world, out)
-
-
-@kernel
-def step_rows(rows: Any, actions: Any, env: Any) -> int:
-    """Step `rows`; return -1, or row * N + agent of an action that is not available (nothing is stepped then)."""
-    rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
-    for k in range(rows.size):
-        b = rows[k]
-        for a in range(rules.n_agents):
-            u = actions[b, a]
-            if u < 0 or u >= rules.n_actions or not out.avail_actions[b, a, u]:
-                return b * rules.n_agents + a
-    for k in range(rows.size):
-        b = rows[k]
-        reward = rules.reward_time + move_agents(b, actions, rules, tables, world)
-        gain, captures = step_prey(b, actions, rules, tables, world)
-        world.steps[b] += 1
-        if rules.ghosts:
-            world.ghost[b] = uniform(world.rng, b) >= rules.ghosts_prob
-        over = captures > 0 and rules.capture_terminal
-        over = over or not world.alive[b].any() or world.frozen[b].all()
-        out.reward[b] = reward + gain
-        out.terminated[b] = over
-        # PyMARL2 calls every end on the last step a time limit; a true end there is one like any other.
-        out.truncated[b] = not over and world.steps[b] >= rules.episode_limit
-        write_views(b, rules, tables, world, out)
-    return -1
 
 
 @inlined
@@ -295,3 +246,64 @@ def write_windows(b: int, rules: Any, tables: Any, world: Any, obs: Any) -> None
             for row in range(n_rows):
                 for i in range(length):
                     obs[b, a, row * length + i] = world.canvas[start + row * stride + i]
+
+
+def compile_kernels(stamp: str) -> Any:
+    """Return the kernels reset_rows and step_rows; `stamp` keeps numba's cache as new as the source."""
+
+    @kernel
+    def reset_rows(rows: Any, seeds: Any, env: Any) -> None:
+        """Start the episodes of `seeds` in `rows`; `env` is what `pack` returns."""
+        stamp  # noqa: B018
+        rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
+        for k in range(rows.size):
+            b = rows[k]
+            world.rng[b] = mix(seeds[k])
+            world.steps[b] = 0
+            world.cells[b, :] = 0
+            world.frozen[b, :] = False
+            world.alive[b, :] = True
+            place(b, AGENT, rules.agent_row, rules.width, world.agents, 0, rules.n_agents, world)
+            place(b, STAG, rules.stag_row, rules.width, world.prey, 0, rules.n_stags, world)
+            place(b, HARE, rules.hare_row, rules.width, world.prey, rules.n_stags, rules.n_prey, world)
+            if rules.directed:
+                for a in range(rules.n_agents):
+                    world.facing[b, a] = below(world.rng, b, 4)
+            world.ghost_cell[b] = tables.corners[below(world.rng, b, 4) if rules.ghosts_random_corner else 0]
+            world.ghost[b] = rules.ghosts and uniform(world.rng, b) >= rules.ghosts_prob
+            out.reward[b] = 0.0
+            out.terminated[b] = False
+            out.truncated[b] = False
+            write_views(b, rules, tables, world, out)
+
+    @kernel
+    def step_rows(rows: Any, actions: Any, env: Any) -> int:
+        """Step `rows`; return -1, or row * N + agent of an action that is not available (nothing is stepped then)."""
+        stamp  # noqa: B018
+        rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
+        for k in range(rows.size):
+            b = rows[k]
+            for a in range(rules.n_agents):
+                u = actions[b, a]
+                if u < 0 or u >= rules.n_actions or not out.avail_actions[b, a, u]:
+                    return b * rules.n_agents + a
+        for k in range(rows.size):
+            b = rows[k]
+            reward = rules.reward_time + move_agents(b, actions, rules, tables, world)
+            gain, captures = step_prey(b, actions, rules, tables, world)
+            world.steps[b] += 1
+            if rules.ghosts:
+                world.ghost[b] = uniform(world.rng, b) >= rules.ghosts_prob
+            over = captures > 0 and rules.capture_terminal
+            over = over or not world.alive[b].any() or world.frozen[b].all()
+            out.reward[b] = reward + gain
+            out.terminated[b] = over
+            # PyMARL2 calls every end on the last step a time limit; a true end there is one like any other.
+            out.truncated[b] = not over and world.steps[b] >= rules.episode_limit
+            write_views(b, rules, tables, world, out)
+        return -1
+
+    return reset_rows, step_rows
+
+
+reset_rows, step_rows = compile_kernels(STAMP)

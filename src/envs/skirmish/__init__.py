@@ -1,0 +1,1 @@
+"""SMAC's battles without StarCraft II. Batched, compiled with numba."""
