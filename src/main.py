@@ -31,6 +31,7 @@ usage: python src/main.py --config=ALG --env-config=ENV [options] [with KEY=VALU
   other options      are sacred's, such as -c COMMENT or -u (write no run folder): see `--sacred-help`
 
 examples:
+  python src/main.py --config=qmix --env-config=skirmish with env_args.map_name=2s3z seed=1
   python src/main.py --config=qmix_predator_prey --env-config=stag_hunt with seed=1
   python src/main.py --config=qmix --env-config=gymma with env_args.key=rware:rware-tiny-2ag-v2 use_tensorboard=True
   python src/main.py --config=qmix --env-config=gymma with checkpoint_path=results/models/TOKEN evaluate=True

@@ -129,7 +129,8 @@ def check(layers: Layers) -> list[str]:
     known = read | shipped_keys()
     for key in layers.values:
         if key not in known:
-            _unknown(key, layers.origin, known)
+            inner = f"env_args.{key}"  # the commonest slip: map_name=2s3z
+            _unknown(key, layers.origin, [inner] if key in config.env_args else known)
     for part in classes.configured():
         build_config(part.Config, layers.values, layers.origin)
     for key, kind in _keys_of_all_parts().items():  # the ones that this run's choice of parts does not read
@@ -159,7 +160,9 @@ def _check_env_args(env: Any, env_args: Mapping[str, Any], origin: Mapping[str, 
 
 def _unknown(key: str, origin: Mapping[str, str], known: Iterable[str]) -> None:
     where = origin.get(key, "with")
-    raise UserError(f"{'' if where == 'with' else where + ': '}unknown key {key!r}{closest(key, known)}")
+    inner = f"env_args.{key}"
+    meant = f"; did you mean {inner!r}?" if inner in known else closest(key, known)
+    raise UserError(f"{'' if where == 'with' else where + ': '}unknown key {key!r}{meant}")
 
 
 def _check_choices(config: RunConfig, buffer_size: int, agent_output_type: str) -> None:

@@ -43,6 +43,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "learner=q_lerner"), "unknown learner 'q_lerner'; did you mean 'q_learner'?"),
         ((*HUNT, "with", "mixer=vnd"), "unknown mixer 'vnd'; did you mean 'vdn'?"),
         ((*HUNT, "with", "env_args.n_agent=3"), "unknown key 'env_args.n_agent'; did you mean 'env_args.n_agents'?"),
+        ((*HUNT, "with", "n_agents=3"), "unknown key 'n_agents'; did you mean 'env_args.n_agents'?"),
         ((*HUNT, "with", "env_args.n_agents=two"), "env_args.n_agents='two': expected int"),
         ((*HUNT, "with", "runner=episode"), "batch_size_run=8 with runner='episode'"),
         ((*HUNT, "with", "env_workers=9"), "env_workers=9 processes for batch_size_run=8 envs; write env_workers=8 or"),
