@@ -37,8 +37,17 @@ class EnvInfo:
     episode_limit: int
 
 
+class EpisodeBroken(Exception):
+    """The game behind an env failed: its episode is not to be used, and the next `reset` starts a new game.
+
+    Raised by an env's `reset` or `step` with the reason in one line. The runner plays the episode once more.
+    """
+
+
 class MultiAgentEnv:
     """One env, as PyMARL defines it. An env written for PyMARL works without inheriting from this class.
+
+    A class with `own_process = True` always runs in a worker process, also behind the episode runner.
 
     `reset` may take `seed`: it then starts the episode that this seed stands for, which makes runs with this env
     exactly repeatable and resumable. An env whose `reset` takes no seed is seeded once, through its constructor.
@@ -121,6 +130,7 @@ class EnvArrays:
         reward: [B] float64, of the last step.
         terminated: [B] bool; the MDP ended in the last step.
         truncated: [B] bool; only the clock ended the episode in the last step. Never both.
+        broken: [B] bool; the game failed in the last reset or step, and the episode is neither of these.
     """
 
     obs: NDArray[np.float32]
@@ -129,6 +139,7 @@ class EnvArrays:
     reward: NDArray[np.float64]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    broken: NDArray[np.bool_]
 
     @classmethod
     def allocate(cls, info: EnvInfo, batch_size: int, allocate: Allocate = np.zeros) -> EnvArrays:
@@ -141,6 +152,7 @@ class EnvArrays:
             reward=allocate((b,), np.float64),
             terminated=allocate((b,), np.bool_),
             truncated=allocate((b,), np.bool_),
+            broken=allocate((b,), np.bool_),
         )
 
 
@@ -164,7 +176,7 @@ class BatchedEnv(Protocol):
         """Step the rows given with `actions[rows]`, actions being [B, N]; writes every array of these rows."""
 
     def episode_info(self, row: int) -> dict[str, Any]:
-        """Return the info of the row's last step."""
+        """Return the info of the row's last step; of a broken episode {"broken": why}."""
 
     def get_stats(self) -> list[dict[str, float]]:
         """Return each row's statistics over all its episodes; {} where an env keeps none."""
