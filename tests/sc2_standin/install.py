@@ -1,0 +1,52 @@
+"""A folder that pysc2 takes for an installation of StarCraft II."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parent.parent
+VERSION = "Base75689"
+"""StarCraft II 4.10.0."""
+
+MAPS = (
+    "3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z",
+    "3s5z_vs_3s6z", "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z", "corridor", "6h_vs_8z", "2s_vs_1sc",
+    "so_many_baneling", "bane_vs_bane", "2c_vs_64zg", "32x32_flat",
+)  # fmt: skip
+"""Maps of SMAC, and the one that SMACv2 plays on."""
+
+PROGRAM = """#!{python}
+import os
+import sys
+
+sys.path[:0] = {path}
+os.environ.setdefault("SC2_STANDIN_FAULTS", {faults!r})
+from sc2_standin.server import main
+
+sys.exit(main(sys.argv[1:]))
+"""
+
+MAP = b"The stand-in goes by the name of this file. " * 400
+"""As long as a real map: pysc2 sends it to the game."""
+
+
+def make_sc2path(folder: Path, maps: Iterable[str] = MAPS, faults: str = "") -> Path:
+    """Make `folder` an SC2PATH with the stand-in as its game, and return it.
+
+    Args:
+        folder: made if missing.
+        maps: names of maps that are installed.
+        faults: for the environment variable that faults.py reads, unless it is set.
+    """
+    program = folder / "Versions" / VERSION / "SC2_x64"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    path = [str(TESTS), str(TESTS.parent / "src")]
+    program.write_text(PROGRAM.format(python=sys.executable, path=path, faults=faults))
+    program.chmod(0o755)
+    (folder / "Replays").mkdir(exist_ok=True)
+    (folder / "Maps" / "SMAC_Maps").mkdir(parents=True, exist_ok=True)
+    for name in maps:
+        (folder / "Maps" / "SMAC_Maps" / f"{name}.SC2Map").write_bytes(MAP)
+    return folder
