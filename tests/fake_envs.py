@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.multiagentenv import EpisodeBroken
 from utils.errors import UserError
 
 
@@ -61,6 +62,8 @@ class RandomWalk:
             raise ConnectionResetError("the game hung up")
         if self.trouble == "user":
             raise UserError("map 'x' is missing; download it")
+        if self.trouble == "broken":
+            raise EpisodeBroken("the game is gone")
         if self.trouble == "exit":
             sys.exit(7)
         if self.trouble == "segfault":
@@ -132,6 +135,26 @@ class OneBadRow(RandomWalk):
 
     def __init__(self, bad_seed: int, trouble: str, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(trouble=trouble if seed == bad_seed else "", seed=seed, **kwargs)
+
+
+class OwnProcess(RandomWalk):
+    """Must not run in the process of the run."""
+
+    own_process = True
+
+
+class Fragile(RandomWalk):
+    """Its game is gone at step `at` of each of the first `breaks` episodes (0: in reset)."""
+
+    def __init__(self, breaks: int, **kwargs: Any) -> None:
+        super().__init__(trouble="broken", **kwargs)
+        self.breaks = breaks
+
+    def reset(self, seed: int | None = None) -> None:
+        self.breaks -= 1
+        if self.breaks < 0:
+            self.trouble = ""
+        super().reset(seed)
 
 
 class SeededOnce(RandomWalk):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import REGISTRY
-from envs.multiagentenv import EnvArrays, EnvInfo, env_seed
+from envs.multiagentenv import EnvArrays, EnvInfo, EpisodeBroken, env_seed
 from utils.config import build_config, config_class
 from utils.errors import UserError
 
@@ -41,7 +41,8 @@ class EnvAdapter:
     A class with a nested Config is built as `cls(config, seed=seed)`, any other as `cls(**env_args, seed=seed)`.
     `reset` gets the episode's seed if it takes one; `step` may return PyMARL's (reward, terminated, info) or
     EPyMARL's (obs, reward, terminated, truncated, info). What an env returns is checked against what it says of
-    itself, and numbers that are not finite are refused.
+    itself, and numbers that are not finite are refused. `EpisodeBroken` from `reset` or `step` breaks the episode:
+    `last_info` is then {"broken": why}.
 
     Args:
         name: the env's registry name, or `module:Class`.
@@ -60,7 +61,7 @@ class EnvAdapter:
         self.info = _read_info(name, self.env)
         self._arrays: EnvArrays | None = None
         self._row = 0
-        self.last_info: dict[str, float] = {}
+        self.last_info: dict[str, Any] = {}
 
     def bind(self, arrays: EnvArrays, row: int) -> None:
         """Write into this row of `arrays` from now on."""
@@ -68,17 +69,34 @@ class EnvAdapter:
         self._obs, self._state = arrays.obs[row], arrays.state[row]
         self._avail = arrays.avail_actions[row]
 
-    def reset(self, seed: int) -> None:
-        """Start an episode and write obs, state and avail_actions."""
-        if self._takes_seed:
-            self.env.reset(seed=env_seed(seed))
-        else:
-            self.env.reset()
+    def reset(self, seed: int) -> bool:
+        """Start an episode and write obs, state and avail_actions; tell whether it broke."""
+        assert self._arrays is not None
+        self._arrays.broken[self._row] = False
+        try:
+            if self._takes_seed:
+                self.env.reset(seed=env_seed(seed))
+            else:
+                self.env.reset()
+        except EpisodeBroken as error:
+            return self._break(error)
         self._observe()
+        return False
+
+    def _break(self, error: EpisodeBroken) -> bool:
+        arrays, row = self._arrays, self._row
+        assert arrays is not None
+        arrays.broken[row] = True
+        arrays.terminated[row] = arrays.truncated[row] = False
+        self.last_info = {"broken": str(error)}
+        return True
 
     def step(self, actions: NDArray[np.int64]) -> bool:
         """Take one step, write everything, return whether the episode is over (`last_info` is then its info)."""
-        result = self.env.step(actions)
+        try:
+            result = self.env.step(actions)
+        except EpisodeBroken as error:
+            return self._break(error)
         if not isinstance(result, tuple) or len(result) not in (3, 5):
             raise UserError(
                 f"env {self.name!r}: step returned {_shape_of(result)}, expected (reward, terminated, info) "

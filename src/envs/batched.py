@@ -24,11 +24,13 @@ def make_batched_env(
     origin: Mapping[str, str],
     in_process: bool,
     workers: int | None = None,
+    revive: bool = False,
 ) -> BatchedEnv:
     """Return `batch_size` envs that step together.
 
     A native batched env (`batched = True`) steps all of them itself. Any other env is looped over if `in_process`,
-    else `workers` processes share its copies. The same seeds give the same episodes in each of these.
+    else `workers` processes share its copies. The same seeds give the same episodes in each of these. An env with
+    `own_process = True` is never looped over.
 
     Args:
         env: registry name, or `module:Class`.
@@ -37,7 +39,9 @@ def make_batched_env(
         seed: the constructors' seeds come from it; an episode's own seed is given to `reset`.
         origin: "env_args.<key>" -> where it was set, for messages.
         in_process: do not start workers.
-        workers: how many to start, at most B; None: one for each CPU core that this process may use.
+        workers: how many to start, at most B; None: one for each CPU core that this process may use, or for
+            each copy of an env with `own_process`.
+        revive: start a worker that dies again; what its rows were playing is `broken`.
 
     Raises:
         UserError: unknown env or option, missing package, an env that describes itself wrongly.
@@ -47,9 +51,17 @@ def make_batched_env(
     if hasattr(env_class, "batched") and env_class.batched:
         native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
         return native
+    if needs_process(env):
+        return WorkerEnvs(env, env_args, batch_size, seed, origin, workers or batch_size, revive)
     if in_process:
         return SerialEnvs(env, env_args, batch_size, seed, origin)
-    return WorkerEnvs(env, env_args, batch_size, seed, origin, workers)
+    return WorkerEnvs(env, env_args, batch_size, seed, origin, workers, revive)
+
+
+def needs_process(env: str) -> bool:
+    """Tell whether an env must not run in this process: a game runs behind it."""
+    env_class = REGISTRY[env]
+    return hasattr(env_class, "own_process") and bool(env_class.own_process)
 
 
 def env_name(env: BatchedEnv) -> str:
@@ -87,7 +99,7 @@ class SerialEnvs:
             self._envs[row].step(actions[row])
 
     def episode_info(self, row: int) -> dict[str, Any]:
-        """Return the numbers in the info of the row's last finished episode."""
+        """Return the numbers in the info of the row's last finished episode, or {"broken": why}."""
         return self._envs[row].last_info
 
     def get_stats(self) -> list[dict[str, float]]:

@@ -47,7 +47,7 @@ class EpisodeBroken(Exception):
 class MultiAgentEnv:
     """One env, as PyMARL defines it. An env written for PyMARL works without inheriting from this class.
 
-    A class with `own_process = True` always runs in a worker process, also behind the episode runner.
+    A class with `own_process = True` always runs in worker processes, also behind the episode runner.
 
     `reset` may take `seed`: it then starts the episode that this seed stands for, which makes runs with this env
     exactly repeatable and resumable. An env whose `reset` takes no seed is seeded once, through its constructor.

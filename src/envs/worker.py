@@ -33,8 +33,8 @@ from utils.errors import UserError
 # A message is one of these with a pickle of plain values. The two ends take turns.
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
 STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; a directory's path
-# From it: RESULT of SPEC: [EnvInfo], of STEP: {row: info} of the episodes that ended, of STATS: [stats], of REPLAY:
-# [path]. USER_ERROR: the message. ENV_ERROR: (row, traceback).
+# From it: RESULT of SPEC: [EnvInfo], of RESET and STEP: {row: info} of the episodes that ended or broke, of STATS:
+# [stats], of REPLAY: [path]. USER_ERROR: the message. ENV_ERROR: (row, traceback).
 RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
 _HEADER = struct.Struct("<cQ")  # kind and length
 _READ_SIZE = 4096
@@ -170,31 +170,26 @@ class Rows:
         for row, env in self._envs.items():
             env.bind(shared.arrays, row)
 
-    def _each(self, rows: Iterable[int]) -> Iterator[EnvAdapter]:
+    def _each(self, rows: Iterable[int]) -> Iterator[tuple[int, EnvAdapter]]:
         for row in rows:
             self.row = row
-            yield self._envs[row]
+            yield row, self._envs[row]
 
-    def reset(self, seeds: Mapping[int, int]) -> None:
-        """Start the episode of `seeds[row]` in each row given."""
-        for env in self._each(seeds):
-            env.reset(seeds[self.row])
+    def reset(self, seeds: Mapping[int, int]) -> dict[int, dict[str, Any]]:
+        """Start the episode of `seeds[row]` in each row given; return the info of each that broke."""
+        return {row: env.last_info for row, env in self._each(seeds) if env.reset(seeds[row])}
 
-    def step(self, rows: Iterable[int]) -> dict[int, dict[str, float]]:
-        """Step the rows given; return the info of each episode that ended."""
-        ended = {}
-        for env in self._each(rows):
-            if env.step(self._actions[self.row]):
-                ended[self.row] = env.last_info
-        return ended
+    def step(self, rows: Iterable[int]) -> dict[int, dict[str, Any]]:
+        """Step the rows given; return the info of each episode that ended or broke."""
+        return {row: env.last_info for row, env in self._each(rows) if env.step(self._actions[row])}
 
     def get_stats(self) -> list[dict[str, float]]:
         """Return each row's statistics."""
-        return [env.get_stats() for env in self._each(self._envs)]
+        return [env.get_stats() for _, env in self._each(self._envs)]
 
     def save_replay(self, directory: Path) -> list[str]:
         """Save each row's replay and return the files."""
-        return [str(path) for env in self._each(self._envs) for path in env.save_replay(directory)]
+        return [str(path) for _, env in self._each(self._envs) for path in env.save_replay(directory)]
 
     def close(self) -> None:
         """Close every env, whether or not another's raises; each has CLOSE_SECONDS before SIGALRM ends the process."""

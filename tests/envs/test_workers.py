@@ -84,7 +84,7 @@ def test_there_is_a_worker_per_core_and_at_most_one_per_row(monkeypatch: pytest.
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 9}, raising=False)
     for batch_size, expected in ((2, [[0], [1]]), (8, [[0, 1], [2, 3, 4], [5, 6, 7]])):
         env = WorkerEnvs("fake_envs:RandomWalk", {}, batch_size, 1, {}, None)
-        assert [list(rows) for rows in env._rows] == expected
+        assert [list(process.rows) for process in env._processes] == expected
         assert len(env._processes) == len(expected)
         env.close()
     monkeypatch.delattr(os, "sched_getaffinity")
@@ -233,6 +233,55 @@ def test_a_killed_worker_is_noticed(workers: int, where: str) -> None:
         play(env, [1, 2, 3, 4])
     with pytest.raises(RuntimeError, match="closed"):
         env.get_stats()
+
+
+@pytest.mark.parametrize(("workers", "lost"), [(4, [1]), (2, [2, 3]), (1, [0, 1, 2, 3])])
+def test_a_killed_worker_is_started_again_if_asked(workers: int, lost: list[int]) -> None:
+    env = WorkerEnvs("fake_envs:RandomWalk", {}, 4, 1, {}, workers, revive=True)
+    others = [row for row in range(4) if row not in lost]
+    rows, actions = np.arange(4), np.zeros((4, 2), np.int64)
+    env.reset(rows, np.array([5, 6, 7, 8], np.uint64))
+    assert not env.arrays.broken.any()
+    victim = env._processes[min(1, workers - 1)].pid
+    os.kill(victim, signal.SIGKILL)
+    env.step(actions, rows)
+    assert np.flatnonzero(env.arrays.broken).tolist() == lost
+    assert not (env.arrays.terminated | env.arrays.truncated)[lost].any()
+    assert all(f"(process {victim}) was killed by SIGKILL" in env.episode_info(row)["broken"] for row in lost)
+    env.reset(np.array(lost), np.array(lost, np.uint64))
+    assert not env.arrays.broken.any()
+    fresh = start(SerialEnvs, batch_size=4)
+    fresh.reset(np.array(lost), np.array(lost, np.uint64))
+    fresh.reset(np.array(others, np.int64), np.array([5, 6, 7, 8], np.uint64)[others])
+    fresh.step(actions, np.array(others, np.int64))
+    fresh.step(actions, rows)
+    env.step(actions, rows)
+    for name, array in vars(env.arrays).items():
+        np.testing.assert_array_equal(array, vars(fresh.arrays)[name], name)
+    env.close()
+
+
+@pytest.mark.parametrize("kind", [SerialEnvs, WorkerEnvs])
+@pytest.mark.parametrize("at", [0, 2])
+def test_a_broken_episode_is_neither_terminated_nor_truncated(kind: type, at: int) -> None:
+    env = start(kind, "OneBadRow", bad_seed=constructor_seeds(1, 2)[1], trouble="broken", at=at)
+    rows = np.arange(2)
+    env.reset(rows, np.array([5, 6], np.uint64))
+    for _ in range(at):
+        assert not env.arrays.broken.any()
+        env.step(np.zeros((2, 2), np.int64), rows)
+    assert env.arrays.broken.tolist() == [False, True]
+    assert not env.arrays.terminated[1]
+    assert not env.arrays.truncated[1]
+    assert env.episode_info(1) == {"broken": "the game is gone"}
+    env.close()
+
+
+def test_an_env_with_its_own_process_never_runs_in_ours() -> None:
+    for in_process, workers, expected in ((True, None, 3), (False, None, 3), (False, 2, 2)):
+        env = make_batched_env("fake_envs:OwnProcess", {}, 3, 1, {}, in_process, workers)
+        assert len(env._processes) == expected
+        env.close()
 
 
 def test_replays_and_close() -> None:

@@ -1,0 +1,139 @@
+"""A worker process as the run sees it: how it is started, talked to and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from typing import Any
+
+from envs import worker
+from envs.worker import Channel, ChannelClosed, WorkerSpec
+from utils.errors import UserError
+
+# A fresh interpreter that knows our import path and nothing else of us: the user's script is not run again.
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; from envs.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
+)
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+LEAVE_SECONDS = 2
+
+
+class EnvError(Exception):
+    """An env failed in its worker process. The message holds the worker's traceback, or how its process ended."""
+
+
+class WorkerDied(EnvError):
+    """A worker's process is gone, without a word."""
+
+
+class WorkerProcess:
+    """One worker, started without waiting for it.
+
+    It leads a process group of its own, so that a game which its env starts ends with it, however it ends.
+
+    Args:
+        env: name of the env, for messages.
+        spec: what it is told; its reply to that is the first to receive.
+    """
+
+    def __init__(self, env: str, spec: WorkerSpec) -> None:
+        self.rows = spec.rows
+        self._env = env
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours)
+        arguments = [str(theirs.fileno()), str(os.getpid()), *sys.path]
+        environment = {key: "1" for key in _ONE_THREAD} | dict(os.environ)
+        # Blocked signals stay blocked in a new process: a Ctrl-C cannot hit it before it ignores them itself.
+        previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _START, *arguments],
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), spec.memory),
+                env=environment,
+                process_group=0,
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+            theirs.close()
+        self.send(worker.SPEC, spec)
+
+    @property
+    def pid(self) -> int:
+        """Process id, and id of the group."""
+        return self._process.pid
+
+    def fileno(self) -> int:
+        """Return the descriptor that is readable when it has replied, or is gone."""
+        return self._channel.fileno()
+
+    def send(self, command: bytes, value: Any) -> None:
+        """Send a command. If nobody is there, `receive` says so."""
+        with suppress(ChannelClosed):
+            self._channel.send(command, value)
+
+    def receive(self, action: str) -> Any:
+        """Return the reply to the last command; `action` is what it was for, in messages.
+
+        Raises:
+            UserError: one that the worker raised.
+            EnvError: the env raised something else.
+            WorkerDied: the process is gone.
+        """
+        try:
+            kind, value = self._channel.receive()
+        except ChannelClosed as error:
+            raise self.death(action) from error
+        if kind == worker.USER_ERROR:
+            raise UserError(value)
+        if kind == worker.ENV_ERROR:
+            row, text = value
+            raise EnvError(f"env {self._env!r} failed in row {row} during {action}:\n{text}")
+        return value
+
+    def ended(self) -> bool:
+        """Tell whether the process has ended. One that its env forked may still hold its socket open."""
+        return self._process.poll() is not None
+
+    def death(self, action: str) -> WorkerDied:
+        """Return how the process ended, as an exception."""
+        process, rows = self._process, self.rows
+        where = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
+        if not self.wait(LEAVE_SECONDS):
+            return WorkerDied(f"env {self._env!r}: the worker of {where} closed its socket during {action}")
+        code = process.returncode
+        reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        hint = " (out of memory?)" if code == -signal.SIGKILL else ""
+        return WorkerDied(
+            f"env {self._env!r}: the worker of {where} (process {process.pid}) {reason}{hint} during {action}"
+        )
+
+    def hang_up(self) -> None:
+        """Close the socket, which tells the worker to leave."""
+        self._channel.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Give the process time to end; tell whether it has."""
+        try:
+            self._process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def terminate(self) -> None:
+        """Break into a long step; a worker that is closing its env already ignores this."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End the process, and everything in its group."""
+        self._process.kill()
+        with suppress(ProcessLookupError, PermissionError):  # nobody is left (macOS: PermissionError)
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
