@@ -2,8 +2,8 @@
 
     python benchmarks/protobuf.py --peer-python OTHER_VENV/bin/python
 
-This interpreter and the peer (a venv with pysc2 and another protobuf, such as 3.20.3) take turns for `--rounds` rounds,
-each time in a new process. The game is a canned answer of full size, handed to unmodified pysc2 in place of a websocket.
+This interpreter and the peer (a venv with pysc2 and another protobuf, like 3.20.3) take turns, `--rounds` times, each
+time in a new process. The game is a canned answer of full size, handed to unmodified pysc2 in place of a websocket.
 Per env step, in us: `messages` are smac's three requests, built and serialized, and the three responses, parsed;
 `copies` is the deepcopy of all units and the search for each unit by its tag, which smac does after a step; `smac` is a
 whole env step of unmodified smac (step, obs, state, avail_actions), where that is installed.
