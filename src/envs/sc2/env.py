@@ -1,0 +1,105 @@
+"""StarCraft II itself, through the unmodified packages smac and smacv2, which are imported in the constructor."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from envs.multiagentenv import EpisodeBroken
+from envs.sc2.starcraft import StarCraftEnv
+from utils.config import NonNegativeInt, PositiveFloat, PositiveInt, Probability
+from utils.errors import UserError
+
+SIZES = ("n_units", "n_enemies")
+DRAWN_TEAMS = 3
+
+
+class SC2Env(StarCraftEnv):
+    """SMAC (Samvelyan et al., 2019); the package is that of github.com/oxwhirl/smac. See `StarCraftEnv`."""
+
+    package = "smac"
+
+    def _env_class(self) -> tuple[type, Any]:
+        from smac.env.starcraft2 import maps, starcraft2
+
+        return starcraft2.StarCraft2Env, maps.get_map_params
+
+    def _sizes(self, game: Any) -> tuple[int, int]:
+        # smac counts the time in an observation's size, but leaves that place empty and appends the time.
+        obs, state = super()._sizes(game)
+        obs += self.config.obs_timestep_number
+        return obs, obs * self.n_agents if self.config.obs_instead_of_state else state
+
+
+class SC2v2Env(StarCraftEnv):
+    """SMACv2 (Ellis et al., 2023): teams and places are drawn anew for each episode. See `StarCraftEnv`.
+
+    An episode's seed decides what is drawn for it.
+    """
+
+    package = "smacv2"
+    config: Config
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(StarCraftEnv.Config):
+        capability_config: dict[str, Any]
+        capability_configs: dict[str, Any]
+        obs_own_pos: bool
+        obs_starcraft: bool
+        conic_fov: bool
+        num_fov_actions: PositiveInt
+        use_unit_ranges: bool
+        min_attack_range: PositiveFloat
+        kill_unit_step_mul: NonNegativeInt
+        fully_observable: bool
+        prob_obs_enemy: Probability
+        action_mask: bool
+
+    def _env_class(self) -> tuple[type, Any]:
+        from smacv2.env.starcraft2 import maps, starcraft2
+
+        return starcraft2.StarCraft2Env, maps.get_map_params
+
+    def _describe(self) -> None:
+        from envs.sc2.draws import Draws
+
+        wanted = capability_config(self.config.map_name, self.config.capability_config, self.config.capability_configs)
+        try:
+            self._draws = Draws(wanted)
+            self._options["capability_config"] = self._draws.config
+            super()._describe()
+        except (KeyError, TypeError, ValueError, AssertionError) as error:  # the package checks nothing
+            raise UserError(f"env_args.capability_config={wanted}: smacv2 cannot use it: {error!r}") from error
+
+    def _begin(self, seed: int) -> None:
+        from envs.sc2.draws import CannotResetException
+
+        self._draws.seed(seed)
+        for _ in range(DRAWN_TEAMS):
+            if self._game is None:
+                self._game = self._make(seed)
+            try:
+                self._game.reset(self._draws.draw())
+                return
+            except CannotResetException:
+                self._retire()  # going on with it would add the enemies' life to max_reward for each try it made
+        raise EpisodeBroken(f"the game did not create the units of {DRAWN_TEAMS} drawn teams")
+
+
+def capability_config(map_name: str, given: Mapping[str, Any], of_maps: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is drawn for each episode: the map's, the map's with other numbers of units, or `given`.
+
+    Args:
+        map_name: key of `of_maps`; other maps of smacv2 have nothing drawn.
+        given: {} for the map's, {n_units, n_enemies} for other numbers, or a whole one.
+        of_maps: map -> its own.
+    """
+    of_map = of_maps.get(map_name, {})
+    whole = given if set(given) - set(SIZES) else {**of_map, **given}
+    if not isinstance(whole, Mapping) or (whole and not all(type(whole.get(size)) is int for size in SIZES)):
+        raise UserError(
+            f"env_args.capability_config={dict(given)} for {map_name!r}: it needs the ints n_units and n_enemies"
+        )
+    return copy.deepcopy(dict(whole))

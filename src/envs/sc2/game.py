@@ -1,0 +1,305 @@
+"""Games that are watched: they end with this process, answer in time or not at all, and say what became of them.
+
+Imports pysc2, so it is imported only by the process that plays. pysc2 and the packages on top of it are used as they
+are; what is different here is derived from their classes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import portpicker
+import websocket
+from google.protobuf.message import DecodeError
+from pysc2.lib import protocol, remote_controller, sc_process
+from pysc2.run_configs import lib
+
+from envs.multiagentenv import EpisodeBroken
+
+FAILURES = (
+    EpisodeBroken,
+    sc_process.SC2LaunchError,
+    remote_controller.ConnectError,
+    remote_controller.RequestError,
+    protocol.ConnectionError,
+    protocol.ProtocolError,
+    websocket.WebSocketException,
+    portpicker.NoFreePortFoundError,
+    OSError,
+)
+"""What pysc2 raises when a game does not start, ends, hangs or answers nonsense."""
+
+UNREADABLE = (DecodeError, TypeError, ValueError, websocket.WebSocketException)
+"""What parsing an answer that is none raises; a text frame is a TypeError."""
+
+CONNECT_POLL_SECONDS = 0.1
+DEATH_SECONDS = 0.5  # from the end of its connection to the end of a crashed game
+LAST_WORDS = 4096
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How games are started.
+
+    Attributes:
+        folder: for their temporary files.
+        timeout: seconds that a game may take to start, and later for each reset or step.
+    """
+
+    folder: Path
+    timeout: int
+
+
+class Protocol(protocol.StarcraftProtocol):
+    """pysc2's conversation, with a deadline; an answer that cannot be read ends it as a lost connection does."""
+
+    def __init__(self, sock: Any, timeout: int) -> None:
+        super().__init__(sock)
+        self._timeout = timeout
+        self.allow()
+
+    def allow(self) -> None:
+        """Give the game its whole time for what comes next."""
+        self._deadline = time.monotonic() + self._timeout
+
+    def abort(self) -> None:
+        """Close the connection without a word."""
+        if self._sock:
+            self._sock.shutdown()
+            self.close()
+
+    def _read(self) -> Any:
+        self._sock.settimeout(max(0.01, self._deadline - time.monotonic()))
+        try:
+            return super()._read()
+        except protocol.ConnectionError as error:
+            self._check_clock(error)
+            raise
+        except UNREADABLE as error:
+            raise protocol.ConnectionError(f"the answer cannot be read: {error}") from error
+
+    def _write(self, request: Any) -> None:
+        self._check_clock(None)  # SMAC goes on asking until all units are there
+        super()._write(request)
+
+    def _check_clock(self, cause: Exception | None) -> None:
+        if time.monotonic() >= self._deadline:
+            raise protocol.ConnectionError(
+                f"the game took longer than env_args.game_timeout={self._timeout} s"
+            ) from cause
+
+
+class Controller(remote_controller.RemoteController):
+    """pysc2's controller over our `Protocol`."""
+
+    def __init__(self, process: Process, timeout: int) -> None:
+        self._client = Protocol(_connect(process, timeout), timeout)
+        self._last_obs = None
+        self.ping()
+
+    def allow(self) -> None:
+        """See `Protocol.allow`."""
+        self._client.allow()
+
+    def abort(self) -> None:
+        """See `Protocol.abort`."""
+        self._client.abort()
+
+
+def _connect(process: Process, timeout: int) -> websocket.WebSocket:
+    """Return the socket, as soon as the game listens; pysc2 itself looks once a second."""
+    deadline = time.monotonic() + timeout
+    while process.running:
+        try:
+            return websocket.create_connection(f"ws://{process.host}:{process.port}/sc2api", timeout=timeout)
+        except ConnectionRefusedError:
+            pass  # not listening yet
+        except websocket.WebSocketBadStatusException as error:
+            if error.status_code != 404:  # 404: listening, but not ready
+                raise
+        if time.monotonic() >= deadline:
+            raise remote_controller.ConnectError(f"the game did not listen within env_args.game_timeout={timeout} s")
+        time.sleep(CONNECT_POLL_SECONDS)
+    raise remote_controller.ConnectError("the game ended at its start")
+
+
+class Process(sc_process.StarcraftProcess):
+    """A game that dies with this process. What it prints is kept for the message that says why it failed."""
+
+    def __init__(self, run_config: Any, launch: Launch, **kwargs: Any) -> None:
+        self._output = tempfile.TemporaryFile(dir=launch.folder)  # noqa: SIM115  closed in close
+        super().__init__(run_config, connect=False, **kwargs)
+        try:
+            self._controller = Controller(self, launch.timeout)
+        except FAILURES as error:
+            raise remote_controller.ConnectError(f"{one_line(error)}{self.fate()}") from error
+        finally:
+            if self._controller is None:
+                self.kill()
+
+    def _launch(self, run_config: Any, args: list[str], **kwargs: Any) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                args,
+                cwd=run_config.cwd,
+                env=run_config.env,
+                stdin=subprocess.DEVNULL,
+                stdout=self._output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
+            )
+        except OSError as error:
+            raise sc_process.SC2LaunchError(f"cannot start {args[0]}: {error.strerror}") from error
+
+    def fate(self) -> str:
+        """Return "; the game was killed by SIGKILL" and its last words, or "" while it runs."""
+        if self._proc is None:
+            return ""
+        try:
+            code = self._proc.wait(DEATH_SECONDS)
+        except subprocess.TimeoutExpired:
+            return ""
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        size = os.fstat(self._output.fileno()).st_size
+        lines = (
+            os.pread(self._output.fileno(), LAST_WORDS, max(0, size - LAST_WORDS)).decode(errors="replace").split("\n")
+        )
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"; the game {how}{f', its last words: {said}' if said else ''}"
+
+    def kill(self) -> None:
+        """End the game at once."""
+        if self._controller is not None:
+            self._controller.abort()
+        if self._proc is not None:
+            self._proc.kill()
+            self._proc.wait()
+        self.close()
+
+    def close(self) -> None:
+        """End the game politely and remove its folder. Calling it again does nothing."""
+        super().close()
+        self._output.close()
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    """Return what a new process runs before its program: the kernel shall kill it when `parent` is gone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def prepare() -> None:
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # gone before we could ask
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return prepare
+
+
+def _platform() -> type:
+    """Return pysc2's run config for this system."""
+    found: type = max((c for c in lib.RunConfig.all_subclasses() if c.priority()), key=lambda c: c.priority())
+    return found
+
+
+class RunConfig(_platform()):  # type: ignore[misc]
+    """pysc2 chooses it over its own while a `launch` is set."""
+
+    launch: ClassVar[Launch | None] = None
+
+    @classmethod
+    def priority(cls) -> int | None:
+        """Return a higher priority than pysc2's own, or None for: not now."""
+        return None if cls.launch is None else 100
+
+    @classmethod
+    @contextmanager
+    def chosen(cls, launch: Launch) -> Iterator[None]:
+        """Let `pysc2.run_configs.get` return this class."""
+        cls.launch = launch
+        try:
+            yield
+        finally:
+            cls.launch = None
+
+    def start(self, want_rgb: bool = True, **kwargs: Any) -> Process:
+        """Start a game. There is nothing to be seen of it."""
+        assert self.launch is not None
+        self.tmp_dir = str(self.launch.folder)
+        program = Path(self.data_dir, "Versions", f"Base{self.version.build_version:05d}", self._exec_name)
+        return Process(self, self.launch, exec_path=str(program), version=self.version, **kwargs)
+
+
+class Watched:
+    """Put before StarCraft2Env of smac or smacv2 as a base class: a failed game ends the episode with EpisodeBroken.
+
+    What the packages do themselves, `full_restart`, ends an episode with reward 0 as if it were over; goes on with the
+    units of the game before; and adds the enemies' life to `max_reward` once more.
+    """
+
+    launch: Launch
+    _sc2_proc: Any
+    _controller: Any
+    _obs: Any
+
+    def _launch(self) -> None:
+        with RunConfig.chosen(self.launch):
+            super()._launch()  # type: ignore[misc]
+
+    def full_restart(self) -> None:
+        """Say what the package was about to hide."""
+        raise EpisodeBroken(one_line(sys.exception()))
+
+    def reset(self, *args: Any) -> Any:
+        """Start an episode, in time."""
+        self._allow()
+        return super().reset(*args)  # type: ignore[misc]
+
+    def step(self, actions: list[int]) -> Any:
+        """Take a step, in time."""
+        self._allow()
+        return super().step(actions)  # type: ignore[misc]
+
+    def replay(self) -> bytes:
+        """Return a replay of all that this game has played."""
+        self._allow()
+        data: bytes = self._controller.save_replay()
+        return data
+
+    def loops(self) -> int:
+        """Return the game loops played."""
+        return 0 if self._obs is None else int(self._obs.observation.game_loop)
+
+    def fate(self) -> str:
+        """See `Process.fate`."""
+        return self._sc2_proc.fate() if self._sc2_proc else ""
+
+    def kill(self) -> None:
+        """End the game at once and forget everything: the package's atexit handler keeps this object for ever."""
+        if self._sc2_proc:
+            self._sc2_proc.kill()
+        vars(self).clear()
+
+    def close(self) -> None:
+        """End the game politely."""
+        if vars(self):
+            super().close()  # type: ignore[misc]
+
+    def _allow(self) -> None:
+        if self._controller is not None:
+            self._controller.allow()
+
+
+def one_line(error: BaseException | None) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,288 @@
+"""What the envs of smac and smacv2 have in common: PyMARL's contract over games that may fail."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.multiagentenv import EpisodeBroken, MultiAgentEnv
+from envs.sc2.folder import GameFolder
+from envs.sc2.installation import require
+from utils.config import PositiveFloat, PositiveInt
+from utils.errors import UserError
+from utils.files import write_new
+from utils.protobuf import use_fast_backend
+
+GAME_LOOPS = 524_000
+"""A game fails after 2**19 loops (pysc2/env/sc2_env.py, MAX_STEP_COUNT)."""
+COUNTED = ("battles_won", "battles_game", "timeouts")
+OURS = ("game_timeout", "seed", "capability_config", "capability_configs")
+"""Keys that are not handed on as they are."""
+
+
+class StarCraftEnv(MultiAgentEnv):
+    """An env of one of the two packages.
+
+    A game that crashes, hangs, cuts the connection or answers nonsense makes `reset` or `step` raise EpisodeBroken; the
+    next `reset` starts another game. Statistics go on.
+
+    `reset` takes a seed for what can be seeded: a game that it starts, and what smacv2 draws. The game's own chance
+    goes on from episode to episode, so an episode does not depend on its seed alone.
+
+    Args:
+        config: see config/envs/sc2.yaml and sc2v2.yaml.
+        seed: of the episodes that `reset` starts without a seed of their own.
+
+    Raises:
+        UserError: the game, its map or the package is missing, or an option does not fit.
+    """
+
+    own_process = True
+    repeatable = False
+    package: ClassVar[Literal["smac", "smacv2"]]
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        map_name: str
+        game_timeout: PositiveInt
+        seed: int | None
+        step_mul: PositiveInt
+        move_amount: PositiveFloat
+        difficulty: Literal["1", "2", "3", "4", "5", "6", "7", "8", "9", "A"]
+        game_version: str | None
+        continuing_episode: bool
+        obs_all_health: bool
+        obs_own_health: bool
+        obs_last_action: bool
+        obs_pathing_grid: bool
+        obs_terrain_height: bool
+        obs_instead_of_state: bool
+        obs_timestep_number: bool
+        state_last_action: bool
+        state_timestep_number: bool
+        reward_sparse: bool
+        reward_only_positive: bool
+        reward_death_value: float
+        reward_win: float
+        reward_defeat: float
+        reward_negative_scale: float
+        reward_scale: bool
+        reward_scale_rate: PositiveFloat
+        replay_dir: str
+        replay_prefix: str
+        heuristic_ai: bool
+        heuristic_rest: bool
+        debug: bool
+
+    def __init__(self, config: Config, seed: int) -> None:
+        _check(config)
+        self._sc2path = require(self.package, config.map_name)
+        os.environ["SC2PATH"] = str(self._sc2path)  # in this process, which is the env's own; pysc2 reads it
+        _import_apart(self.package)
+        from envs.sc2 import game
+
+        self._failures, self._watched = game.FAILURES, game.Watched
+        self.config, self._generator = config, np.random.default_rng(seed)
+        self._counts, self._restarts = dict.fromkeys(COUNTED, 0), 0
+        self._max_reward: float | None = None
+        self._game: Any = None
+        self._options = {key: value for key, value in vars(config).items() if key not in OURS}
+        self._folder = GameFolder()
+        try:
+            self._launch = game.Launch(self._folder.path, config.game_timeout)
+            self._describe()
+        except BaseException:
+            self._folder.close()
+            raise
+
+    def _describe(self) -> None:
+        """Take over what the package says of the map, from an env of its that never starts a game."""
+        from pysc2 import run_configs
+
+        probe = self._make(0)
+        try:
+            run_configs.get(version=self.config.game_version)
+        except Exception as error:  # pysc2 raises ValueErrors and its own for this
+            raise UserError(f"env_args.game_version={self.config.game_version!r}: {error}") from error
+        self.n_agents, self.episode_limit = int(probe.n_agents), int(probe.episode_limit)
+        self._obs_size, self._state_size = self._sizes(probe)
+        self._n_actions = int(probe.get_total_actions())
+        probe.kill()
+
+    @abstractmethod
+    def _env_class(self) -> tuple[type, Any]:
+        """Import the package; return its StarCraft2Env, and its function from a map's name to its parameters."""
+
+    def _sizes(self, game: Any) -> tuple[int, int]:
+        """Return the lengths of an observation and of the state."""
+        return int(game.get_obs_size()), int(game.get_state_size())
+
+    def _make(self, seed: int) -> Any:
+        """Return a new env of the package; its first reset starts a game with this seed."""
+        env_class, map_params = self._env_class()
+        try:
+            map_params(self.config.map_name)
+        except KeyError as error:
+            raise UserError(f"env_args.map_name={self.config.map_name!r}: {self.package} does not know it") from error
+        watched = type("StarCraft2Env", (self._watched, env_class), {})
+        made = watched(**self._options, seed=seed)
+        made.launch = self._launch
+        return made
+
+    def _begin(self, seed: int) -> None:
+        """Start an episode, in a new game if there is none."""
+        if self._game is None:
+            self._game = self._make(seed)
+        self._game.reset()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start an episode. EpisodeBroken if the game fails."""
+        own = int(self._generator.integers(2**31)) if seed is None else seed
+        if self._game is not None and self._game.loops() > GAME_LOOPS - self.config.step_mul * self.episode_limit:
+            self._retire()
+        with self._failing():
+            self._begin(own)
+        # The package derives it from the units of a game's first episode. A later game shall pay as the first did.
+        if self._max_reward is None:
+            self._max_reward = self._game.max_reward
+        self._game.max_reward = self._max_reward
+
+    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+        """Take one step; see `MultiAgentEnv.step`. EpisodeBroken if the game fails."""
+        if self._game is None:
+            raise RuntimeError("no episode is on; reset the env first")
+        timeouts = self._game.timeouts
+        with self._failing():
+            reward, terminated, info = self._game.step(list(actions))
+        return reward, terminated, {**info, "episode_limit": self._game.timeouts > timeouts}
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Make of every failure of the game an EpisodeBroken, and end that game."""
+        try:
+            yield
+        except self._failures as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if self._game is not None:
+                reason += self._game.fate()
+            self._retire()
+            self._restarts += 1
+            raise EpisodeBroken(reason) from error
+
+    def _retire(self) -> None:
+        """End the game, if there is one; the next reset starts another."""
+        if self._game is not None:
+            for key in COUNTED:
+                self._counts[key] += vars(self._game)[key]
+            self._game.kill()
+            self._game = None
+
+    def get_obs(self) -> list[NDArray[Any]]:
+        """Return [N, O] observations."""
+        obs: list[NDArray[Any]] = self._game.get_obs()
+        return obs
+
+    def get_state(self) -> NDArray[np.float32]:
+        """Return [S], the state."""
+        state: NDArray[np.float32] = self._game.get_state()
+        return state
+
+    def get_avail_actions(self) -> list[list[int]]:
+        """Return [N, A], the available actions."""
+        avail: list[list[int]] = self._game.get_avail_actions()
+        return avail
+
+    def get_obs_size(self) -> int:
+        """Return O."""
+        return self._obs_size
+
+    def get_state_size(self) -> int:
+        """Return S."""
+        return self._state_size
+
+    def get_total_actions(self) -> int:
+        """Return A."""
+        return self._n_actions
+
+    def get_stats(self) -> dict[str, float]:
+        """Return SMAC's statistics over all games; `restarts` is how many of them failed."""
+        live = {} if self._game is None else vars(self._game)
+        won, games, timeouts = (self._counts[key] + (live[key] if live else 0) for key in COUNTED)
+        return {
+            "battles_won": won,
+            "battles_game": games,
+            "battles_draw": timeouts,
+            "win_rate": won / games if games else 0.0,
+            "timeouts": timeouts,
+            "restarts": self._restarts,
+        }
+
+    def save_replay(self, directory: Path = Path("results/replays")) -> list[Path]:
+        """Save all that the game has played since it was started, and return the file.
+
+        Args:
+            directory: where to, unless env_args.replay_dir says otherwise.
+
+        Raises:
+            UserError: nothing has been played, the game does not answer, or the file cannot be written.
+        """
+        where = f"no replay of {self.config.map_name}"
+        if self._game is None or not self._game.loops():
+            raise UserError(f"{where}: nothing has been played since the game was started")
+        try:
+            data = self._game.replay()
+        except self._failures as error:
+            reason = f"{' '.join(str(error).split())}{self._game.fate()}"
+            self._retire()
+            raise UserError(f"{where}: {reason}") from error
+        if not data:
+            raise UserError(f"{where}: the game's answer is empty")
+        given = self.config.replay_dir
+        folder = self._sc2path / "Replays" / given if given else directory
+        name = f"{self.config.replay_prefix or self.config.map_name}_{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}.SC2Replay"
+        try:
+            return [write_new(folder.absolute() / name, data)]
+        except OSError as error:
+            raise UserError(f"{where}: cannot write {folder / name}: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        """End the game. Calling it again does nothing."""
+        try:
+            if self._game is not None:
+                self._game.close()
+        finally:
+            self._game = None
+            self._folder.close()
+
+
+def _check(config: StarCraftEnv.Config) -> None:
+    if config.seed is not None:
+        raise UserError(
+            f"env_args.seed={config.seed} would give every game the same seed; write seed={config.seed}: "
+            "the run's seed gives each game its own"
+        )
+    if "/" in config.replay_prefix:
+        raise UserError(f"env_args.replay_prefix={config.replay_prefix!r} holds a '/'; write the folder as replay_dir")
+
+
+def _import_apart(package: str) -> None:
+    """Refuse to import both packages into one process, and import what they need."""
+    other = {"smac": "smacv2", "smacv2": "smac"}[package]
+    if f"{other}.env" in sys.modules:
+        raise UserError(
+            f"{package} cannot be used in a process that has imported {other}: both register their maps with pysc2 "
+            "under the same names; use another process"
+        )
+    use_fast_backend()
+    importlib.import_module(f"{package}.env.starcraft2")  # reads no command line, and pysc2 needs it to have been read
