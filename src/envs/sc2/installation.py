@@ -1,0 +1,187 @@
+"""What StarCraft II needs on this machine: what is found, what is missing and how to mend it.
+
+Nothing here imports pysc2, smac or smacv2: the main process never does, and each of them may be missing or broken.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from utils.errors import UserError, closest
+
+REPO = Path(__file__).resolve().parents[3]
+ABSENT = "missing"
+MEND = "run ./install_sc2.sh, or play without StarCraft II: --env-config=skirmish"
+
+MAPS = (
+    *("3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z"),
+    *("3s5z_vs_3s6z", "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z", "corridor", "6h_vs_8z"),
+    *("2s_vs_1sc", "so_many_baneling", "bane_vs_bane", "2c_vs_64zg"),
+)
+"""SMAC's maps; each has a file of its name."""
+FLAT = "32x32_flat"
+FLAT_MAPS = ("10gen_terran", "10gen_protoss", "10gen_zerg")
+"""SMACv2's maps, which are all played in the file `FLAT`."""
+
+BUILD = 75689
+"""4.10, the build that install_sc2.sh downloads."""
+OLDEST_BUILD = 55958
+"""3.16.1: pysc2 refuses older ones."""
+VERSIONS = {55958: "3.16.1", 69232: "4.6.2", BUILD: "4.10"}
+EXECUTABLES = {"Linux": "SC2_x64", "Darwin": "SC2.app/Contents/MacOS/SC2"}
+
+
+def require(package: str, map_name: str) -> Path:
+    """Return the game's folder if `package` (smac or smacv2) can play the map in it.
+
+    UserError, in one line with what to do, if the package, pysc2, the game, its executable or the map is missing.
+    """
+    problem = package_problem(package) or package_problem("pysc2") or game_problem()
+    root = find_sc2()
+    problem = problem or (map_problem(root, map_name) if root else None)
+    if problem or root is None:
+        raise UserError(problem)
+    return root
+
+
+def places() -> list[Path]:
+    """Return where the game may be: $SC2PATH alone if it is set, else 3rdparty/ of this repository, then the home."""
+    given = os.environ.get("SC2PATH")
+    if given:
+        return [Path(given).expanduser()]
+    return [REPO / "3rdparty" / "StarCraftII", Path("~/StarCraftII").expanduser()]
+
+
+def find_sc2() -> Path | None:
+    """Return the game's folder, absolute, or None."""
+    return next((place.absolute() for place in places() if place.is_dir()), None)
+
+
+def builds(root: Path) -> list[int]:
+    """Return the game's builds, the one that is used last; UserError for a folder on which pysc2 would fail."""
+    found = []
+    for name in sorted(path.name for path in root.glob("Versions/Base*")):
+        if not name.removeprefix("Base").isdecimal():
+            raise UserError(f"{root / 'Versions' / name}: pysc2 reads every folder Base* as a number; rename this one")
+        found.append(int(name.removeprefix("Base")))
+    return sorted(found)
+
+
+def version(build: int) -> str:
+    """Return a build in words: "4.10 (Base75689)"."""
+    return f"{VERSIONS[build]} (Base{build})" if build in VERSIONS else f"Base{build}"
+
+
+def game_problem() -> str | None:
+    """Return what is wrong with the game, or None."""
+    root = find_sc2()
+    if root is None:
+        where = ", ".join(map(str, places()))
+        origin = "SC2PATH" if os.environ.get("SC2PATH") else "default places"
+        return f"no StarCraft II in {where} ({origin}); {MEND}"
+    found = builds(root)
+    if not found:
+        return f"no StarCraft II in {root}: no Versions/Base* in it; {MEND}"
+    if found[-1] < OLDEST_BUILD:
+        return f"{root}: {version(found[-1])} is older than {version(OLDEST_BUILD)}, which pysc2 needs; {MEND}"
+    path = executable(root, found[-1])
+    if not path.is_file():
+        return f"{path}: missing (unpacked for another system, or in part?); {MEND}"
+    if not os.access(path, os.X_OK):
+        return f"{path}: may not be executed; chmod +x it, or {MEND}"
+    return None
+
+
+def executable(root: Path, build: int) -> Path:
+    """Return where a build's program is."""
+    return root / "Versions" / f"Base{build}" / EXECUTABLES.get(platform.system(), "SC2_x64")
+
+
+def map_file(root: Path, map_name: str) -> Path:
+    """Return where a map's file is."""
+    return root / "Maps" / "SMAC_Maps" / f"{FLAT if map_name in FLAT_MAPS else map_name}.SC2Map"
+
+
+def missing_files(root: Path, names: Sequence[str]) -> list[str]:
+    """Return the names of the files that some maps lack."""
+    return sorted({map_file(root, name).name for name in missing_maps(root, names)})
+
+
+def missing_maps(root: Path, names: Sequence[str] = MAPS) -> list[str]:
+    """Return those of some maps that have no file."""
+    return [name for name in names if not map_file(root, name).is_file()]
+
+
+def map_problem(root: Path, map_name: str) -> str | None:
+    """Return what is wrong with a map, or None."""
+    path = map_file(root, map_name)
+    if path.is_file():
+        return None
+    if map_name in MAPS or map_name in FLAT_MAPS:
+        return f"map {map_name!r} is not installed: no {path}; {MEND}"
+    there = {file.stem for file in path.parent.glob("*.SC2Map")}
+    near = closest(map_name, sorted(there | {*MAPS, *FLAT_MAPS})) or f" (SMAC's: {', '.join(MAPS)})"
+    return f"env_args.map_name={map_name!r}: no such map in {path.parent}{near}; to install SMAC's maps, {MEND}"
+
+
+def package_problem(package: str) -> str | None:
+    """Return what is wrong with one of the packages smac, smacv2, pysc2 (its import is not tried), or None."""
+    folder = package_folder(package)
+    if folder is None:
+        return f"the package {package} is not installed; {MEND}"
+    if package == "pysc2" or (folder / "env" / "starcraft2" / "starcraft2.py").is_file():
+        return None
+    if (folder / "facade").is_dir():
+        return (
+            f"the package smac in {folder} is AutoML's SMAC3 from PyPI, which has nothing to do with StarCraft; "
+            "python -m pip uninstall --yes smac, then ./install_sc2.sh, mend it; "
+            "or play without StarCraft II: --env-config=skirmish"
+        )
+    return f"the package {package} in {folder} is not StarCraft's: no env/starcraft2/starcraft2.py in it; {MEND}"
+
+
+def package_folder(package: str) -> Path | None:
+    """Return where a package is installed, or None."""
+    spec = importlib.util.find_spec(package)
+    return Path(next(iter(spec.submodule_search_locations))) if spec and spec.submodule_search_locations else None
+
+
+def commit(package: str) -> str | None:
+    """Return the commit that a package was installed from, as far as pip has recorded it."""
+    try:
+        recorded = metadata.distribution(package).read_text("direct_url.json")
+    except metadata.PackageNotFoundError:
+        return None
+    found = re.search(r"\b[0-9a-f]{40}\b", recorded or "")
+    return found[0] if found else None
+
+
+def pins(requirements: Path) -> dict[str, str]:
+    """Return {package: version, or URL} of a requirements file."""
+    lines = (line.partition("#")[0] if "://" not in line else line for line in requirements.read_text().splitlines())
+    found = (re.match(r"([\w-]+) *(?:==|@) *(\S+)", line) for line in lines)
+    return {match[1]: match[2] for match in found if match}
+
+
+def unmet(requirements: Path) -> dict[str, str]:
+    """Return {package: what is installed} for the lines of a requirements file that are not fulfilled."""
+    wrong = {}
+    for package, wanted in pins(requirements).items():
+        try:
+            installed = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            wrong[package] = ABSENT
+            continue
+        if "://" in wanted:
+            origin = commit(package) or "another source"
+            if origin not in wanted:
+                wrong[package] = f"{installed} from {origin}"
+        elif installed.partition("+")[0] != wanted:
+            wrong[package] = installed
+    return wrong

@@ -1,0 +1,211 @@
+"""What this machine has for StarCraft II, what is missing and what mends it: `python src/tools/doctor.py`.
+
+The exit code is 0 if --env-config=sc2 can start, else 1. --env-config=skirmish needs none of what is checked here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+if not __package__:  # run as a file: python has put src/tools on the path, not src
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from envs.sc2 import installation
+from utils import protobuf
+from utils.errors import UserError
+
+DEFAULT_MAP = "3m"
+IMPORT = "from utils.protobuf import use_fast_backend as f; f(); import {package}.env.starcraft2.starcraft2"
+IMPORT_SECONDS = 60
+INSTALL = "./install_sc2.sh"
+RESULTS_GB = 5
+"""Free space below which a note is made: a replay buffer's checkpoint may take this much."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    mark: str
+    """ok, note (worth knowing), or MISSING."""
+    name: str
+    found: str
+    mend: str = ""
+
+
+def rows() -> Iterator[Row]:
+    """Yield the table."""
+    yield python()
+    yield from game()
+    yield from map(package, ("smac", "smacv2", "pysc2"))
+    yield pinned("requirements-sc2.txt", INSTALL)
+    yield pinned("requirements.txt", f"{sys.executable} -m pip install -r requirements.txt")
+    yield backend()
+    yield gpu()
+    yield disk()
+
+
+def python() -> Row:
+    """Say which Python this is: packages are installed into .venv."""
+    found = f"{platform.python_version()}, {sys.executable}"
+    ours = installation.REPO / ".venv"
+    if Path(sys.prefix).resolve() == ours.resolve():
+        return Row("ok", "python", found)
+    return Row("note", "python", f"{found}, not the one of .venv", ".venv/bin/python src/tools/doctor.py")
+
+
+def game() -> Iterator[Row]:
+    """Say where the game is, which builds it has and which maps."""
+    origin = "SC2PATH" if os.environ.get("SC2PATH") else "SC2PATH is not set, and need not be"
+    root = installation.find_sc2()
+    if root is None:
+        yield Row("MISSING", "game", f"not in {', '.join(map(str, installation.places()))} ({origin})", INSTALL)
+        return
+    yield Row("ok", "game", f"{root} ({origin})")
+    yield build(root)
+    for name, maps in (("maps of smac", installation.MAPS), ("maps of smacv2", installation.FLAT_MAPS)):
+        lost = installation.missing_maps(root, maps)
+        found = f"{len(maps) - len(lost)} of {len(maps)} in {root / 'Maps' / 'SMAC_Maps'}"
+        yield Row("MISSING", name, f"{found}; not {', '.join(lost)}", INSTALL) if lost else Row("ok", name, found)
+
+
+def build(root: Path) -> Row:
+    """Say which builds of the game there are and which is used."""
+    try:
+        builds, problem = installation.builds(root), installation.game_problem()
+    except UserError as error:
+        return Row("MISSING", "version", str(error))
+    if problem:
+        return Row("MISSING", "version", problem.removesuffix(f"; {installation.MEND}"), INSTALL)
+    *others, used = builds
+    found = installation.version(used)
+    if others:
+        found += f", the newest is used; also there: {', '.join(map(installation.version, others))}"
+    if used == installation.BUILD:
+        return Row("ok", "version", found)
+    return Row("note", "version", f"{found}; results differ from those of {installation.version(installation.BUILD)}")
+
+
+def package(name: str) -> Row:
+    """Say whether smac, smacv2 or pysc2 is there, from which commit, and whether it can be imported."""
+    problem = installation.package_problem(name)
+    if problem:
+        other = "SMAC3" in problem
+        mend = f"{sys.executable} -m pip uninstall --yes smac && {INSTALL}" if other else INSTALL
+        return Row("MISSING", name, problem.partition(";")[0], mend)
+    if name == "pysc2":  # imported by smac
+        return Row("ok", name, metadata_version(name))
+    reason = import_error(name)
+    if reason:
+        return Row("MISSING", name, f"{installation.package_folder(name)} cannot be imported: {reason}", INSTALL)
+    commit = installation.commit(name)
+    return Row("ok", name, f"{metadata_version(name)}, {f'commit {commit[:7]}' if commit else 'commit not recorded'}")
+
+
+def import_error(name: str) -> str | None:
+    """Return how importing smac or smacv2 fails, in a process of its own: both in one process collide."""
+    paths = [str(installation.REPO / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", IMPORT.format(package=name)]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=IMPORT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"not done within {IMPORT_SECONDS} s"
+    return (done.stderr.strip().splitlines() or ["unknown"])[-1] if done.returncode else None
+
+
+def metadata_version(name: str) -> str:
+    """Return the version of an installed package."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "a folder without version"
+
+
+def pinned(requirements: str, mend: str) -> Row:
+    """Say which packages are not as a requirements file has them."""
+    path = installation.REPO / requirements
+    pins, wrong = installation.pins(path), installation.unmet(path)
+    if not wrong:
+        return Row("ok", requirements, f"{len(pins)} of {len(pins)} packages as pinned")
+    absent = [name for name, has in wrong.items() if has == installation.ABSENT]
+    told = [f"missing: {', '.join(absent)}"] if absent else []
+    for name in [name for name in wrong if name not in absent]:
+        told.append(f"{name} is {wrong[name]}, pinned is {Path(pins[name]).name.removesuffix('.zip')}")
+    return Row("note", requirements, f"{len(pins) - len(wrong)} of {len(pins)} as pinned; {'; '.join(told)}", mend)
+
+
+def backend() -> Row:
+    """Say which of its implementations protobuf uses."""
+    kind = protobuf.backend()
+    if kind is None:
+        return Row("MISSING", "protobuf", "not installed", f"{sys.executable} -m pip install -r requirements.txt")
+    told = {"python": "pure Python: works, reads the game's messages slowly", "upb": "in C", "cpp": "in C++"}
+    return Row("ok", "protobuf", f"{metadata_version('protobuf')}, backend {kind} ({told.get(kind, 'unknown')})")
+
+
+def gpu() -> Row:
+    """Say what torch computes on."""
+    try:
+        import torch
+    except ImportError as error:
+        return Row("MISSING", "torch", str(error), f"{sys.executable} -m pip install -r requirements.txt")
+    if torch.cuda.is_available():
+        return Row("ok", "torch", f"{torch.__version__}, GPU {torch.cuda.get_device_name()}")
+    return Row("ok", "torch", f"{torch.__version__}, no GPU: the CPU trains (the game itself uses none)")
+
+
+def disk() -> Row:
+    """Say how much room there is for checkpoints and replays."""
+    free = shutil.disk_usage(installation.REPO).free / 1e9
+    found = f"{free:.0f} GB free for results/"
+    if free < RESULTS_GB:
+        return Row("note", "disk", found, "save_buffer=False, keep_checkpoints=3, or free some")
+    return Row("ok", "disk", found)
+
+
+def verdict() -> str | None:
+    """Return why --env-config=sc2 cannot start, or None."""
+    try:
+        installation.require("smac", DEFAULT_MAP)
+    except UserError as error:
+        return str(error)
+    reason = import_error("smac")
+    return f"the package smac cannot be imported: {reason}; {installation.MEND}" if reason else None
+
+
+def table(lines: Sequence[Row]) -> str:
+    """Return the table as text."""
+    width = max(len(row.name) for row in lines)
+    text = []
+    for row in lines:
+        text.append(f"{row.mark:<8}{row.name:<{width}}  {row.found}")
+        if row.mend:
+            text.append(f"{'':<{8 + width}}  mend: {row.mend}")
+    return "\n".join(text)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the table; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python src/tools/doctor.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(argv)
+    print(table(list(rows())))
+    problem = verdict()
+    print(f"\n--env-config=sc2 {f'cannot start: {problem}' if problem else 'can start'}")
+    print("--env-config=skirmish needs none of this")
+    return 1 if problem else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
