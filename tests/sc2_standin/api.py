@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from s2clientprotocol import error_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
+
+from envs.skirmish.data import map_names
 from sc2_standin.faults import Faults
-from sc2_standin.game import ATTACK_ID, FIRST_ALLY_TYPE, HEAL_ID, MOVE_ID, RL_TYPES, STOP_ID, Game, Refused
+from sc2_standin.game import ATTACK_ID, BARE_MAPS, FIRST_ALLY_TYPE, HEAL_ID, MOVE_ID, RL_TYPES, STOP_ID, Game, Refused
 from sc2_standin.replay import Recorder
 
 VALID = {
@@ -87,6 +89,9 @@ class Api:
         path = PurePosixPath(request.local_map.map_path)
         if not request.local_map.map_data:
             response.error, response.error_details = sc_pb.ResponseCreateGame.InvalidMapData, "there is no map"
+            return
+        if path.stem not in (*map_names(), *BARE_MAPS):
+            response.error, response.error_details = sc_pb.ResponseCreateGame.InvalidMapPath, f"no map {path.stem}"
             return
         players = [setup.type for setup in request.player_setup]
         if players != [sc_pb.Participant, sc_pb.Computer] or request.realtime:

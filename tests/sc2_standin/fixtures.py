@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from sc2_standin.faults import VARIABLE
 from sc2_standin.install import make_sc2path
 

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from envs.native.out import Out
 from envs.skirmish.arrays import ALLY, ATTACK, HEAL, IDLE, MOVE
 from envs.skirmish.build import SAME_NAME, make_rules, make_scratch, make_world
@@ -19,7 +21,6 @@ from envs.skirmish.data import Ground, Group, MapSpec, kind_names, kind_table, l
 from envs.skirmish.kernels import pack
 from envs.skirmish.maps import Height
 from envs.skirmish.terrain import make_terrain
-from numpy.typing import NDArray
 from sc2_standin import kernels
 
 STOP_ID, MOVE_ID, ATTACK_ID, HEAL_ID = 4, 16, 23, 386
@@ -39,6 +40,15 @@ ATTACK_EVERY = 8
 
 SLOTS, RECYCLES = 0x4000, 18
 """A tag is the number of the unit's place in memory, shifted by 18 bits, and how often the place has been used."""
+
+FLAT = Ground(
+    size=(32, 32),
+    ground=((0, 32, 0, 32),),
+    cliffs=(),
+    heights=(Height(area=(0, 32, 0, 32), z=8.0, where=""),),
+    where="",
+)
+"""The ground of a bare map."""
 
 NO_OUT = Out(*(np.zeros((1, 1, 1), t) for t in (np.float32, np.float32, np.bool_, np.float64, np.bool_, np.bool_)))
 
@@ -85,12 +95,12 @@ class Game:
         self.bare = map_name in BARE_MAPS
         self.loop, self.episode = 0, -1
         self._waiting: list[tuple[str, int, float, float]] = []
-        spec = None if self.bare else load_map(map_name)
-        self.terrain = make_terrain(spec or bare_spec([("marine", 1, 0.0, 0.0), ("marine", 2, 0.0, 0.0)]))
+        spec = bare_spec([]) if self.bare else load_map(map_name)
+        self.terrain = make_terrain(spec)
         self.units = np.zeros(0)
         self.tags: list[int] = []
         self._by_tag: dict[int, int] = {}
-        if spec:
+        if not self.bare:
             self._load(spec)
             self._begin()
 
@@ -187,9 +197,6 @@ def bare_spec(created: list[tuple[str, int, float, float]]) -> MapSpec:
 
     A unit stands on its point or, where another has been put, as near to it as there is room.
     """
-    ground = Ground(
-        size=(32, 32), ground=((0, 32, 0, 32),), cliffs=(), heights=(Height(area=(0, 32, 0, 32), z=8.0, where=""),)
-    )
     allies, enemies = (
         tuple(
             Group(type=name, count=1, at=(x, y), where="create_unit") for name, side, x, y in created if side == owner
@@ -198,7 +205,7 @@ def bare_spec(created: list[tuple[str, int, float, float]]) -> MapSpec:
     )
     return MapSpec(
         name=BARE_MAPS[0], races=("terran", "terran"), limit=1, map_type="mixed", allies=allies, enemies=enemies,
-        enemy_order="hunt", enemy_goal=(), terrain=ground, where="create_unit", ally_types=RL_TYPES, enemy_types=(),
+        enemy_order="hunt", enemy_goal=(), terrain=FLAT, where="create_unit", ally_types=RL_TYPES, enemy_types=(),
         healers=False,
     )  # fmt: skip
 

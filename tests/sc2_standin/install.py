@@ -35,6 +35,8 @@ MAP = b"The stand-in goes by the name of this file. " * 400
 def make_sc2path(folder: Path, maps: Iterable[str] = MAPS, faults: str = "") -> Path:
     """Make `folder` an SC2PATH with the stand-in as its game, and return it.
 
+    The first call after a change of the engine compiles it, about half a minute: no game is to wait for that.
+
     Args:
         folder: made if missing.
         maps: names of maps that are installed.
@@ -49,4 +51,22 @@ def make_sc2path(folder: Path, maps: Iterable[str] = MAPS, faults: str = "") -> 
     (folder / "Maps" / "SMAC_Maps").mkdir(parents=True, exist_ok=True)
     for name in maps:
         (folder / "Maps" / "SMAC_Maps" / f"{name}.SC2Map").write_bytes(MAP)
+    compile_engine()
     return folder
+
+
+def compile_engine() -> None:
+    """Compile what the game runs on, unless numba's cache holds it."""
+    from envs.native import compiled_since
+    from envs.skirmish.kernels import SOURCES
+    from sc2_standin import kernels
+    from sc2_standin.game import STOP_ID, Game
+
+    cache = Path(kernels.kill.stats.cache_path)
+    if all(compiled_since(cache, name, *SOURCES) for name in ("begin", "play", "tell", "kill")):
+        return
+    print("Compiling the stand-in's engine, once: about half a minute", file=sys.stderr, flush=True)
+    game = Game("MMM", 0)
+    game.step(1)
+    game.order([(game.tags[0], STOP_ID, 0, None)])
+    game.kill(game.tags)

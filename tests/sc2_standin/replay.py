@@ -50,6 +50,7 @@ def play(replay: bytes) -> Iterator[Game]:
     from pathlib import Path
 
     from s2clientprotocol import sc2api_pb2 as sc_pb
+
     from sc2_standin.api import Api
     from sc2_standin.faults import Faults
 

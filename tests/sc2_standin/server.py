@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import threading
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from sc2_standin.faults import VARIABLE, Faults
 
 def main(arguments: list[str]) -> int:
     """Serve the client that launched this process; `arguments` are those of StarCraft II."""
-    options = dict(zip(arguments, arguments[1:], strict=False))
+    options = dict(pairwise(arguments))
     data = Path(options["-dataDir"])
     faults = Faults(os.environ.get(VARIABLE, ""), data)
     if faults.in_launch():
@@ -31,8 +32,9 @@ def main(arguments: list[str]) -> int:
 
 def serve_client(sock: socket.socket, faults: Faults) -> None:
     """Answer the first client until it is gone."""
-    from sc2_standin.api import Api
     from websockets.sync.server import serve
+
+    from sc2_standin.api import Api
 
     def handle(connection: Any) -> None:
         try:
