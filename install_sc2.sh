@@ -169,4 +169,5 @@ add_game
 add_maps smac MAPS
 add_maps smacv2 FLAT_MAPS
 rm -rf "$parts"
-SC2PATH=$game "$python" src/tools/doctor.py
+[ -z "${SC2PATH:-}" ] || export SC2PATH=$game
+"$python" src/tools/doctor.py
