@@ -142,12 +142,12 @@ class Handler(BaseHTTPRequestHandler):
         if content is None:
             return self.send_error(404)
         start = int(span.removeprefix("bytes=").rstrip("-")) if span and self.server.ranges else 0
-        if start and start >= len(content):
-            return self.send_error(416)
-        self.send_response(206 if start else 200)
+        beyond = start > 0 and start >= len(content)
+        self.send_response(416 if beyond else 206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        self.send_header("Content-Length", str(len(content) - start))
+            span = "*" if beyond else f"{start}-{len(content) - 1}"
+            self.send_header("Content-Range", f"bytes {span}/{len(content)}")
+        self.send_header("Content-Length", str(max(0, len(content) - start)))
         self.end_headers()
         cuts = self.server.cuts.get(path, [])
         self.wfile.write(content[start : start + cuts.pop(0) if cuts else None])

@@ -211,10 +211,10 @@ def test_a_program_that_is_missing_or_may_not_run(
 def test_the_newest_build_is_used(packages: Path, game: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add_build(game, 69232)
     assert examined(capsys)[1]["version"] == "ok: 4.10 (Base75689), the newest is used; also there: 4.6.2 (Base69232)"
-    add_build(game, 92440)
+    add_build(game, 100_000)
     code, rows, _ = examined(capsys)
     assert code == 0
-    assert rows["version"].startswith("note: Base92440, the newest is used; also there: 4.6.2")
+    assert rows["version"].startswith("note: Base100000, the newest is used; also there: 4.6.2")
     assert "results differ from those of 4.10 (Base75689)" in rows["version"]
 
 
