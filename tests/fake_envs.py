@@ -15,6 +15,13 @@ import numpy as np
 from envs.multiagentenv import EpisodeBroken
 from utils.errors import UserError
 
+RAISED = {
+    "raise": ZeroDivisionError("planted fault"),
+    "reset_connection": ConnectionResetError("the game hung up"),
+    "user": UserError("map 'x' is missing; download it"),
+    "broken": EpisodeBroken("the game is gone"),
+}
+
 
 class RandomWalk:
     """A PyMARL env that inherits from nothing: noise for observations, ends at random or by the clock.
@@ -56,14 +63,8 @@ class RandomWalk:
     def _misbehave(self) -> None:
         if self.t != self.at:
             return
-        if self.trouble == "raise":
-            raise ZeroDivisionError("planted fault")
-        if self.trouble == "reset_connection":
-            raise ConnectionResetError("the game hung up")
-        if self.trouble == "user":
-            raise UserError("map 'x' is missing; download it")
-        if self.trouble == "broken":
-            raise EpisodeBroken("the game is gone")
+        if self.trouble in RAISED:
+            raise RAISED[self.trouble]
         if self.trouble == "exit":
             sys.exit(7)
         if self.trouble == "segfault":
@@ -144,17 +145,16 @@ class OwnProcess(RandomWalk):
 
 
 class Fragile(RandomWalk):
-    """Its game is gone at step `at` of each of the first `breaks` episodes (0: in reset)."""
+    """Its game is gone at step `at` (0: in reset), `breaks` times."""
 
     def __init__(self, breaks: int, **kwargs: Any) -> None:
         super().__init__(trouble="broken", **kwargs)
         self.breaks = breaks
 
-    def reset(self, seed: int | None = None) -> None:
-        self.breaks -= 1
-        if self.breaks < 0:
-            self.trouble = ""
-        super().reset(seed)
+    def _misbehave(self) -> None:
+        if self.t == self.at and self.breaks > 0:
+            self.breaks -= 1
+            super()._misbehave()
 
 
 class SeededOnce(RandomWalk):

@@ -107,7 +107,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log:
         if classes.mixer is not None:
             mixer = _build(classes.mixer, config, info.n_agents, info.n_actions, info.state_shape).to(device)
         learner = _build(classes.learner, config, mac, mixer, device)
-        runner = classes.runner(env, EpisodeSeeds(run.seed))
+        runner = _build(classes.runner, config, env, EpisodeSeeds(run.seed))
         runner.setup(scheme, groups, preprocess, mac)
     except BaseException:
         env.close()

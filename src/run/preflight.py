@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from envs.batched import make_batched_env
+from envs.batched import make_batched_env, needs_process
+from envs.multiagentenv import BatchedEnv
 from run.config import RunConfig
 from run.parts import build_parts, load_networks
 from utils.checkpoint import RUN_FILE, find_checkpoint
@@ -24,12 +26,14 @@ LARGEST_SEED = 2**64 - 1
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
      "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda", "buffer_cpu_only",
-     "env_workers"}
+     "env_workers", "max_restarts"}
 )  # fmt: skip
 
 
 def preflight(layers: Layers) -> None:
     """Build the whole run once around a single env, load what it asks for, and take one step in the env.
+
+    An env that starts a game is only built.
 
     Raises:
         UserError: the checkpoint is missing or of another run, a part cannot be built, or the env breaks its contract.
@@ -39,10 +43,10 @@ def preflight(layers: Layers) -> None:
         find_checkpoint(config.resume, config.load_step, file=RUN_FILE)
     env = make_batched_env(config.env, config.env_args, 1, config.seed, layers.origin, in_process=False)
     try:
-        row = np.zeros(1, np.int64)
-        env.reset(row, np.full(1, LARGEST_SEED, np.uint64))
-        _refuse_stuck(env.arrays.avail_actions[0], config.env)
-        env.step(env.arrays.avail_actions.argmax(-1), row)
+        if not needs_process(config.env):
+            _try_step(env, config.env)
+            if config.save_replay:
+                _try_replay(env, config.env)
         quiet = logging.getLogger(f"{__name__}.quiet")
         quiet.disabled = True
         parts = build_parts(layers.values, config, env, quiet)
@@ -52,12 +56,25 @@ def preflight(layers: Layers) -> None:
         env.close()
 
 
-def _refuse_stuck(avail_actions: Any, name: str) -> None:
-    stuck = np.flatnonzero(~avail_actions.any(-1))
+def _try_step(env: BatchedEnv, name: str) -> None:
+    """Start an episode and take a step. UserError if an agent has no action."""
+    row = np.zeros(1, np.int64)
+    env.reset(row, np.full(1, LARGEST_SEED, np.uint64))
+    stuck = np.flatnonzero(~env.arrays.avail_actions[0].any(-1))
     if len(stuck):
         raise UserError(
             f"env {name!r}: agent {stuck[0]} has no available action after reset; get_avail_actions must leave one"
         )
+    env.step(env.arrays.avail_actions.argmax(-1), row)
+
+
+def _try_replay(env: BatchedEnv, name: str) -> None:
+    """Save a replay and forget it. UserError if the env has none."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            env.save_replay(Path(folder))
+        except NotImplementedError as error:
+            raise UserError(f"save_replay=True: env {name!r} has no replays") from error
 
 
 def check_resume(layers: Layers) -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from envs.workers import EnvError
 from run.config import RunConfig
 from run.evaluate import evaluate
 from run.parts import Parts, build_parts, load_networks, make_env
 from run.preflight import CONFIG_FILE
 from run.training import Training
+from runners.runner import BrokenTooOften
 from utils.checkpoint import RUN_FILE, find_checkpoint, load_state, steps_in
 from utils.config import build_config
 from utils.files import write_json
@@ -89,6 +91,9 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
                     training.save()
                     raise KeyboardInterrupt
         training.finish()
+    except (EnvError, BrokenTooOften):  # what was learned until then is not lost
+        training.save()
+        raise
     finally:
         progress.close()
     logger.console_logger.info("Finished Training")

@@ -16,6 +16,8 @@ from utils.checkpoint import BUFFER_FILE, load_state, prune, save_checkpoint
 from utils.logging import EpisodeStats, Logger
 from utils.seeding import global_state, set_global_state
 
+BROKEN = "An episode broke and was played again; %s"
+
 
 class Stopwatch:
     """Seconds and units of work since the last reading, to log speeds."""
@@ -75,9 +77,9 @@ class Training:
         if result is not None and t_env - self.last_learner_log_t >= self.config.learner_log_interval:
             self.logger.log_stats(result.read(), t_env)
             self.last_learner_log_t = t_env
+        self.episode += self.config.batch_size_run
         if t_env - self.last_test_t >= self.config.test_interval:
             self._test()
-        self.episode += self.config.batch_size_run
         if t_env - self.last_log_t >= self.config.log_interval:
             self._log()
         if self.config.save_model and (
@@ -90,12 +92,19 @@ class Training:
         before = runner.t_env
         self.parts.buffer.insert_episode_batch(runner.run(test_mode=False))
         self.stopwatch.add("collect", started, runner.t_env - before)
+        self._warn_broken()
         for record in runner.episodes:
             self.stats.add(record.ret, record.length, record.info)
         if runner.t_env - self.last_runner_log_t >= self.config.runner_log_interval:
             self.logger.log_stats(self.stats.flush(), runner.t_env)
             self.logger.log_stat("epsilon", self.parts.mac.action_selector.epsilon, runner.t_env)
+            if runner.restarts:
+                self.logger.log_stat("env_restarts", runner.restarts, runner.t_env)
             self.last_runner_log_t = runner.t_env
+
+    def _warn_broken(self) -> None:
+        for reason in self.parts.runner.take_broken():
+            self.logger.console_logger.warning(BROKEN, reason)
 
     def _learn(self) -> TrainResult | None:
         """Make this collect's updates; None while the buffer is too small or it is not yet time."""
@@ -123,6 +132,7 @@ class Training:
         stats, left, steps = EpisodeStats(), self.config.test_nepisode, 0
         while left > 0:  # the last batch may hold more episodes than asked for: they are played, not counted
             runner.run(test_mode=True)
+            self._warn_broken()
             for record in runner.episodes[:left]:
                 stats.add(record.ret, record.length, record.info)
             steps += sum(record.length for record in runner.episodes)

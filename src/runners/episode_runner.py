@@ -13,7 +13,7 @@ class EpisodeRunner(Runner):
 
     in_process = True
 
-    def __init__(self, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
-        super().__init__(env, seeds)
+    def __init__(self, config: Runner.Config, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
+        super().__init__(config, env, seeds)
         if env.batch_size != 1:
             raise UserError(f"batch_size_run={env.batch_size}: runner='episode' plays 1; write runner='parallel'")

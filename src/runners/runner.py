@@ -17,11 +17,15 @@ from envs.adapter import EnvArgs, numeric_info
 from envs.batched import env_name, make_batched_env
 from envs.multiagentenv import BatchedEnv, EnvInfo
 from runners.seeds import EpisodeSeeds, Phase
-from utils.config import PositiveInt
+from utils.config import NonNegativeInt, PositiveInt
 from utils.errors import UserError
 
 OBSERVATIONS = ("obs", "state", "avail_actions")
 """What the slot after the last transition holds too."""
+
+
+class BrokenTooOften(UserError):
+    """An episode broke again and again."""
 
 
 class ActingMAC(Protocol):
@@ -63,6 +67,7 @@ class Runner:
     Attributes:
         t_env: env steps of all training episodes so far.
         episodes: records of the last `run`, in row order.
+        restarts: how many episodes broke so far and were played once more.
     """
 
     in_process: ClassVar[bool]
@@ -71,17 +76,23 @@ class Runner:
     class Config:
         batch_size_run: PositiveInt
         env_workers: PositiveInt | None
+        max_restarts: NonNegativeInt
 
     @classmethod
     def make_env(cls, config: Config, env: str, env_args: EnvArgs, seed: int, origin: Mapping[str, str]) -> BatchedEnv:
         """Return the env that this runner drives; see `make_batched_env`."""
-        return make_batched_env(env, env_args, config.batch_size_run, seed, origin, cls.in_process, config.env_workers)
+        return make_batched_env(
+            env, env_args, config.batch_size_run, seed, origin, cls.in_process, config.env_workers,
+            revive=config.max_restarts > 0,
+        )  # fmt: skip
 
-    def __init__(self, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
-        self.env, self.seeds = env, seeds
+    def __init__(self, config: Config, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
+        self.config, self.env, self.seeds = config, env, seeds
         self.batch_size = env.batch_size
         self.t_env = 0
         self.episodes: list[EpisodeRecord] = []
+        self.restarts = 0
+        self._broken: list[str] = []
 
     def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
         """Allocate the batch (on the CPU, wherever the mac computes) and take the controller that acts."""
@@ -97,7 +108,7 @@ class Runner:
         return self.env.info
 
     def run(self, test_mode: bool = False, phase: Phase | None = None) -> EpisodeBatch:
-        """Play one episode in each row.
+        """Play one episode in each row. One that breaks (the game failed) is played once more, from its start.
 
         Args:
             test_mode: act greedily; t_env and the training episodes' seeds stay as they are.
@@ -108,16 +119,33 @@ class Runner:
             last transition is not `terminated`. The slot after it holds the final observation.
 
         Raises:
+            BrokenTooOften: an episode broke more than max_restarts times.
             UserError: an episode did not end within the env's episode_limit.
         """
-        seeds = self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size)
-        self.mac.init_hidden(self.batch_size)
+        drawn = self.seeds.state_dict()
+        try:
+            return self._run(self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size), test_mode)
+        except BaseException:
+            self.seeds.load_state_dict(drawn)  # nothing of these episodes is kept
+            raise
+
+    def _run(self, seeds: NDArray[np.uint64], test_mode: bool) -> EpisodeBatch:
+        """Play the episodes of these seeds [B]."""
         self.batch.set_lengths(np.full(self.batch_size, -1))
         lengths = np.zeros(self.batch_size, np.int64)
         returns = np.zeros(self.batch_size)
         stale, self._used_slots = self._used_slots, np.full(self.batch_size, self.batch.max_seq_length)
-        with torch.no_grad():
-            self._play(seeds, lengths, returns, test_mode)
+        rows = np.arange(self.batch_size)
+        tries = 0
+        while len(rows):
+            self.mac.init_hidden(self.batch_size)
+            with torch.no_grad():
+                self._play(rows, seeds, lengths, returns, test_mode)
+            rows = rows[self.env.arrays.broken[rows]]
+            stale[rows] = self.batch.max_seq_length  # a broken episode has left its steps in the batch
+            lengths[rows], returns[rows] = 0, 0.0
+            self._note_broken(rows, tries)
+            tries += 1
         self._used_slots = stale  # unless this run failed half-way
         self._clear_padding(lengths)
         self.batch.set_lengths(lengths)
@@ -135,6 +163,22 @@ class Runner:
             self.t_env += int(lengths.sum())
         return self.batch
 
+    def _note_broken(self, rows: NDArray[np.int64], tries: int) -> None:
+        """Take down that these rows' episodes broke, after `tries` tries before. BrokenTooOften if that is enough."""
+        reasons = [f"row {row}: {self.env.episode_info(row)['broken']}" for row in rows.tolist()]
+        self._broken += reasons
+        self.restarts += len(rows)
+        if reasons and tries >= self.config.max_restarts:
+            raise BrokenTooOften(
+                f"env {env_name(self.env)!r}: an episode could not be played to its end, with max_restarts="
+                f"{self.config.max_restarts}; the last time: {reasons[0]}"
+            )
+
+    def take_broken(self) -> list[str]:
+        """Return why each episode broke that has since the last call, in one line each."""
+        broken, self._broken = self._broken, []
+        return broken
+
     def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
         """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""
         for key, view in self._views.items():
@@ -144,16 +188,22 @@ class Runner:
         self._used_slots = lengths + 1
 
     def _play(
-        self, seeds: NDArray[np.uint64], lengths: NDArray[np.int64], returns: NDArray[np.float64], test_mode: bool
+        self,
+        rows: NDArray[np.int64],
+        seeds: NDArray[np.uint64],
+        lengths: NDArray[np.int64],
+        returns: NDArray[np.float64],
+        test_mode: bool,
     ) -> None:
-        """Step all rows to the end of their episodes; fills the batch, `lengths` and `returns`."""
+        """Step these rows to the end of their episodes, or until they break; fills the batch, `lengths`, `returns`."""
         env, arrays, views = self.env, self.env.arrays, self._views
         rewards, ends = views["reward"], views["terminated"]
         actions = np.zeros((self.batch_size, env.info.n_agents), np.int64)
-        rows = np.arange(self.batch_size)
-        index: Any = slice(None)  # as long as all rows run: a slice copies faster than an array of rows
-        env.reset(rows, seeds)
-        for t in range(env.info.episode_limit):
+        env.reset(rows, seeds[rows])
+        rows = rows[~arrays.broken[rows]]
+        # As long as all rows run a slice does, which copies faster than an array of rows.
+        index: Any = slice(None) if len(rows) == self.batch_size else rows
+        for t in range(env.info.episode_limit if len(rows) else 0):
             self._record_observations(index, t)
             actions[index] = chosen = self._act(index, t, test_mode)
             views["actions"][index, t, :, 0] = chosen
@@ -163,13 +213,16 @@ class Runner:
             rewards[index, t, 0] = reward
             ends[index, t, 0] = arrays.terminated[index]
             ended = arrays.terminated[index] | arrays.truncated[index]
-            if ended.any():
+            gone = ended | arrays.broken[index]
+            if gone.any():
                 lengths[rows[ended]] = t + 1
                 self._record_observations(rows[ended], t + 1)
-                rows = rows[~ended]
+                rows = rows[~gone]
                 index = rows
                 if not len(rows):
                     return
+        if not len(rows):
+            return
         raise UserError(
             f"env {env_name(env)!r}: an episode goes on after episode_limit={env.info.episode_limit} steps; "
             "let step end it, with info['episode_limit'] = True"
@@ -200,12 +253,12 @@ class Runner:
         self.env.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return t_env and the episode counters: all that the next episode depends on, beside the mac."""
-        return {"t_env": self.t_env, "episodes": self.seeds.state_dict()}
+        """Return the counters of env steps, episodes and restarts: all that the next run depends on, beside the mac."""
+        return {"t_env": self.t_env, "episodes": self.seeds.state_dict(), "restarts": self.restarts}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken."""
-        self.t_env = state["t_env"]
+        self.t_env, self.restarts = state["t_env"], state["restarts"]
         self.seeds.load_state_dict(state["episodes"])
 
 

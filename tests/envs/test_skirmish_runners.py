@@ -7,11 +7,9 @@ from typing import Any
 import torch
 
 from components.episode_batch import EpisodeBatch
-from components.transforms import OneHot
 from fake_mac import FakeMAC
-from runners import REGISTRY
+from runner_kit import make_runner
 from runners.runner import Runner
-from runners.seeds import EpisodeSeeds
 from utils.layers import merge
 
 
@@ -25,22 +23,7 @@ class LastAvailable(FakeMAC):
 
 def build(kind: str, rows: int, threads: int) -> Runner:
     layers = merge(None, "skirmish", {"env_args": {"map_name": "2s3z", "threads": threads}})
-    runner_class = REGISTRY[kind]
-    config = runner_class.Config(batch_size_run=rows, env_workers=None)
-    env = runner_class.make_env(config, "skirmish", layers.values["env_args"], 3, layers.origin)
-    runner: Runner = runner_class(env, EpisodeSeeds(11))
-    info = runner.get_env_info()
-    scheme: dict[str, Any] = {
-        "state": {"vshape": info.state_shape},
-        "obs": {"vshape": info.obs_shape, "group": "agents"},
-        "actions": {"vshape": (1,), "group": "agents", "dtype": torch.uint8},
-        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
-        "reward": {"vshape": (1,)},
-        "terminated": {"vshape": (1,), "dtype": torch.bool},
-    }
-    runner.setup(scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])},
-                 LastAvailable())  # fmt: skip
-    return runner
+    return make_runner(kind, "skirmish", layers.values["env_args"], LastAvailable(), rows)
 
 
 def test_both_runners_play_the_same_battles() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,11 @@ import pytest
 import torch
 
 from components.episode_batch import EpisodeBatch
-from components.transforms import OneHot
 from envs.batched import SerialEnvs
-from envs.multiagentenv import BatchedEnv, EnvInfo, env_seed
+from envs.multiagentenv import env_seed
 from fake_mac import FakeMAC
-from runners import REGISTRY
-from runners.runner import Runner
+from runner_kit import make_runner
+from runners.runner import BrokenTooOften, Runner
 from runners.seeds import EpisodeSeeds
 from utils.errors import UserError
 
@@ -27,35 +28,15 @@ NAME = "fake_envs:RandomWalk"
 def build() -> Iterator[Any]:
     made: list[Runner] = []
 
-    def make(kind: str, batch_size: int = 1, env: str = NAME, in_process: bool | None = None, **kw: Any) -> Runner:
-        runner_class = REGISTRY[kind]
-        if in_process is not None:
-            runner_class = type(runner_class.__name__, (runner_class,), {"in_process": in_process})
-        probs = kw.pop("with_probs", False)
-        config = runner_class.Config(batch_size_run=batch_size, env_workers=kw.pop("env_workers", None))
-        batched: BatchedEnv = runner_class.make_env(config, env, kw, 3, {})
-        runner: Runner = runner_class(batched, EpisodeSeeds(11))
-        made.append(runner)
-        runner.setup(*describe(runner.get_env_info(), probs), FakeMAC(with_probs=probs))
-        return runner
+    def make(kind: str, batch_size: int = 1, env: str = NAME, mac: Any = None, **kw: Any) -> Runner:
+        options = {key: kw.pop(key) for key in ("env_workers", "max_restarts", "in_process", "with_probs") if key in kw}
+        mac = mac or FakeMAC(with_probs=options.get("with_probs", False))
+        made.append(make_runner(kind, env, kw, mac, batch_size, **options))
+        return made[-1]
 
     yield make
     for runner in made:
         runner.close_env()
-
-
-def describe(info: EnvInfo, with_probs: bool = False) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
-    scheme: dict[str, Any] = {
-        "state": {"vshape": info.state_shape},
-        "obs": {"vshape": info.obs_shape, "group": "agents"},
-        "actions": {"vshape": (1,), "group": "agents", "dtype": torch.uint8},
-        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
-        "reward": {"vshape": (1,)},
-        "terminated": {"vshape": (1,), "dtype": torch.bool},
-    }
-    if with_probs:
-        scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
-    return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
 
 
 def copy(batch: EpisodeBatch) -> dict[str, Any]:
@@ -189,6 +170,48 @@ def test_replays(build: Any, kind: str, tmp_path: Path) -> None:
     assert build(kind, env="fake_envs:WithReplays").save_replay(tmp_path) == list(tmp_path.iterdir())
     with pytest.raises(UserError, match="has no replays"):
         build(kind).save_replay(tmp_path)
+
+
+class FirstAvailable(FakeMAC):
+    """Draws nothing: what it does depends on the episode alone."""
+
+    def select_actions(self, batch: EpisodeBatch, t_ep: int, t_env: int, bs: Any, test_mode: bool) -> Any:
+        return batch["avail_actions"][:, t_ep][bs].int().argmax(-1)
+
+
+@pytest.mark.parametrize(("kind", "rows", "workers"), [("episode", 1, None), ("parallel", 4, 4), ("parallel", 4, 1)])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_a_broken_episode_leaves_nothing_behind(build: Any, kind: str, rows: int, workers: int | None, at: int) -> None:
+    whole = build(kind, rows, mac=FirstAvailable(), env_workers=workers)
+    broken = build(
+        kind, rows, "fake_envs:Fragile", FirstAvailable(), env_workers=workers, max_restarts=3, breaks=3, at=at
+    )
+    for test_mode in (False, True, False, False, False, False):
+        assert_same(copy(whole.run(test_mode)), copy(broken.run(test_mode)))
+        assert whole.episodes == broken.episodes
+    assert whole.t_env == broken.t_env > 0
+    assert broken.restarts == 3 * rows
+    assert len(broken.take_broken()) == broken.restarts
+
+
+def test_too_many_broken_episodes_stop_the_run(build: Any) -> None:
+    runner = build("parallel", 2, "fake_envs:Fragile", max_restarts=2, breaks=3, at=1)
+    before = runner.state_dict()
+    with pytest.raises(BrokenTooOften, match=r"with max_restarts=2; the last time: row 0: the game is gone"):
+        runner.run()
+    assert runner.state_dict() == {**before, "restarts": 6}
+    assert runner.take_broken() == ["row 0: the game is gone", "row 1: the game is gone"] * 3
+    assert runner.take_broken() == []
+
+
+def test_a_killed_worker_costs_its_episodes_only(build: Any) -> None:
+    whole, broken = (build("parallel", 4, mac=FirstAvailable(), env_workers=2, max_restarts=n) for n in (0, 1))
+    for turn in range(4):
+        if turn == 1:
+            os.kill(broken.env._processes[1].pid, signal.SIGKILL)
+        assert_same(copy(whole.run()), copy(broken.run()))
+    assert broken.restarts == 2
+    assert all("was killed by SIGKILL" in reason for reason in broken.take_broken())
 
 
 def test_seeds_depend_on_the_episodes_number_alone() -> None:
