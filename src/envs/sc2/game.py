@@ -132,7 +132,7 @@ def _connect(process: Process, timeout: int) -> websocket.WebSocket:
         if time.monotonic() >= deadline:
             raise remote_controller.ConnectError(f"the game did not listen within env_args.game_timeout={timeout} s")
         time.sleep(CONNECT_POLL_SECONDS)
-    raise remote_controller.ConnectError("the game ended at its start")
+    raise remote_controller.ConnectError("the game did not start")
 
 
 class Process(sc_process.StarcraftProcess):
@@ -248,6 +248,7 @@ class Watched:
     """
 
     launch: Launch
+    _episode_count: int
     _sc2_proc: Any
     _controller: Any
     _obs: Any
@@ -263,6 +264,8 @@ class Watched:
     def reset(self, *args: Any) -> Any:
         """Start an episode, in time."""
         self._allow()
+        if self._controller is not None:  # until an episode has ended, the package would start a second game
+            self._episode_count = max(1, self._episode_count)
         return super().reset(*args)  # type: ignore[misc]
 
     def step(self, actions: list[int]) -> Any:
