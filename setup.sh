@@ -24,6 +24,11 @@ install_cpu_torch() {
         --index-url https://download.pytorch.org/whl/cpu "$(grep '^torch==' requirements.txt)" >/dev/null 2>&1 || true
 }
 
+# Without what it asks for: most of that (grpc, pygame, an enum of 2013) only its other parts import.
+install_pysc2() {
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps "$(grep '^pysc2==' requirements-sc2.txt)"
+}
+
 install() {  # install REQUIREMENTS_FILE
     local stamp=".venv/.installed-$1"
     if [ -x "$python" ] && cat requirements*.txt | cmp -s - "$stamp"; then
@@ -33,5 +38,6 @@ install() {  # install REQUIREMENTS_FILE
     echo "Installing $1 (once)"
     install_cpu_torch
     "$python" -m pip install --quiet --disable-pip-version-check -r "$1"
+    [ "$1" = requirements.txt ] || install_pysc2
     cat requirements*.txt > "$stamp"
 }

@@ -13,6 +13,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from utils.protobuf import use_fast_backend
+
 # Statistics of the machine, not of the experiment: two equal runs differ in these only.
 WALL_CLOCK_KEYS = frozenset({"steps_per_s", "steps_per_s_collect", "steps_per_s_test", "updates_per_s", "memory_gib"})
 
@@ -64,6 +66,7 @@ class Logger:
 
     def setup_tb(self, directory: Path) -> None:
         """Write TensorBoard events to a folder."""
+        use_fast_backend()
         try:
             from tensorboard_logger import Logger as TensorBoard  # imported only by runs that want it
 
