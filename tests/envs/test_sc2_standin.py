@@ -282,6 +282,7 @@ def test_bare_map_creates_units_and_brings_nobody_back():
     controller.step(2)
     assert units(controller) == []
     create_units(controller, [1970], 1, (8, 16))
+    create_units(controller, [48], 2, (24, 16))
     controller.step(1)
     assert units(controller)[0].tag not in {u.tag for u in born}
 

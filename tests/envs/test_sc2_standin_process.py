@@ -23,13 +23,13 @@ def ended(process, seconds=5.0):
     return process._proc.wait(seconds)
 
 
-def steps_until_fault(controller, most=10):
-    """Step; return the number of the step that failed, and the exception."""
+def step_until_fault(controller, most=10):
+    """Step; return the number of the step that failed, and the type of what it raised."""
     for k in range(1, most + 1):
         try:
             controller.step(8)
         except Exception as error:
-            return k, error
+            return k, type(error)
     return 0, None
 
 
@@ -40,6 +40,8 @@ def test_pysc2_finds_launches_and_quits_it(sc2path, monkeypatch):
         create(controller)
         for _ in range(3):
             controller.step(8)
+        kill(controller, [u.tag for u in units(controller)])
+        controller.step(2)
         assert len(units(controller)) == 6
         assert controller.save_replay()
         start, proc = time.monotonic(), process._proc
@@ -55,12 +57,6 @@ def test_ends_without_a_client(sc2path, monkeypatch):
         assert ended(process) == 0
 
 
-def test_ends_on_sigterm(sc2path, monkeypatch):
-    with launched(monkeypatch) as process:
-        process._proc.terminate()
-        assert ended(process) == -signal.SIGTERM
-
-
 def test_a_port_in_use_ends_it(sc2path, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setattr(remote_controller.websocket, "create_connection", _refuse)
@@ -73,37 +69,53 @@ def _refuse(*args, **kwargs):
     raise ConnectionRefusedError
 
 
-@pytest.mark.parametrize(
-    ("fault", "error", "status"),
-    [
-        ("crash", protocol.ConnectionError, -signal.SIGKILL),
-        ("cut", protocol.ConnectionError, 0),
-        ("garbage", DecodeError, None),
-        ("wrong", protocol.ConnectionError, None),
-        ("empty", protocol.ProtocolError, None),
-        ("error", protocol.ProtocolError, None),
-        ("hang", protocol.ConnectionError, None),
-        ("freeze", protocol.ConnectionError, None),
-    ],
-)
-def test_faults(sc2path, monkeypatch, fault, error, status):
+def test_crash_told_by_the_installation(tmp_path, monkeypatch):
+    folder = make_sc2path(tmp_path / "game", maps=["3m"], faults="crash@3")
+    assert [path.name for path in (folder / "Maps" / "SMAC_Maps").iterdir()] == ["3m.SC2Map"]
+    monkeypatch.setenv("SC2PATH", str(folder))
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with launched(monkeypatch) as process:
+        create(process.controller)
+        assert step_until_fault(process.controller) == (3, protocol.ConnectionError)
+        assert ended(process) == -signal.SIGKILL
+
+
+def test_cut(sc2path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "cut@3")
+    with launched(monkeypatch) as process:
+        create(process.controller)
+        assert step_until_fault(process.controller) == (3, protocol.ConnectionError)
+        assert ended(process) == 0
+
+
+def test_answers_that_are_wrong(sc2path, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "garbage@2,wrong@4,empty@5,error@6")
+    with launched(monkeypatch) as process:
+        create(process.controller)
+        assert step_until_fault(process.controller) == (2, DecodeError)
+        assert step_until_fault(process.controller) == (2, protocol.ConnectionError)
+        assert step_until_fault(process.controller) == (1, protocol.ProtocolError)
+        assert step_until_fault(process.controller) == (1, protocol.ProtocolError)
+        assert step_until_fault(process.controller, 3) == (0, None)
+        assert process.controller.observe().observation.game_loop == 72  # they were steps, whatever it answered
+
+
+@pytest.mark.parametrize("fault", ["hang", "freeze"])
+def test_no_answer(sc2path, monkeypatch, fault):
     monkeypatch.setenv(VARIABLE, f"{fault}@3")
     with launched(monkeypatch) as process:
         create(process.controller)
-        process.controller._client._sock.settimeout(5 if fault not in ("hang", "freeze") else 0.3)
-        at, raised = steps_until_fault(process.controller)
-        assert at == 3
-        assert type(raised) is error
-        if status is not None:
-            assert ended(process) == status
-        elif fault in ("hang", "freeze"):
-            process._proc.terminate()
-            if fault == "hang":
-                assert ended(process) == -signal.SIGTERM
-            else:
-                time.sleep(0.3)
-                assert process._proc.poll() is None
-                process._proc.kill()
+        process.controller.step(8)
+        process.controller.step(8)
+        process.controller._client._sock.settimeout(0.3)
+        assert step_until_fault(process.controller) == (1, protocol.ConnectionError)
+        process._proc.terminate()
+        if fault == "hang":
+            assert ended(process) == -signal.SIGTERM
+        else:
+            time.sleep(0.3)
+            assert process._proc.poll() is None
+            process._proc.kill()
 
 
 def test_a_launch_that_fails(sc2path, monkeypatch):
@@ -132,21 +144,3 @@ def test_faults_are_counted(tmp_path):
 def test_what_is_no_fault(text):
     with pytest.raises(ValueError, match="expected KIND@N"):
         parse(text)
-
-
-def test_faults_given_to_the_installation(tmp_path, monkeypatch):
-    folder = make_sc2path(tmp_path / "game", maps=["3m"], faults="crash@1")
-    monkeypatch.setenv("SC2PATH", str(folder))
-    monkeypatch.delenv(VARIABLE, raising=False)
-    assert [path.name for path in (folder / "Maps" / "SMAC_Maps").iterdir()] == ["3m.SC2Map"]
-    with launched(monkeypatch) as process:
-        create(process.controller)
-        assert steps_until_fault(process.controller)[0] == 1
-
-
-def test_respawn_over_the_wire(sc2path, monkeypatch):
-    with launched(monkeypatch) as process:
-        create(process.controller)
-        kill(process.controller, [u.tag for u in units(process.controller)])
-        process.controller.step(2)
-        assert len(units(process.controller)) == 6
