@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from envs.multiagentenv import EpisodeBroken
 from envs.sc2.starcraft import StarCraftEnv
@@ -44,6 +44,7 @@ class SC2v2Env(StarCraftEnv):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(StarCraftEnv.Config):
+        map_name: Literal["10gen_terran", "10gen_protoss", "10gen_zerg"]
         capability_config: dict[str, Any]
         capability_configs: dict[str, Any]
         obs_own_pos: bool
@@ -65,9 +66,11 @@ class SC2v2Env(StarCraftEnv):
     def _describe(self) -> None:
         from envs.sc2.draws import Draws
 
+        if self.config.obs_instead_of_state:
+            raise UserError("env_args.obs_instead_of_state=True: smacv2 does not implement it; write False")
         wanted = capability_config(self.config.map_name, self.config.capability_config, self.config.capability_configs)
         try:
-            self._draws = Draws(wanted)
+            self._draws = Draws(copy.deepcopy(wanted))
             self._options["capability_config"] = self._draws.config
             super()._describe()
         except (KeyError, TypeError, ValueError, AssertionError) as error:  # the package checks nothing
@@ -92,14 +95,14 @@ def capability_config(map_name: str, given: Mapping[str, Any], of_maps: Mapping[
     """Return what is drawn for each episode: the map's, the map's with other numbers of units, or `given`.
 
     Args:
-        map_name: key of `of_maps`; other maps of smacv2 have nothing drawn.
+        map_name: key of `of_maps`.
         given: {} for the map's, {n_units, n_enemies} for other numbers, or a whole one.
         of_maps: map -> its own.
     """
-    of_map = of_maps.get(map_name, {})
-    whole = given if set(given) - set(SIZES) else {**of_map, **given}
-    if not isinstance(whole, Mapping) or (whole and not all(type(whole.get(size)) is int for size in SIZES)):
-        raise UserError(
-            f"env_args.capability_config={dict(given)} for {map_name!r}: it needs the ints n_units and n_enemies"
-        )
+    key = "capability_config" if given else f"capability_configs.{map_name}"
+    whole = given if set(given) - set(SIZES) else {**of_maps.get(map_name, {}), **given}
+    if not all(type(whole.get(size)) is int and whole[size] > 0 for size in SIZES):
+        raise UserError(f"env_args.{key}={dict(whole)}: it needs n_units and n_enemies, ints from 1")
+    if "team_gen" not in whole:
+        raise UserError(f"env_args.{key}={dict(whole)}: it needs team_gen, without which there are no units")
     return copy.deepcopy(dict(whole))
