@@ -185,9 +185,9 @@ class Game:
             self._load(bare_spec(self._waiting))
             self._waiting = []
             self._begin()
-        self.loop += loops
+        first, self.loop = self.loop, self.loop + loops
         if self.alive():
-            kernels.play(loops, ATTACK_EVERY if self.bare else 0, self._env)
+            kernels.play(first, self.loop, ATTACK_EVERY if self.bare else 0, self._env)
         elif not self.bare:
             self._begin()
 

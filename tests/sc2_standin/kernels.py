@@ -38,12 +38,12 @@ def compile_kernels(stamp: str) -> Any:
         start(0, seed, rules, world)
 
     @kernel
-    def play(loops: int, lead_every: int, env: Any) -> None:
-        """Play game loops; healers of the enemies are sent to an agent in every `lead_every`th, 0 for never."""
+    def play(first: int, end: int, lead_every: int, env: Any) -> None:
+        """Play loops first..end-1; healers of the enemies are sent to an agent in every `lead_every`th, 0: never."""
         stamp  # noqa: B018
         rules, terrain, kinds, world, scratch, _ = unpack(env, 0)
-        for _ in range(loops):
-            if lead_every > 0 and world.loops[0] % lead_every == 0:
+        for loop in range(first, end):
+            if lead_every > 0 and loop % lead_every == 0:
                 lead_healers(rules, kinds, world.units[0])
             advance(0, rules, terrain, kinds, world, scratch)
 

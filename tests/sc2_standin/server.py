@@ -41,6 +41,7 @@ def serve_client(sock: socket.socket, faults: Faults) -> None:
             if connection.request.path == "/sc2api":
                 converse(connection, Api(faults))
         finally:
+            connection.close()
             # From another thread: the server waits for its handlers when it shuts down.
             threading.Thread(target=server.shutdown).start()
 
