@@ -18,18 +18,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from envs.batched import make_batched_env
 from envs.skirmish.data import map_names
 from envs.skirmish.env import Skirmish
-from scripted import POLICIES, Script, is_sensible
-from utils.layers import merge
+from scripted import POLICIES, battles, is_sensible, make_env
 
 Z95 = 1.959964
 
@@ -53,37 +50,15 @@ def half_width(successes: int, n: int) -> float:
     return Z95 * math.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2)) / (1 + Z95**2 / n)
 
 
-def make_env(map_name: str, batch_size: int, unit_stats: str) -> Skirmish:
-    """Return skirmish with the options of its config file."""
-    layers = merge("qmix", "skirmish", {"env_args": {"map_name": map_name, "unit_stats": unit_stats}})
-    env = make_batched_env("skirmish", layers.values["env_args"], batch_size, 0, layers.origin, True)
-    return cast(Skirmish, env)
-
-
 def play(env: Skirmish, policy: str, seeds: NDArray[np.uint64]) -> Record:
     """Play one episode of each seed to its end, as many at a time as the env has rows."""
     n = len(seeds)
     record = Record(np.zeros(n, np.bool_), np.zeros(n), np.zeros(n, np.int64))
-    script = Script(env, policy)
-    rows = np.arange(min(env.batch_size, n))
-    episode = rows.copy()  # of each row
-    following = len(rows)
-    env.reset(rows, seeds[rows])
-    script.reset(rows, seeds[rows])
-    while len(rows):
-        env.step(script.act(rows), rows)
-        record.returns[episode[rows]] += env.arrays.reward[rows]
-        record.lengths[episode[rows]] += 1
-        ended = rows[env.arrays.terminated[rows] | env.arrays.truncated[rows]]
-        for row in ended.tolist():
-            record.won[episode[row]] = env.episode_info(row)["battle_won"]
-        fresh, spent = ended[: n - following], ended[n - following :]
-        if len(fresh):
-            episode[fresh] = np.arange(following, following + len(fresh))
-            following += len(fresh)
-            env.reset(fresh, seeds[episode[fresh]])
-            script.reset(fresh, seeds[episode[fresh]])
-        rows = np.setdiff1d(rows, spent)
+    for turn in battles(env, policy, seeds):
+        if not turn.began:
+            record.returns[turn.episode[turn.rows]] += env.arrays.reward[turn.rows]
+            record.lengths[turn.episode[turn.rows]] += 1
+            record.won[turn.episode[turn.ended]] = env.outcomes[turn.ended, 0]
     return record
 
 

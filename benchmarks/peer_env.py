@@ -100,8 +100,10 @@ class SMAX:
 
 def main() -> None:
     name, spec = sys.argv[1], json.loads(sys.argv[2])
-    cores = sorted(os.sched_getaffinity(0))[-spec["threads"] :]
-    os.sched_setaffinity(0, cores)  # JAX asks how many it may use, and has no option of its own
+    if hasattr(os, "sched_setaffinity"):  # JAX asks how many cores it may use, and has no option of its own
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-spec["threads"] :])
+    elif name == "smax":
+        print(f"smax: threads={spec['threads']} cannot be held on this system; it takes all cores", file=sys.stderr)
     simulator = {"smaclite": SMAClite, "smax": SMAX}[name](spec)
     simulator.play()  # compile and warm up
     print("rollout ready", flush=True)

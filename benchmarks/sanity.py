@@ -16,19 +16,16 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from envs.batched import make_batched_env
 from envs.skirmish.arrays import AIR_LAYER
 from envs.skirmish.data import map_names
 from envs.skirmish.env import Skirmish
-from scripted import Script
-from utils.layers import merge
+from scripted import battles, make_env
 
 SLACK = 1e-9
 
@@ -64,9 +61,9 @@ class Watcher:
     def __init__(self, env: Skirmish, seeds: NDArray[np.uint64], report: Report) -> None:
         self.env, self.report = env, report
         self.seeds = seeds
-        self.before = env._world.units.copy()
+        self.before = env.units.copy()
         self.returns = np.zeros(env.batch_size)
-        kind = env.kinds[env._world.spawn["kind"]]
+        kind = env.kinds[env.spawn["kind"]]
         self.most = {"health": kind["health"], "shield": kind["shield"], "energy": kind["energy_max"]}
         self.flies, self.climbs = kind["layer"] == AIR_LAYER, kind["climbs"]
         enemies = kind[env.info.n_agents :]
@@ -75,7 +72,7 @@ class Watcher:
     def begin(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Note the start of episodes."""
         self.seeds[rows], self.returns[rows] = seeds, 0
-        self.before[rows] = self.env._world.units[rows]
+        self.before[rows] = self.env.units[rows]
         self.look_at_places(rows)
         self.look_at_numbers(rows)
 
@@ -89,7 +86,7 @@ class Watcher:
 
     def look(self, rows: NDArray[np.int64]) -> None:
         """Check what the last step of `rows` did."""
-        now, before = self.env._world.units[rows], self.before[rows]
+        now, before = self.env.units[rows], self.before[rows]
         self.look_at_places(rows)
         self.look_at_numbers(rows)
         self.look_at_the_dead(rows, now, before)
@@ -98,7 +95,7 @@ class Watcher:
 
     def look_at_places(self, rows: NDArray[np.int64]) -> None:
         """Everybody alive is in the map, and on ground that carries it."""
-        terrain, units = self.env.terrain, self.env._world.units[rows]
+        terrain, units = self.env.terrain, self.env.units[rows]
         width, height = terrain.pathable.shape
         alive, x, y = units["health"] > 0, units["x"], units["y"]
         inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
@@ -109,7 +106,7 @@ class Watcher:
 
     def look_at_numbers(self, rows: NDArray[np.int64]) -> None:
         """Observations and state are finite, masks offer something, units hold what they can hold."""
-        a, units, n = self.env.arrays, self.env._world.units[rows], self.env.info.n_agents
+        a, units, n = self.env.arrays, self.env.units[rows], self.env.info.n_agents
         for name, array in (("obs", a.obs[rows]), ("state", a.state[rows])):
             self.blame(rows, ~np.isfinite(array).reshape(len(rows), -1).all(1), f"{name} is not finite")
         self.blame(rows, ~a.avail_actions[rows].any(-1), "empty mask: agents")
@@ -137,7 +134,7 @@ class Watcher:
         was, lives = before["health"][:, n:] > 0, now["health"][:, n:] > 0
         held = np.where(was, before["health"][:, n:] + before["shield"][:, n:], 0).sum(1)
         holds = np.where(lives, now["health"][:, n:] + now["shield"][:, n:], 0).sum(1)
-        info = env._world.info[rows]
+        info = env.outcomes[rows]
         pays = np.abs(held - holds + rules.reward_death_value * (was & ~lives).sum(1)) + rules.reward_win * info[:, 0]
         reward = a.reward[rows]
         self.returns[rows] += reward
@@ -156,30 +153,22 @@ class Watcher:
 
 def check_map(map_name: str, episodes: int, num_envs: int, seed: int, most_faults: int = 10) -> Report:
     """Play random episodes on a map and report; stops early after `most_faults` faults."""
-    layers = merge("qmix", "skirmish", {"env_args": {"map_name": map_name}})
-    rows = np.arange(min(num_envs, episodes))
-    env = cast(Skirmish, make_batched_env("skirmish", layers.values["env_args"], len(rows), 0, layers.origin, True))
+    env = make_env(map_name, min(num_envs, episodes))
     seeds = np.random.default_rng(seed).integers(2**64, size=episodes, dtype=np.uint64)
-    report, script, following = Report(map_name, seed), Script(env, "random"), len(rows)
-    watcher = Watcher(env, np.zeros(len(rows), np.uint64), report)
-    fresh, new = rows, seeds[rows]
-    while len(rows) and len(report.faults) < most_faults:
-        if len(fresh):
-            env.reset(fresh, new)
-            script.reset(fresh, new)
-            watcher.begin(fresh, new)
-        env.step(script.act(rows), rows)
-        watcher.look(rows)
-        report.steps += len(rows)
-        ended = rows[(env.arrays.terminated | env.arrays.truncated)[rows]]
-        report.episodes += len(ended)
-        report.won += int(env._world.info[ended, 0].sum())
-        report.truncated += int(env.arrays.truncated[ended].sum())
-        report.highest = max([report.highest, *watcher.returns[ended].tolist()])
-        fresh, spent = ended[: episodes - following], ended[episodes - following :]
-        new = seeds[following : following + len(fresh)]
-        following += len(fresh)
-        rows = np.setdiff1d(rows, spent)
+    report = Report(map_name, seed)
+    watcher = Watcher(env, np.zeros(env.batch_size, np.uint64), report)
+    for turn in battles(env, "random", seeds):
+        if turn.began:
+            watcher.begin(turn.rows, seeds[turn.episode[turn.rows]])
+            continue
+        watcher.look(turn.rows)
+        report.steps += len(turn.rows)
+        report.episodes += len(turn.ended)
+        report.won += int(env.outcomes[turn.ended, 0].sum())
+        report.truncated += int(env.arrays.truncated[turn.ended].sum())
+        report.highest = max([report.highest, *watcher.returns[turn.ended].tolist()])
+        if len(report.faults) >= most_faults:
+            break
     env.close()
     return report
 
@@ -192,6 +181,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--num-envs", type=int, default=256, help="episodes that are played side by side")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
+    if options.episodes < 1 or options.num_envs < 1:
+        parser.error("--episodes and --num-envs: at least 1")
     faults = 0
     for map_name in options.maps.split(",") if options.maps else map_names():
         begin = time.perf_counter()

@@ -18,20 +18,28 @@ sideways.
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
 import envs.native
 import envs.skirmish
+from envs.batched import make_batched_env
 from envs.native import source_stamp
 from envs.native.jit import inlined, kernel, outlined
 from envs.native.rng import below
-from envs.skirmish.arrays import BIOLOGICAL
+from envs.skirmish.arrays import BIOLOGICAL, FIRST_TARGET, NO_OP, STOP
 from envs.skirmish.env import Skirmish
-from scripted_moves import FAR, FIRST_TARGET, NO_OP, STOP, away, square, towards
+from scripted_moves import FAR, away, square, towards
+from utils.errors import UserError
+from utils.layers import merge
 
 POLICIES = ("random", "attack_nearest", "focus_fire", "kite")
 RANDOM, ATTACK_NEAREST, FOCUS_FIRE, KITE = range(len(POLICIES))
@@ -48,7 +56,7 @@ def is_sensible(policy: str, env: Skirmish) -> bool:
     """Tell whether a policy makes sense on a map: kiting takes a unit that outranges an enemy that walks and fights."""
     if policy != "kite":
         return True
-    kinds, kind = env.kinds, env.get_state_dict()["spawn"]["kind"]
+    kinds, kind = env.kinds, env.spawn["kind"]
     allies, enemies = kinds[kind[: env.rules.n_agents]], kinds[kind[env.rules.n_agents :]]
     armed, walking = allies[allies["damage"] > 0], enemies[(enemies["damage"] > 0) & (enemies["speed"] > 0)]
     return bool(len(walking)) and bool(armed["reach"].max() > walking["reach"].min() + OUTRANGE)
@@ -77,9 +85,53 @@ class Script:
         env = self._env
         sides = env.rules.n_agents, env.rules.step_mul, env.rules.healers
         ground = env.terrain.pathable, env.terrain.climbable, env.terrain.waypoint
-        units = env._world.units
+        units = env.units
         choose(rows, self._policy, sides, ground, units, env.kinds, env.arrays.avail_actions, self._rng, self._actions)
         return self._actions
+
+
+def make_env(map_name: str, batch_size: int, unit_stats: str = "liberty") -> Skirmish:
+    """Return skirmish with the options of its config file. SystemExit in one line if there is no such map."""
+    layers = merge("qmix", "skirmish", {"env_args": {"map_name": map_name, "unit_stats": unit_stats}})
+    try:
+        return cast(
+            Skirmish, make_batched_env("skirmish", layers.values["env_args"], batch_size, 0, layers.origin, True)
+        )
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+@dataclass
+class Turn:
+    """What has just happened to some rows of a batch: their episodes began, or else they took a step."""
+
+    rows: NDArray[np.int64]
+    episode: NDArray[np.int64]  # [B] number of each row's episode
+    began: bool
+    ended: NDArray[np.int64]  # rows whose episodes this step ended
+
+
+def battles(env: Skirmish, policy: str, seeds: NDArray[np.uint64]) -> Iterator[Turn]:
+    """Play one episode of each seed to its end, as many at a time as the env has rows; yield after resets and steps.
+
+    Episode k of the seeds is the same battle whatever the batch size.
+    """
+    script, n = Script(env, policy), len(seeds)
+    rows = fresh = np.arange(min(env.batch_size, n))
+    episode = np.arange(env.batch_size)
+    following, none = len(rows), np.zeros(0, np.int64)
+    while len(rows):
+        if len(fresh):
+            env.reset(fresh, seeds[episode[fresh]])
+            script.reset(fresh, seeds[episode[fresh]])
+            yield Turn(fresh, episode, True, none)
+        env.step(script.act(rows), rows)
+        ended = rows[env.arrays.terminated[rows] | env.arrays.truncated[rows]]
+        yield Turn(rows, episode, False, ended)
+        fresh, spent = ended[: n - following], ended[n - following :]
+        episode[fresh] = np.arange(following, following + len(fresh))
+        following += len(fresh)
+        rows = np.setdiff1d(rows, spent)
 
 
 @inlined

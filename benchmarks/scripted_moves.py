@@ -6,9 +6,8 @@ import math
 from typing import Any
 
 from envs.native.jit import inlined, outlined
-from envs.skirmish.arrays import AIR_LAYER
+from envs.skirmish.arrays import AIR_LAYER, EAST, NORTH, SOUTH, STOP, WEST
 
-NO_OP, STOP, NORTH, SOUTH, EAST, WEST, FIRST_TARGET = range(7)
 FIRST_MOVE = NORTH
 X_STEP, Y_STEP = (0.0, 0.0, 1.0, -1.0), (1.0, -1.0, 0.0, 0.0)  # north, south, east, west
 FAR = 1e9

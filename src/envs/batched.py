@@ -106,9 +106,11 @@ class SerialEnvs:
         """Return each env's statistics."""
         return [adapter.get_stats() for adapter in self._envs]
 
-    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
         """Save each env's replay. UserError if the env has none."""
-        return [path for adapter in self._envs for path in adapter.save_replay(directory)]
+        return [path for adapter in self._envs[:rows] for path in adapter.save_replay(directory)]
 
     def close(self) -> None:
         """Close every env, once."""

@@ -181,13 +181,15 @@ class BatchedEnv(Protocol):
     def get_stats(self) -> list[dict[str, float]]:
         """Return each row's statistics over all its episodes; {} where an env keeps none."""
 
-    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
         """Save a replay of what each row has played and return the files. NotImplementedError if it cannot.
 
         Args:
             directory: where to; made if missing.
-            values: [rows, T, N, A] what the policy thought of each action; replays that can show it take it, and
-                then only the first `rows` rows are saved.
+            rows: only of the first so many rows.
+            values: [rows, T, N, A] what the policy thought of each action, for replays that can show it.
         """
 
     def close(self) -> None:

@@ -75,7 +75,9 @@ class OneStepMatrixGame:
         """Return {} for each row: this env keeps no statistics."""
         return [{} for _ in range(self.batch_size)]
 
-    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
         """Raise NotImplementedError."""
         raise NotImplementedError("one_step_matrix_game has no replays")
 

@@ -32,7 +32,7 @@ from utils.errors import UserError
 
 # A message is one of these with a pickle of plain values. The two ends take turns.
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
-STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; a directory's path
+STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; (directory, rows)
 # From it: RESULT of SPEC: [EnvInfo], of RESET and STEP: {row: info} of the episodes that ended or broke, of STATS:
 # [stats], of REPLAY: [path]. USER_ERROR: the message. ENV_ERROR: (row, traceback).
 RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
@@ -187,9 +187,9 @@ class Rows:
         """Return each row's statistics."""
         return [env.get_stats() for _, env in self._each(self._envs)]
 
-    def save_replay(self, directory: Path) -> list[str]:
-        """Save each row's replay and return the files."""
-        return [str(path) for _, env in self._each(self._envs) for path in env.save_replay(directory)]
+    def save_replay(self, directory: Path, rows: Iterable[int]) -> list[str]:
+        """Save a replay of each row given and return the files."""
+        return [str(path) for _, env in self._each(rows) for path in env.save_replay(directory)]
 
     def close(self) -> None:
         """Close every env, whether or not another's raises; each has CLOSE_SECONDS before SIGALRM ends the process."""
@@ -240,7 +240,8 @@ def _answer(rows: Rows, spec: WorkerSpec, command: bytes, value: Any) -> Any:
         return rows.bind(spec)
     if command == STATS:
         return rows.get_stats()
-    return rows.save_replay(Path(value))
+    directory, of_rows = value
+    return rows.save_replay(Path(directory), of_rows)
 
 
 def _report(channel: Channel, kind: bytes, value: Any) -> None:

@@ -130,9 +130,13 @@ class WorkerEnvs:
         """Return each env's statistics."""
         return [stats for of_worker in self._call_all(worker.STATS, None, "get_stats") for stats in of_worker]
 
-    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
         """Save each env's replay. UserError if the env has none."""
-        replies = self._call_all(worker.REPLAY, str(directory.absolute()), "save_replay")
+        wanted = self._by_worker(list(range(self.batch_size))[:rows])
+        messages = {index: (str(directory.absolute()), mine) for index, mine in wanted.items()}
+        replies = self._call(worker.REPLAY, messages, "save_replay")
         return [Path(path) for paths in replies for path in paths]
 
     def _call_all(self, command: bytes, value: Any, action: str) -> list[Any]:

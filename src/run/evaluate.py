@@ -70,7 +70,7 @@ class ReplaySaver:
         if self._runner.env.replay_of_episode:
             with torch.no_grad():
                 values = self._mac.unroll(batch.to(self._mac.device))[:episodes].float().cpu().numpy()
-            self.paths += self._runner.save_replay(self._directory, values)
+            self.paths += self._runner.save_replay(self._directory, episodes, values)
 
     def finish(self) -> list[Path]:
         """Save what is left to save, and return all files."""

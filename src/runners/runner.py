@@ -241,10 +241,12 @@ class Runner:
         self._views["probs"][index, t] = _numpy(probs)
         return _numpy(actions)
 
-    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
         """Save a replay of what each row has played; see `BatchedEnv`. UserError if the env has no replays."""
         try:
-            return self.env.save_replay(directory, values)
+            return self.env.save_replay(directory, rows, values)
         except NotImplementedError as error:
             raise UserError(f"env {env_name(self.env)!r} has no replays; run it without save_replay") from error
 

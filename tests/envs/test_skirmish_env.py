@@ -176,7 +176,9 @@ def test_a_replay_is_what_was_played(name: str, tmp_path: Path) -> None:
         rewards.append(env.arrays.reward[0])
         seen.append(env._world.units[0].copy())
     units = np.array(seen)
-    (path,) = env.save_replay(tmp_path, np.zeros((1, len(rewards), *env.arrays.avail_actions.shape[1:]), np.float32))
+    (path,) = env.save_replay(
+        tmp_path, values=np.zeros((1, len(rewards), *env.arrays.avail_actions.shape[1:]), np.float32)
+    )
     replay = read_replay(path)
     assert len(replay.steps["actions"]) == len(rewards)
     assert np.array_equal(replay.steps["reward"], np.array(rewards, replay.steps["reward"].dtype))

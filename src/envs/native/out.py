@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.multiagentenv import EnvArrays
+
 
 class Out(NamedTuple):
-    """EnvArrays, as the kernels take them."""
+    """EnvArrays, as the kernels take them; no native env's game fails, so `broken` is not among them."""
 
     obs: NDArray[np.float32]
     state: NDArray[np.float32]
@@ -17,3 +19,8 @@ class Out(NamedTuple):
     reward: NDArray[np.float64]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, arrays: EnvArrays) -> Out:
+        """Return a runner's arrays."""
+        return cls(arrays.obs, arrays.state, arrays.avail_actions, arrays.reward, arrays.terminated, arrays.truncated)

@@ -47,7 +47,7 @@ KIND = np.dtype(
         ("speed", np.float64),  # cells per loop
         ("accel", np.float64),  # cells per loop**2; 0: at once
         ("climbs", np.bool_),  # crosses cliffs
-        ("sight", np.float64),
+        ("sight", np.float64),  # cells; told, not played: SMAC shows all within 9, and nobody is hidden from scripts
         ("damage", np.float64),  # of one hit; 0: no weapon
         ("bonus", np.float64),
         ("bonus_attributes", np.int64),

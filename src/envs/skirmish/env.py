@@ -97,10 +97,9 @@ class Skirmish:
             state_shape=state_size(self.rules),
             episode_limit=self.rules.episode_limit,
         )
-        self.arrays = a = EnvArrays.allocate(self.info, batch_size)
-        out = Out(a.obs, a.state, a.avail_actions, a.reward, a.terminated, a.truncated)
+        self.arrays = EnvArrays.allocate(self.info, batch_size)
         scratch = make_scratch(self.rules, config.threads)
-        self._packed = kernels.pack(self.rules, self.terrain, self.kinds, self._world, scratch, out)
+        self._packed = kernels.pack(self.rules, self.terrain, self.kinds, self._world, scratch, Out.of(self.arrays))
         self.seeds = np.zeros(batch_size, np.uint64)
         self._compiled = kernels.compiled()
         self._pool = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
@@ -165,6 +164,21 @@ class Skirmish:
         return stats
 
     @property
+    def units(self) -> NDArray[np.void]:
+        """[B, N + M] UNIT, everybody as they are now; to be read, not written."""
+        return self._world.units
+
+    @property
+    def spawn(self) -> NDArray[np.void]:
+        """[N + M] UNIT, everybody as they are at the start of an episode."""
+        return self._world.spawn
+
+    @property
+    def outcomes(self) -> NDArray[np.int64]:
+        """[B, 3] battle_won, dead_allies and dead_enemies of each row's last step."""
+        return self._world.info
+
+    @property
     def steps(self) -> NDArray[np.int64]:
         """[B] env steps of each row's episode."""
         return self._world.steps
@@ -185,16 +199,19 @@ class Skirmish:
     def _kept(self) -> dict[str, NDArray[Any]]:
         return {**self._world._asdict(), **vars(self.arrays), "seeds": self.seeds}
 
-    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
         """Write a replay of each row's episode, as far as it has been played; see replay.py.
 
         An episode follows from its seed and its actions, so it is played once more to be filmed.
 
         Args:
             directory: where the files go; made if missing.
-            values: [B, T, N, A] what the policy thought of each action, shown by the viewer.
+            rows: only of the first so many rows.
+            values: [rows, T, N, A] what the policy thought of each action, shown by the viewer.
         """
-        return film(self, directory, values)
+        return film(self, directory, rows, values)
 
     def close(self) -> None:
         """End the threads."""

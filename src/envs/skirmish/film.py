@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 ROW = np.zeros(1, np.int64)
 
 
-def film(env: Skirmish, directory: Path, values: NDArray[np.float32] | None) -> list[Path]:
-    """Write a replay of each row's last episode, see `Skirmish.save_replay`."""
+def film(env: Skirmish, directory: Path, rows: int | None, values: NDArray[np.float32] | None) -> list[Path]:
+    """Write replays of last episodes, see `Skirmish.save_replay`."""
     config = env.config
     folder = Path(config.replay_dir) if config.replay_dir else directory
     paths = []
-    for row in range(env.batch_size if values is None else len(values)):
+    for row in range(env.batch_size if rows is None else rows):
         if env.steps[row] <= 0:
             continue
         meta, frames, steps = replay_episode(env, int(env.seeds[row]), env.actions(row))
@@ -45,8 +45,7 @@ def replay_episode(
     rules = env.rules
     world = make_world(rules, env.map, env.kinds, env.terrain, 1)
     a = EnvArrays.allocate(env.info, 1)
-    out = Out(a.obs, a.state, a.avail_actions, a.reward, a.terminated, a.truncated)
-    packed = kernels.pack(rules, env.terrain, env.kinds, world, make_scratch(rules, 1), out)
+    packed = kernels.pack(rules, env.terrain, env.kinds, world, make_scratch(rules, 1), Out.of(a))
     n_steps, n_units = len(actions), rules.n_agents + rules.n_enemies
     units = np.zeros((n_steps * rules.step_mul + 1, n_units), UNIT)
     reward = np.zeros(n_steps)

@@ -50,8 +50,6 @@ def spawn_units(map_spec: MapSpec, kinds: NDArray[np.void], terrain: Terrain) ->
         for key in ("windup", "hit_in", "target", "aim", "hit_unit", "beam", "fired"):
             unit[key] = -1
     units["order"][n:] = ORDERS[map_spec.enemy_order]
-    if map_spec.enemy_goal:
-        units["goal_x"][n:], units["goal_y"][n:] = map_spec.enemy_goal[0]
     return units
 
 

@@ -106,7 +106,7 @@ class StagHunt:
             episode_limit=config.episode_limit,
         )
         self.arrays = a = EnvArrays.allocate(self.info, batch_size)
-        out = Out(a.obs, a.state, a.avail_actions, a.reward, a.terminated, a.truncated)
+        out = Out.of(a)
         self._packed = kernels.pack(self._rules, self._tables, self._world, out)
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
@@ -132,7 +132,9 @@ class StagHunt:
         """Return {} for each row: this env keeps no statistics."""
         return [{} for _ in range(self.batch_size)]
 
-    def save_replay(self, directory: Path, values: NDArray[np.float32] | None = None) -> list[Path]:
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
         """Raise NotImplementedError."""
         raise NotImplementedError("stag_hunt has no replays")
 
