@@ -10,7 +10,6 @@ from sc2_client import (
     MOVE_ID,
     STOP_ID,
     create,
-    create_units,
     debug_pb2,
     direct,
     error_pb2,
@@ -63,7 +62,8 @@ def test_first_observation_shows_everybody(map_name):
     controller = battle(map_name)
     everybody = units(controller)
     skirmish = make_skirmish(map_name, {})
-    table = skirmish._world.spawn
+    skirmish.reset(ROW, np.zeros(1, np.uint64))
+    table = skirmish.units[0]
     n = skirmish.map.n_agents
     allies = sorted(
         (u for u in everybody if u.owner == 1), key=lambda u: (u.unit_type, u.pos.x, u.pos.y)
@@ -100,7 +100,7 @@ def test_battles_are_those_of_skirmish(map_name):
         tags = [u.tag for u in allies + units(controller, 2)]
         over = False
         while not over:
-            same_units(controller, tags, skirmish._world.units[0])
+            same_units(controller, tags, skirmish.units[0])
             actions = choose(skirmish.arrays.avail_actions[0], 0.9 * (episode % 2), generator)
             sent = [as_order(skirmish, agent, action, tags) for agent, action in enumerate(actions) if action > 0]
             result = controller.actions(sc_pb.RequestAction(actions=sent)).result
@@ -108,7 +108,7 @@ def test_battles_are_those_of_skirmish(map_name):
             controller.step(8)
             skirmish.step(actions[None], ROW)
             over = bool(skirmish.arrays.terminated[0] or skirmish.arrays.truncated[0])
-        same_units(controller, tags, skirmish._world.units[0])
+        same_units(controller, tags, skirmish.units[0])
         kill(controller, tags)
         controller.step(2)
         assert len(units(controller, 1)) == n
@@ -116,7 +116,7 @@ def test_battles_are_those_of_skirmish(map_name):
 
 def as_order(skirmish, agent, action, tags):
     """Return what SMAC sends for an action."""
-    unit = skirmish._world.units[0, agent]
+    unit = skirmish.units[0, agent]
     x, y = float(unit["x"]), float(unit["y"])
     if action == 1:
         return order(tags[agent], STOP_ID)
@@ -246,61 +246,3 @@ def test_replay_holds_all_episodes():
     assert list(zip(tags, *(left[key].tolist() for key in ("x", "y", "health")), strict=True)) == end
     with pytest.raises(ValueError, match="not a replay"):
         list(play(b"something else"))
-
-
-def test_data_numbers_the_unit_types_of_smacv2():
-    data = battle("32x32_flat").data()
-    assert len(data.units) - 9 == 1970
-    names = [data.units[1970 + k] for k in range(9)]
-    assert names == sorted(names)
-    assert names[0] == "Baneling_RL"
-    assert {STOP_ID, MOVE_ID, ATTACK_ID, HEAL_ID} <= set(data.abilities)
-    assert all(ability.hotkey == ability.hotkey.lower() for ability in data.abilities.values())
-    assert data.upgrades
-
-
-def test_bare_map_creates_units_and_brings_nobody_back():
-    controller = battle("32x32_flat")
-    assert units(controller) == []
-    controller.step(2)
-    assert units(controller) == []
-    create_units(controller, [1974, 1974, 1975], 1, (8, 16))
-    create_units(controller, [48, 54, 51], 2, (24, 16))
-    controller.step(1)
-    born = units(controller)
-    assert [(u.unit_type, u.owner) for u in born] == [(1974, 1), (1974, 1), (1975, 1), (48, 2), (54, 2), (51, 2)]
-    places = {(u.pos.x, u.pos.y) for u in born if u.unit_type == 1974}
-    assert len(places) == 2  # nobody stands on another
-    assert (8, 16) in places
-    distance = abs(born[3].pos.x - 8)
-    for _ in range(6):
-        controller.step(8)
-    assert abs(units(controller, 2)[0].pos.x - 8) < distance - 3  # enemies come
-    with pytest.raises(protocol.ProtocolError, match="only on an empty"):
-        create_units(controller, [48], 2, (24, 16))
-    kill(controller, [u.tag for u in units(controller)])
-    controller.step(2)
-    assert units(controller) == []
-    create_units(controller, [1970], 1, (8, 16))
-    create_units(controller, [48], 2, (24, 16))
-    controller.step(1)
-    assert units(controller)[0].tag not in {u.tag for u in born}
-
-
-def test_created_enemies_follow_who_runs_away():
-    """SMACv2's maps send idle enemies to the nearest ally again and again; healers, too."""
-    controller = battle("32x32_flat")
-    create_units(controller, [1974], 1, (2, 2))
-    create_units(controller, [54, 105], 2, (30, 30))
-    for _ in range(40):
-        controller.step(8)
-    ally, enemies = units(controller, 1), units(controller, 2)
-    assert not ally  # the zergling got it
-    assert all(np.hypot(u.pos.x - 2, u.pos.y - 2) < 8 for u in enemies)
-
-
-def test_drawing_and_empty_requests_change_nothing():
-    controller = battle("32x32_flat")
-    controller.debug(debug_pb2.DebugCommand(draw=debug_pb2.DebugDraw()))
-    controller.debug([])
-    assert units(controller) == []
