@@ -6,8 +6,9 @@ Float32 arrays are compared by their bits, rewards as float32 and, apart, as flo
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "reward_negative_scale": {"reward_only_positive": False, "reward_negative_scale": 0.3},
     "reward_scale": {"reward_scale": False},
     "reward_scale_rate": {"reward_scale_rate": 10},
-    "replay_dir, replay_prefix": {"replay_dir": "here", "replay_prefix": "this"},
+    "replay_dir": {"replay_dir": "here", "replay_prefix": "this"},
     "debug": {"debug": True},
 }
 """Each option of SMAC's constructor, not as by default. heuristic_ai is not here: skirmish refuses it."""
@@ -87,7 +88,13 @@ def make_skirmish(map_name: str, options: Mapping[str, Any]) -> Skirmish:
     return Skirmish(build_config(Skirmish.Config, layers.values["env_args"], layers.origin, "env_args."), 1)
 
 
-def compare(map_name: str, option: str, episodes: int, seed: int) -> Report:
+Script = Callable[[], NDArray[np.int64]]
+"""Returns the agents' next actions, [N]."""
+
+
+def compare(
+    map_name: str, option: str, episodes: int, seed: int, make_script: Callable[[Skirmish], Script] | None = None
+) -> Report:
     """Play episodes in both; SC2PATH must be the stand-in's.
 
     Args:
@@ -95,6 +102,7 @@ def compare(map_name: str, option: str, episodes: int, seed: int) -> Report:
         option: key of OPTIONS.
         episodes: how many.
         seed: random_seed of the game, and of the actions.
+        make_script: plays every other episode, if given.
     """
     from smac.env import StarCraft2Env
 
@@ -103,9 +111,10 @@ def compare(map_name: str, option: str, episodes: int, seed: int) -> Report:
     smac = StarCraft2Env(map_name=map_name, seed=seed, **OPTIONS[option])
     try:
         skirmish = make_skirmish(map_name, OPTIONS[option])
+        script = make_script(skirmish) if make_script else None
         generator = np.random.default_rng(seed)
         for k in range(episodes):
-            play_episode(smac, skirmish, k, seed, generator, report)
+            play_episode(smac, skirmish, k, seed, script or partial(stand, skirmish, generator), generator, report)
         compare_facts(smac, skirmish, report)
     finally:
         smac.close()
@@ -114,17 +123,16 @@ def compare(map_name: str, option: str, episodes: int, seed: int) -> Report:
 
 
 def play_episode(
-    smac: Any, skirmish: Skirmish, k: int, seed: int, generator: np.random.Generator, report: Report
+    smac: Any, skirmish: Skirmish, k: int, seed: int, script: Script, generator: np.random.Generator, report: Report
 ) -> None:
-    """Play the kth episode of a launch."""
-    steady = STEADY if k % 2 else 0.0
+    """Play the kth episode of a launch: by chance if k is even, by the script if it is odd."""
     smac.reset()
     skirmish.reset(ROW, np.array([episode_seed(seed, k)], np.uint64))
     report.episodes += 1
     compare_views(smac, skirmish, report, f"episode {k}, reset")
     terminated = False
     while not terminated:
-        actions = choose(np.array(smac.get_avail_actions(), bool), steady, generator)
+        actions = script() if k % 2 else choose(np.array(smac.get_avail_actions(), bool), 0.0, generator)
         if not skirmish.arrays.avail_actions[0][np.arange(len(actions)), actions].all():
             break  # compare_views has said so
         timeouts = smac.timeouts
@@ -138,6 +146,11 @@ def play_episode(
         report.timeouts += smac.timeouts > timeouts
         if skirmish.arrays.terminated[0] or skirmish.arrays.truncated[0]:
             break
+
+
+def stand(skirmish: Skirmish, generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return actions of agents that nearly always stand and shoot."""
+    return choose(skirmish.arrays.avail_actions[0], STEADY, generator)
 
 
 def choose(avail: NDArray[np.bool_], steady: float, generator: np.random.Generator) -> NDArray[np.int64]:
