@@ -21,6 +21,7 @@ import portpicker
 from sc2_client import create, protocol, remote_controller, run_configs
 
 from envs.sc2 import game
+from envs.sc2.starcraft import one_line
 from sc2_standin.faults import VARIABLE
 from sc2_standin.fixtures import sc2path  # noqa: F401
 
@@ -94,7 +95,7 @@ def test_whatever_goes_wrong_is_a_failure_with_a_reason(
         with pytest.raises((protocol.ConnectionError, protocol.ProtocolError)) as caught:
             process.controller.step(8)
         assert isinstance(caught.value, game.FAILURES)
-        assert said in game.one_line(caught.value) + process.fate()
+        assert said in one_line(caught.value) + process.fate()
         pid, begin = process._proc.pid, time.monotonic()
         process.kill()
         assert time.monotonic() - begin < 1
@@ -143,6 +144,7 @@ import sys, time
 from pathlib import Path
 import sc2_standin
 from envs.sc2 import game
+from envs.sc2.starcraft import one_line
 from absl import flags
 from pysc2 import run_configs
 flags.FLAGS(["host"])

@@ -90,9 +90,10 @@ class StarCraftEnv(MultiAgentEnv):
         self._sc2path = require(self.package, config.map_name)
         os.environ["SC2PATH"] = str(self._sc2path)  # in this process, which is the env's own; pysc2 reads it
         _import_apart(self.package)
-        from envs.sc2 import game
+        from envs.sc2.game import FAILURES, Launch
+        from envs.sc2.watched import Watched
 
-        self._failures, self._watched = game.FAILURES, game.Watched
+        self._failures, self._watched = FAILURES, Watched
         self.config, self._generator = config, np.random.default_rng(seed)
         self._counts, self._restarts = dict.fromkeys(COUNTED, 0), 0
         self._max_reward: float | None = None
@@ -100,7 +101,7 @@ class StarCraftEnv(MultiAgentEnv):
         self._options = {key: value for key, value in vars(config).items() if key not in OURS}
         self._folder = GameFolder()
         try:
-            self._launch = game.Launch(self._folder.path, config.game_timeout)
+            self._launch = Launch(self._folder.path, config.game_timeout)
             self._describe()
         except BaseException:
             self._folder.close()
@@ -173,7 +174,7 @@ class StarCraftEnv(MultiAgentEnv):
         try:
             yield
         except self._failures as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             if self._game is not None:
                 reason += self._game.fate()
             self._retire()
@@ -243,7 +244,7 @@ class StarCraftEnv(MultiAgentEnv):
         try:
             data = self._game.replay()
         except self._failures as error:
-            reason = f"{' '.join(str(error).split())}{self._game.fate()}"
+            reason = one_line(error) + self._game.fate()
             self._retire()
             raise UserError(f"{where}: {reason}") from error
         if not data:
@@ -264,6 +265,11 @@ class StarCraftEnv(MultiAgentEnv):
         finally:
             self._game = None
             self._folder.close()
+
+
+def one_line(error: BaseException | None) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _check(config: StarCraftEnv.Config) -> None:
