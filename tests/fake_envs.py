@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.adapter import constructor_seeds
 from envs.multiagentenv import EpisodeBroken
 from utils.errors import UserError
 
@@ -129,6 +130,15 @@ class WithReplays(RandomWalk):
         path = directory / f"{self.constructor_seed}.txt"
         path.write_text("replay")
         return path
+
+
+class Slow(RandomWalk):
+    """Steps slowly where the constructor's seed is the first that runs with seed 1 deal out."""
+
+    def step(self, actions: Any) -> Any:
+        if self.constructor_seed == constructor_seeds(1, 1)[0]:
+            time.sleep(1.5)
+        return super().step(actions)
 
 
 class OneBadRow(RandomWalk):

@@ -32,7 +32,7 @@ class CheckReport:
         steps: env steps played, with random available actions.
         terminated: episodes that ended by themselves.
         truncated: episodes that only the clock ended.
-        repeated: episodes played twice with the same seed and found equal; 0 if `reset` takes no seed.
+        repeated: episodes played twice with the same seed and found equal; 0 if the env is not repeatable.
     """
 
     info: EnvInfo
@@ -43,7 +43,7 @@ class CheckReport:
 
     def __str__(self) -> str:
         i = self.info
-        repeated = f"{self.repeated} repeated by seed" if self.repeated else "reset takes no seed: cannot be repeated"
+        repeated = f"{self.repeated} repeated by seed" if self.repeated else "by seed alone it cannot be repeated"
         return (
             f"{i.n_agents} agents, {i.n_actions} actions, obs {i.obs_shape}, state {i.state_shape}, limit "
             f"{i.episode_limit}; played {self.steps} steps: {self.terminated} episodes terminated, {self.truncated} "
@@ -75,7 +75,7 @@ def check_env(env: MultiAgentEnv, steps: int = 1000, seed: int = 0) -> CheckRepo
         if not callable(inspect.getattr_static(env, method, None)):
             raise UserError(f"method {method} is missing; see envs/multiagentenv.py")
     report = CheckReport(info=_read_info(env))
-    takes_seed = "seed" in inspect.signature(env.reset).parameters
+    takes_seed = "seed" in inspect.signature(env.reset).parameters and repeatable(env)
     number = 0
     while report.steps < steps or number < 2:
         first = _play(env, report, seed + number if takes_seed else None, number)
@@ -86,6 +86,11 @@ def check_env(env: MultiAgentEnv, steps: int = 1000, seed: int = 0) -> CheckRepo
             report.repeated += 1
         number += 1
     return report
+
+
+def repeatable(env: Any) -> bool:
+    """Return whether an env (or its class) says that an episode follows from its seed alone."""
+    return not hasattr(env, "repeatable") or bool(env.repeatable)
 
 
 def _read_info(env: MultiAgentEnv) -> EnvInfo:

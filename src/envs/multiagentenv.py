@@ -50,7 +50,8 @@ class MultiAgentEnv:
     A class with `own_process = True` always runs in worker processes, also behind the episode runner.
 
     `reset` may take `seed`: it then starts the episode that this seed stands for, which makes runs with this env
-    exactly repeatable and resumable. An env whose `reset` takes no seed is seeded once, through its constructor.
+    exactly repeatable and resumable. An env whose `reset` takes no seed is seeded once, through its constructor. A
+    class with `repeatable = False` takes a seed for a part of its chance: its episodes depend on earlier ones too.
     """
 
     episode_limit: int

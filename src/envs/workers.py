@@ -7,7 +7,7 @@ import os
 import select
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class WorkerEnvs:
         self._poller = select.poll()
         self._worker_of_descriptor: dict[int, int] = {}
         self._ended_info: list[dict[str, Any]] = [{} for _ in range(batch_size)]
+        self._playing = np.zeros(batch_size, np.bool_)  # rows whose episode is on
         self._memory = _anonymous_memory()
         args, origin, seeds = _plain(env_args), _plain(origin), constructor_seeds(seed, batch_size)
         self._specs = [
@@ -103,17 +104,18 @@ class WorkerEnvs:
         seed_of = dict(zip(rows.tolist(), seeds.tolist(), strict=True))
         by_worker = self._by_worker(list(seed_of))
         messages = {index: {row: seed_of[row] for row in mine} for index, mine in by_worker.items()}
-        self._note_ends(self._call(worker.RESET, messages, "reset"))
+        self._playing[rows] = True
+        self._call(worker.RESET, messages, "reset")
 
     def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Step the rows given with `actions[rows]`, actions being [B, N]."""
         self._actions[rows] = actions[rows]
-        self._note_ends(self._call(worker.STEP, self._by_worker(rows.tolist()), "step"))
+        self._call(worker.STEP, self._by_worker(rows.tolist()), "step")
 
-    def _note_ends(self, replies: list[dict[int, dict[str, Any]]]) -> None:
-        for ended in replies:
-            for row, info in ended.items():
-                self._ended_info[row] = info
+    def _note_ends(self, ended: dict[int, dict[str, Any]]) -> None:
+        for row, info in ended.items():
+            self._ended_info[row] = info
+            self._playing[row] = False
 
     def _by_worker(self, rows: list[int]) -> dict[int, list[int]]:
         """Return {worker: those of the rows that it drives}."""
@@ -157,24 +159,29 @@ class WorkerEnvs:
     def _collect(self, values: Mapping[int, Any], command: bytes, action: str) -> list[Any]:
         """Wait for the reply of each worker that was sent a value, in whatever order they come."""
         replies: dict[int, Any] = {}
-        waiting = set(values)
-        while waiting:
+        in_play = command in (worker.RESET, worker.STEP)
+        while len(replies) < len(values):
             events = self._poller.poll(_POLL_MS)
             ready = [self._worker_of_descriptor[descriptor] for descriptor, _ in events]
-            for index in ready or [index for index in waiting if self._processes[index].ended()]:
-                waiting.discard(index)
+            for index in ready or [
+                index for index in values if index not in replies and self._processes[index].ended()
+            ]:
                 try:
                     if not ready:  # a process that the env forked holds the socket of a dead worker open
                         raise self._processes[index].death(action)
-                    replies[index] = self._processes[index].receive(action)
-                except WorkerDied as death:
-                    if not self._revive or command not in (worker.STEP, worker.RESET):
+                    reply = self._processes[index].receive(action)
+                except WorkerDied as death:  # it may have replied before, or not have been asked
+                    if not (self._revive and in_play):
                         raise
-                    replies[index] = self._replace(index, values[index], str(death))
+                    reply = self._replace(index, str(death))
+                if index in values:
+                    replies[index] = reply
+                if in_play:
+                    self._note_ends(reply)
         return [replies[index] for index in values]
 
-    def _replace(self, index: int, rows: Collection[int], reason: str) -> dict[int, dict[str, Any]]:
-        """Start a dead worker again, and return what it would have said: the episodes of `rows` are broken."""
+    def _replace(self, index: int, reason: str) -> dict[int, dict[str, Any]]:
+        """Start a dead worker again; the episodes that its rows were playing are broken. Return {row: info} of them."""
         self._hang_up(self._processes[index])
         self._processes[index].kill()
         self._processes[index] = process = WorkerProcess(self.name, self._specs[index])
@@ -182,10 +189,10 @@ class WorkerEnvs:
         process.receive("start")
         process.send(worker.BIND, None)
         process.receive("start")
-        at = list(rows)
-        self.arrays.terminated[at] = self.arrays.truncated[at] = False
-        self.arrays.broken[at] = True
-        return {row: {"broken": reason} for row in at}
+        lost = [row for row in process.rows if self._playing[row]]
+        self.arrays.terminated[lost] = self.arrays.truncated[lost] = False
+        self.arrays.broken[lost] = True
+        return {row: {"broken": reason} for row in lost}
 
     def close(self) -> None:
         """End every worker: by closing its socket, then by SIGTERM, then by SIGKILL. Calling it again does nothing."""

@@ -6,6 +6,7 @@ import gc
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,40 @@ def test_a_killed_worker_is_started_again_if_asked(workers: int, lost: list[int]
     env.step(actions, rows)
     for name, array in vars(env.arrays).items():
         np.testing.assert_array_equal(array, vars(fresh.arrays)[name], name)
+    env.close()
+
+
+def test_a_worker_that_dies_idle_costs_nothing() -> None:
+    env = WorkerEnvs("fake_envs:RandomWalk", {}, 3, 1, {}, 3, revive=True)
+    actions = np.zeros((3, 2), np.int64)
+    env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
+    while env._playing[1]:
+        env.step(actions, np.array([1]))
+    victim = env._processes[1]
+    os.kill(victim.pid, signal.SIGKILL)
+    assert victim.wait(5)
+    for _ in range(2):
+        env.step(actions, np.array([0, 2]))
+    assert not env.arrays.broken.any()
+    env.reset(np.array([1]), np.array([7], np.uint64))
+    env.step(actions, np.arange(3))
+    assert not env.arrays.broken.any()
+    env.close()
+
+
+def test_a_worker_that_dies_after_its_reply_has_lost_its_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker replies and dies while another is waited for: its rows are broken, but not one that has just ended."""
+    env = WorkerEnvs("fake_envs:Slow", {}, 3, 1, {}, 2, revive=True)  # rows 0 | 1, 2; row 0 is slow
+    actions = np.zeros((3, 2), np.int64)
+    env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
+    victim = env._processes[1]
+    threading.Timer(0.5, victim._process.kill).start()
+    env.step(actions, np.arange(3))
+    over = env.arrays.terminated | env.arrays.truncated
+    assert (over | env.arrays.broken)[1:].all()
+    assert not (over & env.arrays.broken).any()
+    assert env.arrays.broken[1:].any()
+    assert not env.arrays.broken[0]
     env.close()
 
 
