@@ -159,7 +159,8 @@ def soak(options: argparse.Namespace, folder: Path) -> list[str]:
     for reason, times in collections.Counter(" ".join(reason.split()[2:]) for reason in broken).most_common(40):
         print(f"    {times:3d} x {reason[:150]}")
     counters = load_state(last)["runner"]
-    if counters["restarts"] != len(broken) or len(broken) < sum((fired - killed).values()):  # a kill may hit a game that hangs
+    # A kill may hit a game that hangs already, or a worker whose episode is over.
+    if counters["restarts"] != len(broken) or len(broken) < sum((fired - killed).values()):
         wrong.append(f"{counters['restarts']} restarts counted, {len(broken)} logged, {sum(fired.values())} faults")
     if sum(fired.values()) < count:
         wrong.append(f"only {sum(fired.values())} of {count} faults came about")
