@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from envs.multiagentenv import EpisodeBroken, MultiAgentEnv
 from envs.sc2.folder import GameFolder
 from envs.sc2.installation import require
-from utils.config import PositiveFloat, PositiveInt
+from envs.smac_options import SmacOptions
+from utils.config import PositiveInt
 from utils.errors import UserError
 from utils.files import write_new
 from utils.protobuf import use_fast_backend
@@ -53,37 +54,9 @@ class StarCraftEnv(MultiAgentEnv):
     package: ClassVar[Literal["smac", "smacv2"]]
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        map_name: str
+    class Config(SmacOptions):
         game_timeout: PositiveInt
         seed: int | None
-        step_mul: PositiveInt
-        move_amount: PositiveFloat
-        difficulty: Literal["1", "2", "3", "4", "5", "6", "7", "8", "9", "A"]
-        game_version: str | None
-        continuing_episode: bool
-        obs_all_health: bool
-        obs_own_health: bool
-        obs_last_action: bool
-        obs_pathing_grid: bool
-        obs_terrain_height: bool
-        obs_instead_of_state: bool
-        obs_timestep_number: bool
-        state_last_action: bool
-        state_timestep_number: bool
-        reward_sparse: bool
-        reward_only_positive: bool
-        reward_death_value: float
-        reward_win: float
-        reward_defeat: float
-        reward_negative_scale: float
-        reward_scale: bool
-        reward_scale_rate: PositiveFloat
-        replay_dir: str
-        replay_prefix: str
-        heuristic_ai: bool
-        heuristic_rest: bool
-        debug: bool
 
     def __init__(self, config: Config, seed: int) -> None:
         _check(config)

@@ -182,7 +182,6 @@ class World(NamedTuple):
 
     units: NDArray[np.void]  # [B, N + M] UNIT
     steps: NDArray[np.int64]  # [B] env steps of the episode; -1 before the first
-    loops: NDArray[np.int64]  # [B] game loops of the episode
     rng: NDArray[np.uint64]  # [B] splitmix64 state
     last_action: NDArray[np.int64]  # [B, N] -1: none yet
     info: NDArray[np.int64]  # [B, 3] battle_won, dead_allies, dead_enemies of the last step
@@ -200,3 +199,4 @@ class Scratch(NamedTuple):
     order: NDArray[np.int64]  # [lanes, N + M] in which units act
     blasts: NDArray[np.int64]  # [lanes, N + M + 1] count, then units that are about to explode
     near: NDArray[np.int64]  # [lanes, N + M] neighbours of the unit that walks
+    spots: NDArray[np.float64]  # [lanes, 3, N + M] x, y and disc of all units, side by side: they are looked at most

@@ -93,7 +93,6 @@ def make_world(rules: Rules, map_spec: MapSpec, kinds: NDArray[np.void], terrain
     return World(
         units=np.zeros((b, n_units), UNIT),
         steps=np.full(b, -1, np.int64),
-        loops=np.zeros(b, np.int64),
         rng=np.zeros(b, np.uint64),
         last_action=np.full((b, rules.n_agents), -1, np.int64),
         info=np.zeros((b, 3), np.int64),
@@ -113,4 +112,5 @@ def make_scratch(rules: Rules, lanes: int) -> Scratch:
         order=np.zeros((lanes, n_units), np.int64),
         blasts=np.zeros((lanes, n_units + 1), np.int64),
         near=np.zeros((lanes, n_units), np.int64),
+        spots=np.zeros((lanes, 3, n_units)),
     )

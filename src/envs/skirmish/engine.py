@@ -25,7 +25,7 @@ from envs.skirmish.arrays import (
 )
 from envs.skirmish.combat import attack, break_off, can_hit, explode, in_reach, land, mend, recover, sweep, wind_up
 from envs.skirmish.features import is_healer
-from envs.skirmish.movement import push_apart, walk
+from envs.skirmish.movement import note_spots, push_apart, walk
 from envs.skirmish.targeting import FAR, acquire, choose_patient, obey, wounded
 
 
@@ -33,7 +33,7 @@ from envs.skirmish.targeting import FAR, acquire, choose_patient, obey, wounded
 def start(b: Any, seed: Any, rules: Any, world: Any) -> None:
     """Put row b at loop 0 of the episode of `seed`."""
     world.rng[b] = mix(seed)
-    world.steps[b] = world.loops[b] = 0
+    world.steps[b] = 0
     world.last_action[b, :] = -1
     world.info[b, :] = 0
     for i in range(world.beams.shape[1]):
@@ -138,7 +138,7 @@ def decide(b: Any, index: Any, rules: Any, kinds: Any, world: Any, blasts: Any) 
 
 
 @inlined
-def go(units: Any, kinds: Any, terrain: Any, near: Any, index: Any) -> None:
+def go(units: Any, kinds: Any, terrain: Any, scratch: Any, index: Any) -> None:
     """Walk to the unit aimed at, or where the order leads; that order ends on arrival."""
     unit = units[index]
     if unit.aim >= 0:
@@ -148,7 +148,7 @@ def go(units: Any, kinds: Any, terrain: Any, near: Any, index: Any) -> None:
     limit = FAR
     if unit.side != ALLY and unit.aim < 0 and kinds[unit.kind].heal > 0:
         limit = slowest(units, kinds, unit.side)
-    if walk(units, kinds, terrain, near, index, x, y, limit) and unit.aim < 0:
+    if walk(units, kinds, terrain, scratch, index, x, y, limit) and unit.aim < 0:
         unit.order = IDLE
 
 
@@ -166,7 +166,7 @@ def act(b: Any, index: Any, rules: Any, terrain: Any, kinds: Any, world: Any, sc
     if unit.health > 0:
         recover(kinds[unit.kind], unit)
         if decide(b, index, rules, kinds, world, blasts):
-            go(units, kinds, terrain, scratch.near, index)
+            go(units, kinds, terrain, scratch, index)
         else:
             unit.pace = 0.0
 
@@ -176,10 +176,10 @@ def advance(b: Any, rules: Any, terrain: Any, kinds: Any, world: Any, scratch: A
     """Play one game loop in row b."""
     units, order, blasts = world.units[b], scratch.order, scratch.blasts
     blasts[0] = 0
+    note_spots(units, scratch.spots)
     shuffle(world.rng, b, order, units.size)
     for i in range(units.size):
         act(b, order[i], rules, terrain, kinds, world, scratch)
         if blasts[0] > 0:
             explode(units, kinds, blasts)
-    push_apart(units, kinds, terrain)
-    world.loops[b] += 1
+    push_apart(units, kinds, terrain, scratch.spots)

@@ -20,7 +20,8 @@ from envs.skirmish.data import kind_table, load_map, load_units
 from envs.skirmish.features import obs_size, state_size
 from envs.skirmish.film import film
 from envs.skirmish.terrain import make_terrain
-from utils.config import PositiveFloat, PositiveInt
+from envs.smac_options import SmacOptions
+from utils.config import PositiveInt
 from utils.errors import UserError
 
 NO_FRAMES = np.zeros((0, 0), UNIT)
@@ -45,38 +46,10 @@ class Skirmish:
     replay_of_episode = True
 
     @dataclass(frozen=True, kw_only=True)
-    class Config:
-        map_name: str
+    class Config(SmacOptions):
         unit_stats: Literal["liberty", "ladder"]
         replicate_quirks: bool
         threads: PositiveInt
-        step_mul: PositiveInt
-        move_amount: PositiveFloat
-        difficulty: str
-        game_version: str | None
-        continuing_episode: bool
-        obs_all_health: bool
-        obs_own_health: bool
-        obs_last_action: bool
-        obs_pathing_grid: bool
-        obs_terrain_height: bool
-        obs_instead_of_state: bool
-        obs_timestep_number: bool
-        state_last_action: bool
-        state_timestep_number: bool
-        reward_sparse: bool
-        reward_only_positive: bool
-        reward_death_value: float
-        reward_win: float
-        reward_defeat: float
-        reward_negative_scale: float
-        reward_scale: bool
-        reward_scale_rate: PositiveFloat
-        replay_dir: str
-        replay_prefix: str
-        heuristic_ai: bool
-        heuristic_rest: bool
-        debug: bool
 
     def __init__(self, config: Config, batch_size: int) -> None:
         for key in ("heuristic_ai", "heuristic_rest"):

@@ -27,7 +27,7 @@ def pack(rules: Rules, terrain: Terrain, kinds: Any, world: World, scratch: Scra
 @inlined
 def unpack(env: Any, lane: Any) -> Any:
     """Return rules, terrain, kinds, world, out of `pack`'s tuple, and a lane's scratch space."""
-    scratch = Scratch(env[4][0][lane], env[4][1][lane], env[4][2][lane])
+    scratch = Scratch(env[4][0][lane], env[4][1][lane], env[4][2][lane], env[4][3][lane])
     return Rules(*env[0]), Terrain(*env[1]), env[2][0], World(*env[3]), scratch, Out(*env[5])
 
 

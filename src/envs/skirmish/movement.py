@@ -38,18 +38,27 @@ def standing(unit: Any) -> Any:
     return unit.aim >= 0 and not unit.moved
 
 
+@inlined
+def note_spots(units: Any, spots: Any) -> None:
+    """Write where everybody is to `spots`. Who moves somebody notes it there; who has died since stays in it."""
+    for i in range(units.size):
+        spots[0, i], spots[1, i], spots[2, i] = units[i].x, units[i].y, units[i].disc
+
+
 @outlined
-def neighbours(units: Any, kinds: Any, index: Any, step: Any, near: Any) -> int:
+def neighbours(units: Any, kinds: Any, index: Any, step: Any, spots: Any, near: Any) -> int:
     """Write to `near` whom a unit could touch within `step`, and return how many they are."""
     unit = units[index]
     x, y, reach = unit.x, unit.y, unit.disc + step
-    layer, count = kinds[unit.kind].layer, 0
+    layer, around, count = kinds[unit.kind].layer, 0, 0
     for i in range(units.size):
+        dx, dy, touch = spots[0, i] - x, spots[1, i] - y, reach + spots[2, i]
+        near[around] = i
+        around += (dx < touch) & (-dx < touch) & (dy < touch) & (-dy < touch)
+    for k in range(around):
+        i = near[k]
         other = units[i]
-        dx, dy, touch = other.x - x, other.y - y, reach + other.disc
-        if dx >= touch or -dx >= touch or dy >= touch or -dy >= touch:
-            continue
-        if i != index and kinds[other.kind].layer == layer:
+        if i != index and other.disc >= 0 and kinds[other.kind].layer == layer:
             near[count] = i
             count += 1
     return count
@@ -104,12 +113,9 @@ def next_point(terrain: Any, kind: Any, unit: Any, x: Any, y: Any) -> Any:
 
 
 @inlined
-def walk(units: Any, kinds: Any, terrain: Any, near: Any, index: Any, x: Any, y: Any, limit: Any) -> bool:
-    """Take one loop's way towards (x, y), no faster than `limit`; tell whether the unit has arrived.
-
-    `near` [N + M] is scratch.
-    """
-    unit = units[index]
+def walk(units: Any, kinds: Any, terrain: Any, scratch: Any, index: Any, x: Any, y: Any, limit: Any) -> bool:
+    """Take one loop's way towards (x, y), no faster than `limit`; tell whether the unit has arrived."""
+    unit, near, spots = units[index], scratch.near, scratch.spots
     kind = kinds[unit.kind]
     if kind.speed == 0:
         return False
@@ -121,13 +127,15 @@ def walk(units: Any, kinds: Any, terrain: Any, near: Any, index: Any, x: Any, y:
         return to_x == x and to_y == y
     step = min(min(unit.pace, limit), distance)
     ux, uy = dx / distance, dy / distance
-    count = neighbours(units, kinds, index, step, near) if unit.disc >= 0 else 0
+    count = neighbours(units, kinds, index, step, spots, near) if unit.disc >= 0 else 0
     blocker = obstacle(units, index, near, count, step, ux, uy) if count > 0 else -1
     if blocker < 0 and abs(unit.bend) == 1:
         unit.moved = put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
+        spots[0, index], spots[1, index] = unit.x, unit.y
         return unit.x == grid(x) and unit.y == grid(y)
     ux, uy = turn_aside(units, index, near, count, blocker, step, ux, uy)
     unit.moved = (ux != 0 or uy != 0) and put(terrain, kind, unit, unit.x + step * ux, unit.y + step * uy)
+    spots[0, index], spots[1, index] = unit.x, unit.y
     crowded = blocker >= 0 and distance < CROWDED and units[blocker].side == unit.side
     return crowded and unit.order == ATTACK_MOVE and to_x == x and to_y == y
 
@@ -158,21 +166,20 @@ def turn_aside(
 
 
 @outlined
-def push_apart(units: Any, kinds: Any, terrain: Any) -> None:
+def push_apart(units: Any, kinds: Any, terrain: Any, spots: Any) -> None:
     """Move units that overlap apart, pair by pair. Who stands and fights holds its ground."""
     for i in range(units.size):
         one = units[i]
         if one.disc < 0:
             continue
         for j in range(i + 1, units.size):
-            other = units[j]
-            dx, dy = other.x - one.x, other.y - one.y
-            touch = one.disc + other.disc
+            dx, dy, touch = spots[0, j] - spots[0, i], spots[1, j] - spots[1, i], one.disc + spots[2, j]
             if dx >= touch or -dx >= touch or dy >= touch or -dy >= touch:
                 continue
-            square = dx * dx + dy * dy
-            if square < touch * touch and kinds[other.kind].layer == kinds[one.kind].layer:
+            square, other = dx * dx + dy * dy, units[j]
+            if square < touch * touch and other.disc >= 0 and kinds[other.kind].layer == kinds[one.kind].layer:
                 push(kinds, terrain, one, other, dx, dy, math.sqrt(square), touch)
+                spots[0, i], spots[1, i], spots[0, j], spots[1, j] = one.x, one.y, other.x, other.y
 
 
 @inlined
