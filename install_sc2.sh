@@ -155,7 +155,10 @@ add_maps() {  # add_maps smac|smacv2 MAPS: the names of its maps in installation
     for file in $files; do
         [ -f "$parts/maps/$file" ] || fail "$file is not in $archive; remove it and run ./install_sc2.sh again"
     done
-    if ! mkdir -p "$folder" || ! mv -n "$parts/maps"/*.SC2Map "$folder"; then fail "cannot write to $folder"; fi
+    mkdir -p "$folder" || fail "cannot write to $folder"
+    for file in "$parts/maps"/*.SC2Map; do  # not mv -n, which since coreutils 9.2 may fail where a file is kept
+        [ -e "$folder/${file##*/}" ] || mv "$file" "$folder" || fail "cannot write to $folder"
+    done
     say "the maps of $1 are in $folder"
 }
 

@@ -265,6 +265,21 @@ def test_a_second_call_asks_for_nothing(sandbox: Sandbox) -> None:
     assert (sandbox.game / "Maps" / "SMAC_Maps" / "3m.SC2Map").is_file()
 
 
+def test_maps_that_are_there_are_kept_whatever_mv_thinks_of_that(sandbox: Sandbox) -> None:
+    """`mv -n` of coreutils 9.2 to 9.4 (Ubuntu 24.04) exits with 1 where a file is kept, and smacv2 brings smac's maps."""
+    program = f'[ "$1" != -n ] || {{ echo "mv: not replacing" >&2; exit 1; }}\nexec {shutil.which("mv")} "$@"\n'
+    sandbox.script(sandbox.tools / "mv", f"#!/bin/sh\n{program}")
+    own = sandbox.game / "Maps" / "SMAC_Maps" / "8m.SC2Map"
+    (sandbox.game / "Versions" / f"Base{BUILD}").mkdir(parents=True)
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    code, said, errors = sandbox.run()
+    assert (code, errors) == (0, [])
+    assert said.splitlines()[-1] == "doctor"
+    assert own.read_text() == "mine"
+    assert len(list(own.parent.iterdir())) == len(MAPS) + 1
+
+
 def test_sc2path_chooses_the_folder(sandbox: Sandbox, tmp_path: Path) -> None:
     code, said, _ = sandbox.run(doctor=True, SC2PATH="../elsewhere/")
     assert code == 0
