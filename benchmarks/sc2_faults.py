@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[1]
 IN_GAME = ("crash", "hang", "cut", "garbage", "empty", "error", "wrong")
 LIMIT, N_AGENTS, N_ENEMIES = 60, 3, 3  # of 3m
 STEPS = 26  # of an episode of 3m at random, about
-MARK = "An episode broke and was played again; "
+MARK = "An episode broke and is played again; "
 
 
 def fault_list(count: int, spacing: int) -> str:
@@ -159,7 +159,7 @@ def soak(options: argparse.Namespace, folder: Path) -> list[str]:
     for reason, times in collections.Counter(" ".join(reason.split()[2:]) for reason in broken).most_common(40):
         print(f"    {times:3d} x {reason[:150]}")
     counters = load_state(last)["runner"]
-    # A kill may hit a game that hangs already, or a worker whose episode is over.
+    # A kill may hit a game that hangs already.
     if counters["restarts"] != len(broken) or len(broken) < sum((fired - killed).values()):
         wrong.append(f"{counters['restarts']} restarts counted, {len(broken)} logged, {sum(fired.values())} faults")
     if sum(fired.values()) < count:

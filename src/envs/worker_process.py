@@ -26,6 +26,10 @@ class EnvError(Exception):
     """An env failed in its worker process. The message holds the worker's traceback, or how its process ended."""
 
 
+class EnvUserError(UserError):
+    """An env in a worker process said what is wrong in one line."""
+
+
 class WorkerDied(EnvError):
     """A worker's process is gone, without a word."""
 
@@ -83,7 +87,7 @@ class WorkerProcess:
         """Return the reply to the last command; `action` is what it was for, in messages.
 
         Raises:
-            UserError: one that the worker raised.
+            EnvUserError: a UserError of the worker.
             EnvError: the env raised something else.
             WorkerDied: the process is gone.
         """
@@ -92,7 +96,7 @@ class WorkerProcess:
         except ChannelClosed as error:
             raise self.death(action) from error
         if kind == worker.USER_ERROR:
-            raise UserError(value)
+            raise EnvUserError(value)
         if kind == worker.ENV_ERROR:
             row, text = value
             raise EnvError(f"env {self._env!r} failed in row {row} during {action}:\n{text}")

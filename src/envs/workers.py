@@ -8,6 +8,7 @@ import select
 import tempfile
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ class WorkerEnvs:
     unless an env draws from a generator that it shares with others in its process, such as `np.random`.
 
     The processes start together and end with this one, however it ends. Ctrl-C is left to this process. A failure in
-    one of them closes all; but with `revive`, a process that dies in a step or a reset is started again, and the
-    episodes that its rows were playing are broken.
+    one of them closes all; but with `revive`, a process that is found dead in a step or a reset is started again, and
+    the episodes of its rows are broken.
 
     Raises:
         UserError: from any method, one that a worker raised: missing package, unknown option, wrong shape.
@@ -60,7 +61,7 @@ class WorkerEnvs:
         self._poller = select.poll()
         self._worker_of_descriptor: dict[int, int] = {}
         self._ended_info: list[dict[str, Any]] = [{} for _ in range(batch_size)]
-        self._playing = np.zeros(batch_size, np.bool_)  # rows whose episode is on
+        self._revivals = 0
         self._memory = _anonymous_memory()
         args, origin, seeds = _plain(env_args), _plain(origin), constructor_seeds(seed, batch_size)
         self._specs = [
@@ -104,7 +105,6 @@ class WorkerEnvs:
         seed_of = dict(zip(rows.tolist(), seeds.tolist(), strict=True))
         by_worker = self._by_worker(list(seed_of))
         messages = {index: {row: seed_of[row] for row in mine} for index, mine in by_worker.items()}
-        self._playing[rows] = True
         self._call(worker.RESET, messages, "reset")
 
     def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
@@ -115,7 +115,6 @@ class WorkerEnvs:
     def _note_ends(self, ended: dict[int, dict[str, Any]]) -> None:
         for row, info in ended.items():
             self._ended_info[row] = info
-            self._playing[row] = False
 
     def _by_worker(self, rows: list[int]) -> dict[int, list[int]]:
         """Return {worker: those of the rows that it drives}."""
@@ -181,18 +180,24 @@ class WorkerEnvs:
         return [replies[index] for index in values]
 
     def _replace(self, index: int, reason: str) -> dict[int, dict[str, Any]]:
-        """Start a dead worker again; the episodes that its rows were playing are broken. Return {row: info} of them."""
+        """Start a dead worker again and return {row: info}: the episodes of its rows are broken.
+
+        That goes for those that have just ended as well: what their envs held of them, such as a replay, is lost.
+        """
+        self._revivals += 1  # an env whose reset takes no seed is not to play the same episodes again
+        spec = self._specs[index]
+        seeds = [int(np.random.SeedSequence((seed, self._revivals)).generate_state(1)[0]) for seed in spec.seeds]
         self._hang_up(self._processes[index])
         self._processes[index].kill()
-        self._processes[index] = process = WorkerProcess(self.name, self._specs[index])
+        self._processes[index] = process = WorkerProcess(self.name, replace(spec, seeds=seeds))
         self._listen(index)
         process.receive("start")
         process.send(worker.BIND, None)
         process.receive("start")
-        lost = [row for row in process.rows if self._playing[row]]
+        lost = slice(process.rows.start, process.rows.stop)
         self.arrays.terminated[lost] = self.arrays.truncated[lost] = False
         self.arrays.broken[lost] = True
-        return {row: {"broken": reason} for row in lost}
+        return {row: {"broken": reason} for row in process.rows}
 
     def close(self) -> None:
         """End every worker: by closing its socket, then by SIGTERM, then by SIGKILL. Calling it again does nothing."""

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from components.episode_batch import EpisodeBatch
 from run.config import RunConfig
 from run.parts import Parts
-from run.training import BROKEN
 from runners.runner import EpisodeRecord, Runner
 from utils.files import write_json, write_text
 from utils.logging import EpisodeStats, Logger
@@ -122,8 +121,6 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
     runner = parts.runner
     replays = ReplaySaver(parts, Path(config.local_results_path) / "replays")
     records = play(runner, config.test_nepisode, replays.after if config.save_replay else None)
-    for reason in runner.take_broken():
-        logger.console_logger.warning(BROKEN, reason)
     stats, rng = EpisodeStats(), numpy_generator(config.seed, "bootstrap")
     for record in records:
         stats.add(record.ret, record.length, record.info)

@@ -109,6 +109,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log:
         learner = _build(classes.learner, config, mac, mixer, device)
         runner = _build(classes.runner, config, env, EpisodeSeeds(run.seed))
         runner.setup(scheme, groups, preprocess, mac)
+        runner.on_broken = lambda reason: log.warning("An episode broke and is played again; %s", reason)
     except BaseException:
         env.close()
         raise

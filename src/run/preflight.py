@@ -26,7 +26,8 @@ LARGEST_SEED = 2**64 - 1
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
      "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda", "buffer_cpu_only",
-     "env_workers", "max_restarts"}
+     "env_workers", "max_restarts", "env_args.threads", "env_args.game_timeout", "env_args.replay_dir",
+     "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 
 
@@ -77,6 +78,12 @@ def _try_replay(env: BatchedEnv, name: str) -> None:
             raise UserError(f"save_replay=True: env {name!r} has no replays") from error
 
 
+def _dotted(values: dict[str, Any]) -> dict[str, Any]:
+    """Return a config with the keys of env_args beside the others, as "env_args.<key>"."""
+    env_args = {f"env_args.{key}": value for key, value in values["env_args"].items()}
+    return {key: value for key, value in values.items() if key != "env_args"} | env_args
+
+
 def check_resume(layers: Layers) -> None:
     """Give a resumed run the seed of the one it continues, and refuse other changes of its config.
 
@@ -92,9 +99,10 @@ def check_resume(layers: Layers) -> None:
     if layers.values.get("seed") is None:
         layers.add({"seed": before["seed"]}, str(path))
     free = FREE_ON_RESUME - ({"t_max"} if before.get("use_per") else set())  # per_beta rises over t_max
-    for key in sorted(layers.values.keys() - free):
-        if key not in before or before[key] != json.loads(json.dumps(layers.values[key])):
+    had, now = _dotted(before), _dotted(json.loads(json.dumps(layers.values)))
+    for key in sorted(now.keys() - free):
+        if key not in had or had[key] != now[key]:
             raise UserError(
-                f"resume: {key}={layers.values[key]!r}, but the run had {before.get(key, 'no such key')!r}; "
+                f"resume: {key}={now[key]!r}, but the run had {had.get(key, 'no such key')!r}; "
                 f"start it with the same --config, --env-config and `with` words"
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from envs.workers import EnvError
+from envs.worker_process import EnvError, EnvUserError
 from run.config import RunConfig
 from run.evaluate import evaluate
 from run.parts import Parts, build_parts, load_networks, make_env
@@ -91,7 +91,8 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
                     training.save()
                     raise KeyboardInterrupt
         training.finish()
-    except (EnvError, BrokenTooOften):  # what was learned until then is not lost
+    except (EnvError, EnvUserError, BrokenTooOften):  # what was learned until then is not lost
+        training.log_restarts()
         training.save()
         raise
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,6 @@ from run.parts import Parts
 from utils.checkpoint import BUFFER_FILE, load_state, prune, save_checkpoint
 from utils.logging import EpisodeStats, Logger
 from utils.seeding import global_state, set_global_state
-
-BROKEN = "An episode broke and was played again; %s"
 
 
 class Stopwatch:
@@ -36,7 +35,10 @@ class Stopwatch:
         """Return speeds since the last reading, in units per second, and the memory of all processes in GiB."""
         now = time.perf_counter()
         process = psutil.Process()
-        memory = sum(part.memory_info().rss for part in [process, *process.children(recursive=True)])
+        memory = 0
+        for part in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):  # games come and go
+                memory += part.memory_info().rss
         speeds = {"steps_per_s": self.units["collect"] / max(now - self._since, 1e-9), "memory_gib": memory / 2**30}
         names = {"collect": "steps_per_s_collect", "train": "updates_per_s", "test": "steps_per_s_test"}
         for what, name in names.items():
@@ -92,19 +94,19 @@ class Training:
         before = runner.t_env
         self.parts.buffer.insert_episode_batch(runner.run(test_mode=False))
         self.stopwatch.add("collect", started, runner.t_env - before)
-        self._warn_broken()
         for record in runner.episodes:
             self.stats.add(record.ret, record.length, record.info)
         if runner.t_env - self.last_runner_log_t >= self.config.runner_log_interval:
             self.logger.log_stats(self.stats.flush(), runner.t_env)
             self.logger.log_stat("epsilon", self.parts.mac.action_selector.epsilon, runner.t_env)
-            if runner.restarts:
-                self.logger.log_stat("env_restarts", runner.restarts, runner.t_env)
+            self.log_restarts()
             self.last_runner_log_t = runner.t_env
 
-    def _warn_broken(self) -> None:
-        for reason in self.parts.runner.take_broken():
-            self.logger.console_logger.warning(BROKEN, reason)
+    def log_restarts(self) -> None:
+        """Log how many episodes have broken, if any."""
+        runner = self.parts.runner
+        if runner.restarts:
+            self.logger.log_stat("env_restarts", runner.restarts, runner.t_env)
 
     def _learn(self) -> TrainResult | None:
         """Make this collect's updates; None while the buffer is too small or it is not yet time."""
@@ -132,7 +134,6 @@ class Training:
         stats, left, steps = EpisodeStats(), self.config.test_nepisode, 0
         while left > 0:  # the last batch may hold more episodes than asked for: they are played, not counted
             runner.run(test_mode=True)
-            self._warn_broken()
             for record in runner.episodes[:left]:
                 stats.add(record.ret, record.length, record.info)
             steps += sum(record.length for record in runner.episodes)

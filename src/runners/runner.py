@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -68,6 +68,7 @@ class Runner:
         t_env: env steps of all training episodes so far.
         episodes: records of the last `run`, in row order.
         restarts: how many episodes broke so far and were played once more.
+        on_broken: is told at once of each of these, in one line.
     """
 
     in_process: ClassVar[bool]
@@ -92,7 +93,7 @@ class Runner:
         self.t_env = 0
         self.episodes: list[EpisodeRecord] = []
         self.restarts = 0
-        self._broken: list[str] = []
+        self.on_broken: Callable[[str], None] = lambda reason: None
 
     def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
         """Allocate the batch (on the CPU, wherever the mac computes) and take the controller that acts."""
@@ -141,7 +142,7 @@ class Runner:
             self.mac.init_hidden(self.batch_size)
             with torch.no_grad():
                 self._play(rows, seeds, lengths, returns, test_mode)
-            rows = rows[self.env.arrays.broken[rows]]
+            rows = np.flatnonzero(self.env.arrays.broken)
             stale[rows] = self.batch.max_seq_length  # a broken episode has left its steps in the batch
             lengths[rows], returns[rows] = 0, 0.0
             self._note_broken(rows, tries)
@@ -164,20 +165,16 @@ class Runner:
         return self.batch
 
     def _note_broken(self, rows: NDArray[np.int64], tries: int) -> None:
-        """Take down that these rows' episodes broke, after `tries` tries before. BrokenTooOften if that is enough."""
+        """Count that these rows' episodes broke, after `tries` before, and tell. BrokenTooOften if that is enough."""
         reasons = [f"row {row}: {self.env.episode_info(row)['broken']}" for row in rows.tolist()]
-        self._broken += reasons
         self.restarts += len(rows)
+        for reason in reasons:
+            self.on_broken(reason)
         if reasons and tries >= self.config.max_restarts:
             raise BrokenTooOften(
                 f"env {env_name(self.env)!r}: an episode could not be played to its end, with max_restarts="
                 f"{self.config.max_restarts}; the last time: {reasons[0]}"
             )
-
-    def take_broken(self) -> list[str]:
-        """Return why each episode broke that has since the last call, in one line each."""
-        broken, self._broken = self._broken, []
-        return broken
 
     def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
         """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""

@@ -262,37 +262,44 @@ def test_a_killed_worker_is_started_again_if_asked(workers: int, lost: list[int]
     env.close()
 
 
-def test_a_worker_that_dies_idle_costs_nothing() -> None:
+def test_a_worker_that_is_not_asked_may_die_too() -> None:
+    """What its env held of the episode that has ended is lost, so it is broken like one that was going on."""
     env = WorkerEnvs("fake_envs:RandomWalk", {}, 3, 1, {}, 3, revive=True)
     actions = np.zeros((3, 2), np.int64)
     env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
-    while env._playing[1]:
-        env.step(actions, np.array([1]))
     victim = env._processes[1]
     os.kill(victim.pid, signal.SIGKILL)
     assert victim.wait(5)
     for _ in range(2):
         env.step(actions, np.array([0, 2]))
-    assert not env.arrays.broken.any()
+    assert env.arrays.broken.tolist() == [False, True, False]
+    assert "SIGKILL" in env.episode_info(1)["broken"]
     env.reset(np.array([1]), np.array([7], np.uint64))
     env.step(actions, np.arange(3))
     assert not env.arrays.broken.any()
     env.close()
 
 
-def test_a_worker_that_dies_after_its_reply_has_lost_its_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One worker replies and dies while another is waited for: its rows are broken, but not one that has just ended."""
+def test_a_worker_that_dies_after_its_reply_has_lost_its_episodes() -> None:
     env = WorkerEnvs("fake_envs:Slow", {}, 3, 1, {}, 2, revive=True)  # rows 0 | 1, 2; row 0 is slow
-    actions = np.zeros((3, 2), np.int64)
     env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
-    victim = env._processes[1]
-    threading.Timer(0.5, victim._process.kill).start()
-    env.step(actions, np.arange(3))
-    over = env.arrays.terminated | env.arrays.truncated
-    assert (over | env.arrays.broken)[1:].all()
-    assert not (over & env.arrays.broken).any()
-    assert env.arrays.broken[1:].any()
-    assert not env.arrays.broken[0]
+    threading.Timer(0.5, env._processes[1]._process.kill).start()
+    env.step(np.zeros((3, 2), np.int64), np.arange(3))
+    assert env.arrays.broken.tolist() == [False, True, True]
+    assert not (env.arrays.terminated | env.arrays.truncated)[1:].any()
+    env.close()
+
+
+def test_a_revived_env_does_not_play_its_first_episodes_again() -> None:
+    env = WorkerEnvs("fake_envs:SeededOnce", {}, 2, 1, {}, 1, revive=True)
+    rows, shown = np.arange(2), []
+    for _ in range(3):
+        env.reset(rows, np.zeros(2, np.uint64))
+        shown.append(env.arrays.obs.tobytes())
+        os.kill(env._processes[0].pid, signal.SIGKILL)
+        env.step(np.zeros((2, 2), np.int64), rows)
+        assert env.arrays.broken.all()
+    assert len(set(shown)) == 3
     env.close()
 
 

@@ -25,13 +25,20 @@ NAME = "fake_envs:RandomWalk"
 
 
 @pytest.fixture
-def build() -> Iterator[Any]:
+def reasons() -> list[str]:
+    """Why episodes of the runners that `build` made have broken."""
+    return []
+
+
+@pytest.fixture
+def build(reasons: list[str]) -> Iterator[Any]:
     made: list[Runner] = []
 
     def make(kind: str, batch_size: int = 1, env: str = NAME, mac: Any = None, **kw: Any) -> Runner:
         options = {key: kw.pop(key) for key in ("env_workers", "max_restarts", "in_process", "with_probs") if key in kw}
         mac = mac or FakeMAC(with_probs=options.get("with_probs", False))
         made.append(make_runner(kind, env, kw, mac, batch_size, **options))
+        made[-1].on_broken = reasons.append
         return made[-1]
 
     yield make
@@ -181,7 +188,9 @@ class FirstAvailable(FakeMAC):
 
 @pytest.mark.parametrize(("kind", "rows", "workers"), [("episode", 1, None), ("parallel", 4, 4), ("parallel", 4, 1)])
 @pytest.mark.parametrize("at", [0, 1, 3])
-def test_a_broken_episode_leaves_nothing_behind(build: Any, kind: str, rows: int, workers: int | None, at: int) -> None:
+def test_a_broken_episode_leaves_nothing_behind(
+    build: Any, reasons: list[str], kind: str, rows: int, workers: int | None, at: int
+) -> None:
     whole = build(kind, rows, mac=FirstAvailable(), env_workers=workers)
     broken = build(
         kind, rows, "fake_envs:Fragile", FirstAvailable(), env_workers=workers, max_restarts=3, breaks=3, at=at
@@ -191,27 +200,26 @@ def test_a_broken_episode_leaves_nothing_behind(build: Any, kind: str, rows: int
         assert whole.episodes == broken.episodes
     assert whole.t_env == broken.t_env > 0
     assert broken.restarts == 3 * rows
-    assert len(broken.take_broken()) == broken.restarts
+    assert len(reasons) == broken.restarts
 
 
-def test_too_many_broken_episodes_stop_the_run(build: Any) -> None:
+def test_too_many_broken_episodes_stop_the_run(build: Any, reasons: list[str]) -> None:
     runner = build("parallel", 2, "fake_envs:Fragile", max_restarts=2, breaks=3, at=1)
     before = runner.state_dict()
     with pytest.raises(BrokenTooOften, match=r"with max_restarts=2; the last time: row 0: the game is gone"):
         runner.run()
     assert runner.state_dict() == {**before, "restarts": 6}
-    assert runner.take_broken() == ["row 0: the game is gone", "row 1: the game is gone"] * 3
-    assert runner.take_broken() == []
+    assert reasons == ["row 0: the game is gone", "row 1: the game is gone"] * 3
 
 
-def test_a_killed_worker_costs_its_episodes_only(build: Any) -> None:
+def test_a_killed_worker_costs_its_episodes_only(build: Any, reasons: list[str]) -> None:
     whole, broken = (build("parallel", 4, mac=FirstAvailable(), env_workers=2, max_restarts=n) for n in (0, 1))
     for turn in range(4):
         if turn == 1:
             os.kill(broken.env._processes[1].pid, signal.SIGKILL)
         assert_same(copy(whole.run()), copy(broken.run()))
     assert broken.restarts == 2
-    assert all("was killed by SIGKILL" in reason for reason in broken.take_broken())
+    assert all("was killed by SIGKILL" in reason for reason in reasons)
 
 
 def test_seeds_depend_on_the_episodes_number_alone() -> None:
