@@ -149,6 +149,33 @@ def test_a_game_that_does_not_start_breaks_the_episode(make: Any) -> None:
     assert env.get_stats()["restarts"] == 1
 
 
+def test_a_step_in_anothers_game_breaks_the_episode(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two games chose one port, and nothing tells at the start whose game answers."""
+    with monkeypatch.context() as patch:
+        patch.setattr("envs.sc2.game.Process.check", lambda _: None)
+        patch.setattr("envs.sc2.game.Process._check_port", lambda _: None)
+        other, env = make(), make()
+        other.reset()
+        patch.setattr("portpicker.pick_unused_port", lambda: other._game._sc2_proc.port)
+        env.reset()
+        env._game._sc2_proc._proc.wait()
+    with pytest.raises(EpisodeBroken, match=r"process is gone; the game ended with code 1.*in use"):
+        env.step([STOP] * 3)
+    env.reset()
+    env.step([STOP] * 3)
+    assert env.get_stats()["restarts"] == 1
+
+
+def test_games_share_one_class(make: Any) -> None:
+    """smac keeps every env until the process ends; a class for each would stay as well."""
+    env = make()
+    env.reset()
+    first = type(env._game)
+    env._retire()
+    env.reset()
+    assert type(env._game) is first
+
+
 def test_a_reset_before_the_end_starts_no_second_game(make: Any) -> None:
     env, generator = make(), np.random.default_rng(0)
     play(env, generator, steps=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import pytest
 pytest.importorskip("pysc2", reason="needs pysc2: ./install_sc2.sh")
 
 import portpicker
+import psutil
 from sc2_client import create, protocol, remote_controller, run_configs
 
 from envs.sc2 import game
@@ -137,6 +139,55 @@ def test_a_port_that_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             with started(tmp_path, timeout=1):
                 pass
     assert not list((tmp_path / "games").iterdir())
+
+
+def same_port(monkeypatch: pytest.MonkeyPatch, process: Any) -> None:
+    """Let the next game choose the port of this one, as may happen between a port's choice and its use."""
+    monkeypatch.setattr(portpicker, "pick_unused_port", lambda: process.port)
+
+
+def test_a_game_never_plays_in_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own").mkdir()
+    with started(tmp_path) as other:
+        same_port(monkeypatch, other)
+        with pytest.raises(remote_controller.ConnectError, match=r"another process answers.*ended with code 1.*in use"):  # noqa: SIM117
+            with started(tmp_path / "own"):
+                pass
+        assert not list((tmp_path / "own" / "games").iterdir())
+
+
+def test_a_game_that_is_gone_is_noticed_even_if_another_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*_: Any) -> Any:
+        raise psutil.AccessDenied
+
+    (tmp_path / "own").mkdir()
+    monkeypatch.setattr(psutil.Process, "net_connections", denied)
+    monkeypatch.setattr(game.Process, "check", lambda _: None)  # as if the game had taken its time to end
+    with started(tmp_path) as other:
+        same_port(monkeypatch, other)
+        with started(tmp_path / "own") as process:
+            process._proc.wait()
+            process.controller.ping()
+            monkeypatch.undo()
+            with pytest.raises(protocol.ConnectionError, match="the game's process is gone"):
+                process.check()
+            process.kill()
+
+
+def test_a_full_disk_is_a_failure_and_nothing_else_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(**_: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(game.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(sys, "unraisablehook", lambda said: print(said, file=sys.stderr))
+    with pytest.raises(OSError, match="No space left"), started(tmp_path):
+        pass
+    gc.collect()
+    assert capsys.readouterr().err == ""
 
 
 HOST = """

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import portpicker
+import psutil
 import websocket
 from google.protobuf.message import DecodeError
 from pysc2.lib import protocol, remote_controller, sc_process
@@ -118,6 +119,11 @@ class Controller(remote_controller.RemoteController):
         """See `Protocol.abort`."""
         self._client.abort()
 
+    def ports(self) -> tuple[int, int]:
+        """Return the port at our end of the connection and that at the game's."""
+        own, other = self._client._sock.sock.getsockname(), self._client._sock.sock.getpeername()
+        return own[1], other[1]
+
 
 def _connect(process: Process, timeout: int) -> websocket.WebSocket:
     """Return the socket, as soon as the game listens; pysc2 itself looks once a second."""
@@ -140,14 +146,19 @@ class Process(sc_process.StarcraftProcess):
     """A game that dies with this process. What it prints is kept for the message that says why it failed."""
 
     def __init__(self, run_config: Any, launch: Launch, **kwargs: Any) -> None:
+        self._proc = self._controller = self._output = None  # __del__ closes what could not be made, too
         self._output = tempfile.TemporaryFile(dir=launch.folder)  # noqa: SIM115  closed in close
         super().__init__(run_config, connect=False, **kwargs)
+        started = False
         try:
             self._controller = Controller(self, launch.timeout)
+            self._check_port()
+            self.check()
+            started = True
         except FAILURES as error:
             raise remote_controller.ConnectError(f"{one_line(error)}{self.fate()}") from error
         finally:
-            if self._controller is None:
+            if not started:
                 self.kill()
 
     def _launch(self, run_config: Any, args: list[str], **kwargs: Any) -> subprocess.Popen[bytes]:
@@ -163,6 +174,26 @@ class Process(sc_process.StarcraftProcess):
             )
         except OSError as error:
             raise sc_process.SC2LaunchError(f"cannot start {args[0]}: {error.strerror}") from error
+
+    def check(self) -> None:
+        """Raise pysc2's ConnectionError if the game has ended, whoever may answer in its place."""
+        if not self.running:
+            raise protocol.ConnectionError("the game's process is gone")
+
+    def _check_port(self) -> None:
+        """Raise ConnectError if another process answers: the port was free when it was chosen, but not kept free."""
+        if self._proc is None:
+            return  # pysc2's --sc2_port: the game is not ours
+        ours, games = self._controller.ports()
+        try:
+            game = psutil.Process(self._proc.pid)
+            if (ours, games) not in _connections(psutil.Process()):
+                return  # nothing is to be seen of connections here
+            if any((games, ours) in _connections(process) for process in (game, *game.children(recursive=True))):
+                return
+        except psutil.Error:
+            return  # it has ended, which `check` says, or we may not look
+        raise remote_controller.ConnectError(f"another process answers on the game's port {games}")
 
     def fate(self) -> str:
         """Return "; the game was killed by SIGKILL" and its last words, or "" while it runs."""
@@ -192,7 +223,13 @@ class Process(sc_process.StarcraftProcess):
     def close(self) -> None:
         """End the game politely and remove its folder. Calling it again does nothing."""
         super().close()
-        self._output.close()
+        if self._output is not None:
+            self._output.close()
+
+
+def _connections(process: psutil.Process) -> set[tuple[int, int]]:
+    """Return (own port, other port) of a process's connections; psutil.Error if we may not know."""
+    return {(c.laddr.port, c.raddr.port) for c in process.net_connections("tcp") if c.laddr and c.raddr}
 
 
 def _die_with(parent: int) -> Callable[[], None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -109,8 +110,7 @@ class StarCraftEnv(MultiAgentEnv):
             map_params(self.config.map_name)
         except KeyError as error:
             raise UserError(f"env_args.map_name={self.config.map_name!r}: {self.package} does not know it") from error
-        watched = type("StarCraft2Env", (self._watched, env_class), {})
-        made = watched(**self._options, seed=seed)
+        made = _watched_class(self._watched, env_class)(**self._options, seed=seed)
         made.launch = self._launch
         return made
 
@@ -238,6 +238,11 @@ class StarCraftEnv(MultiAgentEnv):
         finally:
             self._game = None
             self._folder.close()
+
+
+@functools.cache  # the package's atexit handler keeps its envs, and so their classes, for ever
+def _watched_class(watched: type, env_class: type) -> type:
+    return type("StarCraft2Env", (watched, env_class), {})
 
 
 def one_line(error: BaseException | None) -> str:

@@ -70,4 +70,5 @@ class Watched:
 
     def _allow(self) -> None:
         if self._controller is not None:
+            self._sc2_proc.check()
             self._controller.allow()
