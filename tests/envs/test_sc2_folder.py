@@ -41,6 +41,29 @@ def test_a_folder_is_removed_with_what_is_in_it(temporary: Path) -> None:
     assert not list(temporary.iterdir())
 
 
+def test_a_folder_that_others_have_emptied_is_still_its_owners(temporary: Path) -> None:
+    """systemd-tmpfiles and the like remove old files."""
+    folder = GameFolder()
+    for path in folder.path.iterdir():
+        path.unlink()
+    GameFolder().close()
+    assert folder.path.is_dir()
+    folder.close()
+    assert not list(temporary.iterdir())
+
+
+def test_without_locks_nothing_is_swept(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nfs(*_: object) -> None:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr("fcntl.flock", nfs)
+    folder = GameFolder()
+    GameFolder().close()
+    assert folder.path.is_dir()
+    folder.close()
+    assert not list(temporary.iterdir())
+
+
 def test_only_folders_whose_owner_is_gone_are_swept(temporary: Path) -> None:
     mine, other = GameFolder(), GameFolder()
     process = subprocess.Popen(

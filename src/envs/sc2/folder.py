@@ -6,18 +6,19 @@ import fcntl
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 PREFIX = "pymarl-sc2-"
-LOCK = "lock"
 
 
 class GameFolder:
     """A temporary folder `pymarl-sc2-<process id>-<random>`, removed by `close`.
 
-    A process that was killed leaves its folder behind. The next one sweeps it: each folder holds a file that its owner
-    has locked, and the system takes the lock away when the owner ends. (A process id would not do: it may belong to
-    another container that shares the folder for temporary files.)
+    A process that was killed leaves its folder behind. The next one sweeps it: each folder is locked by its owner, and
+    the system takes the lock away when the owner ends. (A process id would not do: it may belong to another container
+    that shares the folder for temporary files. A locked file in it would not do: others clean there, too, but
+    systemd-tmpfiles leaves a locked folder alone.)
 
     Attributes:
         path: the folder.
@@ -26,8 +27,9 @@ class GameFolder:
     def __init__(self) -> None:
         sweep()
         hidden = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
-        self._lock = os.open(hidden / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = os.open(hidden, os.O_RDONLY)
+        with suppress(OSError):  # NFS locks no folders; then this one is not swept
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         suffix = hidden.name.removeprefix(f".{PREFIX}")
         self.path = hidden.rename(hidden.with_name(f"{PREFIX}{os.getpid()}-{suffix}"))  # locked before it can be swept
 
@@ -43,16 +45,13 @@ def sweep() -> None:
     """Remove the folders that ended processes left behind; those of other users stay."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:
-            lock = os.open(folder / LOCK, os.O_RDWR)
-        except FileNotFoundError:  # half removed
-            shutil.rmtree(folder, ignore_errors=True)
-            continue
-        except OSError:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        except OSError:  # removed meanwhile, another user's, or no folder
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            pass  # its owner lives
+        except OSError:
+            pass  # its owner lives, or nobody can know
         finally:
             os.close(lock)
