@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from main import parse_updates
 from run.config import check
 from utils.errors import UserError
 from utils.layers import CONFIG, merge, read_yaml
@@ -57,6 +59,13 @@ def test_smacv2_takes_its_three_maps(race: str) -> None:
     assert unread == []
 
 
+def test_a_games_version_survives_the_command_line() -> None:
+    """The message above tells the truth: what a shell makes of `env_args.game_version="'4.10'"`."""
+    (word,) = shlex.split("""env_args.game_version="'4.10'" """)
+    values, _ = checked("sc2", parse_updates([word]))
+    assert values["env_args"]["game_version"] == "4.10"
+
+
 @pytest.mark.parametrize(
     ("env", "env_args", "said"),
     [
@@ -64,7 +73,10 @@ def test_smacv2_takes_its_three_maps(race: str) -> None:
         ("sc2", {"step_mul": 0}, "expected int >= 1"),
         ("sc2", {"capability_config": {}}, "unknown key 'env_args.capability_config'"),
         ("sc2v2", {"prob_obs_enemy": 2}, "<= 1"),
-        ("sc2v2", {"map_name": "3m"}, "10gen_terran"),
+        ("sc2", {"game_version": 4.1}, r"""4\.1: .*write env_args\.game_version="'4\.10'" on"""),
+        ("sc2", {"map_name": "10gen_zerg"}, "map_name='10gen_zerg': it is SMACv2's, .*--env-config=sc2v2"),
+        ("sc2v2", {"map_name": "3m"}, "map_name='3m': expected '10gen_terran' or .*SMAC's own .*--env-config=sc2$"),
+        ("sc2v2", {"map_name": "10gen_teran"}, "did you mean '10gen_terran'"),
         ("sc2v2", {"conic_fovs": True}, "did you mean 'env_args.conic_fov'"),
     ],
 )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from envs.multiagentenv import EpisodeBroken
+from envs.sc2.installation import FLAT_MAPS, MAPS
 from envs.sc2.starcraft import StarCraftEnv
 from utils.config import NonNegativeInt, PositiveFloat, PositiveInt, Probability
-from utils.errors import UserError
+from utils.errors import UserError, closest
 
 SIZES = ("n_units", "n_enemies")
 DRAWN_TEAMS = 3
@@ -21,10 +22,20 @@ class SC2Env(StarCraftEnv):
 
     package = "smac"
 
-    def _env_class(self) -> tuple[type, Any]:
+    @dataclass(frozen=True, kw_only=True)
+    class Config(StarCraftEnv.Config):
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if self.map_name in FLAT_MAPS:
+                raise UserError(
+                    f"env_args.map_name={self.map_name!r}: it is SMACv2's, which --env-config=sc2v2 plays; "
+                    "here write one of SMAC's, such as 3m"
+                )
+
+    def _env_class(self) -> tuple[type, Any, Any]:
         from smac.env.starcraft2 import maps, starcraft2
 
-        return starcraft2.StarCraft2Env, maps.get_map_params
+        return starcraft2.StarCraft2Env, maps.get_map_params, maps.smac_maps.get_smac_map_registry
 
     def _sizes(self, game: Any) -> tuple[int, int]:
         # smac counts the time in an observation's size, but leaves that place empty and appends the time.
@@ -44,7 +55,6 @@ class SC2v2Env(StarCraftEnv):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(StarCraftEnv.Config):
-        map_name: Literal["10gen_terran", "10gen_protoss", "10gen_zerg"]
         capability_config: dict[str, Any]
         capability_configs: dict[str, Any]
         obs_own_pos: bool
@@ -58,10 +68,19 @@ class SC2v2Env(StarCraftEnv):
         prob_obs_enemy: Probability
         action_mask: bool
 
-    def _env_class(self) -> tuple[type, Any]:
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            if self.map_name not in FLAT_MAPS:
+                of_smac = "; SMAC's own maps are played by --env-config=sc2" if self.map_name in MAPS else ""
+                raise UserError(
+                    f"env_args.map_name={self.map_name!r}: expected {' or '.join(map(repr, FLAT_MAPS))}"
+                    f"{of_smac or closest(self.map_name, FLAT_MAPS)}"
+                )
+
+    def _env_class(self) -> tuple[type, Any, Any]:
         from smacv2.env.starcraft2 import maps, starcraft2
 
-        return starcraft2.StarCraft2Env, maps.get_map_params
+        return starcraft2.StarCraft2Env, maps.get_map_params, maps.smac_maps.get_smac_map_registry
 
     def _describe(self) -> None:
         from envs.sc2.draws import Draws

@@ -22,7 +22,7 @@ from envs.sc2.folder import GameFolder
 from envs.sc2.installation import require
 from envs.smac_options import SmacOptions
 from utils.config import PositiveInt
-from utils.errors import UserError
+from utils.errors import UserError, closest
 from utils.files import write_new
 from utils.protobuf import use_fast_backend
 
@@ -58,9 +58,12 @@ class StarCraftEnv(MultiAgentEnv):
     class Config(SmacOptions):
         game_timeout: PositiveInt
         seed: int | None
+        game_version: Any
+
+        def __post_init__(self) -> None:
+            _check(self)
 
     def __init__(self, config: Config, seed: int) -> None:
-        _check(config)
         self._sc2path = require(self.package, config.map_name)
         os.environ["SC2PATH"] = str(self._sc2path)  # in this process, which is the env's own; pysc2 reads it
         _import_apart(self.package)
@@ -96,8 +99,8 @@ class StarCraftEnv(MultiAgentEnv):
         probe.kill()
 
     @abstractmethod
-    def _env_class(self) -> tuple[type, Any]:
-        """Import the package; return its StarCraft2Env, and its function from a map's name to its parameters."""
+    def _env_class(self) -> tuple[type, Any, Any]:
+        """Import the package; return its StarCraft2Env, its function from a map to parameters, and that to all maps."""
 
     def _sizes(self, game: Any) -> tuple[int, int]:
         """Return the lengths of an observation and of the state."""
@@ -105,11 +108,14 @@ class StarCraftEnv(MultiAgentEnv):
 
     def _make(self, seed: int) -> Any:
         """Return a new env of the package; its first reset starts a game with this seed."""
-        env_class, map_params = self._env_class()
+        env_class, map_params, known_maps = self._env_class()
         try:
             map_params(self.config.map_name)
         except KeyError as error:
-            raise UserError(f"env_args.map_name={self.config.map_name!r}: {self.package} does not know it") from error
+            near = closest(self.config.map_name, known_maps())
+            raise UserError(
+                f"env_args.map_name={self.config.map_name!r}: {self.package} does not know it{near}"
+            ) from error
         made = _watched_class(self._watched, env_class)(**self._options, seed=seed)
         made.launch = self._launch
         return made
@@ -255,6 +261,12 @@ def _check(config: StarCraftEnv.Config) -> None:
         raise UserError(
             f"env_args.seed={config.seed} would give every game the same seed; write seed={config.seed}: "
             "the run's seed gives each game its own"
+        )
+    if not (config.game_version is None or isinstance(config.game_version, str)):
+        key = "env_args.game_version"
+        raise UserError(
+            f"{key}={config.game_version!r}: expected text or None, and for YAML 4.10 is the number 4.1; "
+            f"write {key}=\"'4.10'\" on the command line, game_version: '4.10' in a file"
         )
     if "/" in config.replay_prefix:
         raise UserError(f"env_args.replay_prefix={config.replay_prefix!r} holds a '/'; write the folder as replay_dir")
