@@ -211,15 +211,18 @@ class StarCraftEnv(MultiAgentEnv):
     def save_replay(self, directory: Path = Path("results/replays")) -> list[Path]:
         """Save all that the game has played since it was started, and return the file.
 
+        It is [] if that is nothing: the game before has failed, or its worker, whose place a new env has taken. Other
+        envs' replays shall not be lost for that.
+
         Args:
             directory: where to, unless env_args.replay_dir says otherwise.
 
         Raises:
-            UserError: nothing has been played, the game does not answer, or the file cannot be written.
+            UserError: the game does not answer, or the file cannot be written.
         """
         where = f"no replay of {self.config.map_name}"
         if self._game is None or not self._game.loops():
-            raise UserError(f"{where}: nothing has been played since the game was started")
+            return []
         try:
             data = self._game.replay()
         except self._failures as error:
