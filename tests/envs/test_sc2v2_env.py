@@ -89,6 +89,19 @@ def test_episodes_end_break_and_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @needs_smacv2
 @pytest.mark.sc2
 @pytest.mark.usefixtures("sc2path")
+@pytest.mark.parametrize("name", ["health", "attack"])
+def test_what_is_written_instead_of_per_agent_uniform_plays(name: str) -> None:
+    fixed = {"dist_type": "fixed", "test_mode": False, "items": [[0.1] * 5, [0.4] * 5], "observe": True}
+    with running(capability_config={**OF_MAPS["10gen_terran"], name: fixed}) as env:
+        reset(env, 0)
+        for _ in range(5):
+            step(env, np.random.default_rng(0))
+        assert not env.arrays.broken[0]
+
+
+@needs_smacv2
+@pytest.mark.sc2
+@pytest.mark.usefixtures("sc2path")
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -113,6 +126,10 @@ def test_what_is_drawn_is_the_maps_or_the_users() -> None:
     for wrong, said in [({"n_units": 0}, "from 1"), ({"team_gen": {}}, "n_units")]:
         with pytest.raises(UserError, match=said):
             capability_config("10gen_zerg", wrong, OF_MAPS)
+    for name in ("health", "attack"):
+        drawn = {"dist_type": "per_agent_uniform", "lower_bound": [0.1], "upper_bound": [0.5], "observe": True}
+        with pytest.raises(UserError, match=f"cannot draw {name} .*write dist_type='fixed'"):
+            capability_config("10gen_zerg", {**of_map, name: drawn}, OF_MAPS)
     with pytest.raises(UserError, match="team_gen"):
         capability_config("10gen_zerg", {"n_units": 2, "n_enemies": 2, "start_positions": {}}, OF_MAPS)
 

@@ -14,6 +14,7 @@ from utils.config import NonNegativeInt, PositiveFloat, PositiveInt, Probability
 from utils.errors import UserError, closest
 
 SIZES = ("n_units", "n_enemies")
+PER_UNIT = ("health", "attack")
 DRAWN_TEAMS = 3
 
 
@@ -124,4 +125,12 @@ def capability_config(map_name: str, given: Mapping[str, Any], of_maps: Mapping[
         raise UserError(f"env_args.{key}={dict(whole)}: it needs n_units and n_enemies, ints from 1")
     if "team_gen" not in whole:
         raise UserError(f"env_args.{key}={dict(whole)}: it needs team_gen, without which there are no units")
+    for name in PER_UNIT:
+        drawn = whole.get(name)
+        if isinstance(drawn, Mapping) and drawn.get("dist_type") == "per_agent_uniform":
+            raise UserError(
+                f"env_args.{key}: smacv2 cannot draw {name} with dist_type='per_agent_uniform' under numpy 2.4, as it "
+                "stores arrays of one number as numbers; write dist_type='fixed', test_mode=False and "
+                "items=[[0.1, 0.3, ...], ...], lists with a number per agent to choose from"
+            )
     return copy.deepcopy(dict(whole))
