@@ -266,7 +266,7 @@ def test_a_second_call_asks_for_nothing(sandbox: Sandbox) -> None:
 
 
 def test_maps_that_are_there_are_kept_whatever_mv_thinks_of_that(sandbox: Sandbox) -> None:
-    """`mv -n` of coreutils 9.2 to 9.4 (Ubuntu 24.04) exits with 1 where a file is kept, and smacv2 brings smac's maps."""
+    """`mv -n` of coreutils 9.2 to 9.4 (Ubuntu 24.04) exits with 1 where it keeps a file; smacv2 brings smac's maps."""
     program = f'[ "$1" != -n ] || {{ echo "mv: not replacing" >&2; exit 1; }}\nexec {shutil.which("mv")} "$@"\n'
     sandbox.script(sandbox.tools / "mv", f"#!/bin/sh\n{program}")
     own = sandbox.game / "Maps" / "SMAC_Maps" / "8m.SC2Map"
