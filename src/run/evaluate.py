@@ -16,6 +16,7 @@ from components.episode_batch import EpisodeBatch
 from run.config import RunConfig
 from run.parts import Parts
 from runners.runner import EpisodeRecord, Runner
+from utils.errors import UserError
 from utils.files import write_json, write_text
 from utils.logging import EpisodeStats, Logger
 from utils.seeding import numpy_generator
@@ -72,9 +73,13 @@ class ReplaySaver:
             self.paths += self._runner.save_replay(self._directory, episodes, values)
 
     def finish(self) -> list[Path]:
-        """Save what is left to save, and return all files."""
+        """Save what is left to save, and return all files. UserError if there are none."""
         if not self._runner.env.replay_of_episode:
             self.paths += self._runner.save_replay(self._directory)
+        if not self.paths:
+            raise UserError(
+                "save_replay=True: there is nothing to save; the games are new, they replace some that failed"
+            )
         return self.paths
 
 
@@ -138,6 +143,11 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
             )  # fmt: skip
     logger.console_logger.info("Episodes: %s", ", ".join(map(str, paths)))
     if config.save_replay:
-        for path in replays.finish():
+        saved = replays.finish()
+        if len(saved) < min(runner.batch_size, len(records)):
+            logger.console_logger.warning(
+                "%d replays of %d envs: the other games are new", len(saved), runner.batch_size
+            )
+        for path in saved:
             logger.console_logger.info("Replay: %s", path)
             run.add_artifact(str(path))
