@@ -68,8 +68,7 @@ def test_enemies_have_the_order_of_the_map() -> None:
         n = m.spec.n_agents
         assert (m.units["order"][:n] == IDLE).all()
         assert (m.units["order"][n:] == order).all()
-        if goal:
-            assert {(u["goal_x"], u["goal_y"]) for u in m.units[n:]} == {goal}
+        assert m.spec.enemy_goal == (() if goal is None else (goal,))
     assert load_map("2m_vs_1z").enemy_goal == ((13, 12), (19, 12))
 
 
