@@ -137,7 +137,7 @@ def ours(options: argparse.Namespace, updates: dict[str, Any]) -> Iterator[Ours]
         if options.policy != "random":
             device = choose_device(run.use_cuda, console_logger())
             mac = build_mac(config, classes, env.info, run.seed, device)
-        runner = classes.runner(env, EpisodeSeeds(run.seed))
+        runner = classes.runner(runner_config, env, EpisodeSeeds(run.seed))
         runner.setup(*episode_scheme(env.info, probs=False), mac)
         measured = Ours(runner, Watch(), Watch())
         env.reset, env.step = measured.env_watch.over(env.reset), measured.env_watch.over(env.step)
