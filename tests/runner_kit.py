@@ -5,28 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
-from components.transforms import OneHot
-from envs.multiagentenv import EnvInfo
+from run.parts import episode_scheme
 from runners import REGISTRY
 from runners.runner import ActingMAC, Runner
 from runners.seeds import EpisodeSeeds
-
-
-def describe(info: EnvInfo, with_probs: bool = False) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
-    """Return scheme, groups and preprocess."""
-    scheme: dict[str, Any] = {
-        "state": {"vshape": info.state_shape},
-        "obs": {"vshape": info.obs_shape, "group": "agents"},
-        "actions": {"vshape": (1,), "group": "agents", "dtype": torch.uint8},
-        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
-        "reward": {"vshape": (1,)},
-        "terminated": {"vshape": (1,), "dtype": torch.bool},
-    }
-    if with_probs:
-        scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
-    return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
 
 
 def make_runner(
@@ -48,7 +30,7 @@ def make_runner(
     batched = runner_class.make_env(config, env, env_args, 3, {})
     try:
         runner: Runner = runner_class(config, batched, EpisodeSeeds(11))
-        runner.setup(*describe(runner.get_env_info(), with_probs), mac)
+        runner.setup(*episode_scheme(runner.get_env_info(), probs=with_probs), mac)
     except BaseException:
         batched.close()
         raise
