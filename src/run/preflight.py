@@ -73,7 +73,8 @@ def _try_replay(env: BatchedEnv, name: str) -> None:
     """Save a replay and forget it. UserError if the env has none."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            env.save_replay(Path(folder))
+            for path in env.save_replay(Path(folder)):
+                path.unlink()  # env_args.replay_dir may lead it elsewhere
         except NotImplementedError as error:
             raise UserError(f"save_replay=True: env {name!r} has no replays") from error
 
