@@ -4,8 +4,8 @@
     python benchmarks/sc2_faults.py --episodes 100 --every 10 --runner episode
 
 The game is the stand-in of tests/sc2_standin, the env unmodified smac on 3m. Faults, in turn: the game crashes, hangs,
-cuts the connection, answers garbage, nothing, an error, or another request's answer; and from outside: kill -9 of a
-game, kill -9 of a worker. Afterwards main.py itself is killed with -9 and resumed. Checked: the run ends well; each
+cuts the connection, answers garbage, nothing, an error, or another request's answer; a game that shall replace one does
+not start, as where its port is taken; and from outside: kill -9 of a game, kill -9 of a worker. Afterwards main.py itself is killed with -9 and resumed. Checked: the run ends well; each
 restart is counted and logged; each episode in the replay buffer ended as battles do, by one army's death or the clock;
 the episodes and env steps that were counted are those in the buffer; no process and no temporary folder is left. Exit
 code 1 if anything is wrong.
@@ -40,9 +40,10 @@ STEPS = 26  # of an episode of 3m at random, about
 MARK = "An episode broke and is played again; "
 
 
-def fault_list(count: int, spacing: int) -> str:
-    """Return `count` faults for the stand-in, one each `spacing` steps of a game."""
-    return ",".join(f"{IN_GAME[k % len(IN_GAME)]}@{spacing * (k + 1)}" for k in range(count))
+def fault_list(count: int, spacing: int, rows: int) -> str:
+    """Return `count` faults for the stand-in, one each `spacing` steps of a game, and one when a game is replaced."""
+    in_game = [f"{IN_GAME[k % len(IN_GAME)]}@{spacing * (k + 1)}" for k in range(count - 1)]
+    return ",".join([*in_game, f"launch@{rows + 2}"])
 
 
 def command(options: argparse.Namespace, *words: str) -> list[str]:
@@ -136,7 +137,7 @@ def soak(options: argparse.Namespace, folder: Path) -> list[str]:
     spacing = max(8, options.episodes * STEPS // rows // (2 * count))
     environment = os.environ | {
         "SC2PATH": str(sc2path), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1",
-        "SC2_STANDIN_FAULTS": fault_list(count - killed_from_outside, spacing),
+        "SC2_STANDIN_FAULTS": fault_list(count - killed_from_outside, spacing, rows),
     }  # fmt: skip
     log, begin = folder / "log.txt", time.perf_counter()
     with log.open("wb") as out:
@@ -151,7 +152,7 @@ def soak(options: argparse.Namespace, folder: Path) -> list[str]:
     (models,) = (folder / "results" / "models").iterdir()
     last = models / str(steps_in(models)[-1])
     episodes, steps, wrong = look_at_buffer(last)
-    fired = collections.Counter(path.name.split("@")[0] for path in (sc2path / "faults").iterdir()) + killed
+    fired = collections.Counter(path.name.split("@")[0] for path in (sc2path / "faults").glob("*@*")) + killed
     print(f"{episodes} episodes, {steps} env steps, {seconds:.0f} s, runner {options.runner}")
     for kind, times in sorted(fired.items()):
         print(f"  {times:3d} x {kind}")

@@ -155,16 +155,26 @@ class OwnProcess(RandomWalk):
 
 
 class Fragile(RandomWalk):
-    """Its game is gone at step `at` (0: in reset), `breaks` times."""
+    """After `whole` episodes, its game is gone at step `at` (0: in reset), `breaks` times."""
 
-    def __init__(self, breaks: int, **kwargs: Any) -> None:
+    def __init__(self, breaks: int, whole: int = 0, **kwargs: Any) -> None:
         super().__init__(trouble="broken", **kwargs)
-        self.breaks = breaks
+        self.breaks, self.whole = breaks, whole
 
     def _misbehave(self) -> None:
-        if self.t == self.at and self.breaks > 0:
+        if self.t == self.at and self.breaks > 0 and self.episodes >= self.whole:
             self.breaks -= 1
             super()._misbehave()
+
+
+class DiesAtStart(RandomWalk):
+    """Its process ends in the constructor if there is a file `curse`, which it takes away."""
+
+    def __init__(self, curse: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if Path(curse).exists():
+            Path(curse).unlink()
+            os._exit(7)
 
 
 class SeededOnce(RandomWalk):

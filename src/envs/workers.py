@@ -90,8 +90,8 @@ class WorkerEnvs:
         self._poller.register(descriptor, select.POLLIN)
 
     def _hang_up(self, process: WorkerProcess) -> None:
-        del self._worker_of_descriptor[process.fileno()]
-        self._poller.unregister(process.fileno())
+        if self._worker_of_descriptor.pop(process.fileno(), None) is not None:
+            self._poller.unregister(process.fileno())
         process.hang_up()
 
     def _agree(self, infos: list[EnvInfo]) -> EnvInfo:
@@ -183,6 +183,7 @@ class WorkerEnvs:
         """Start a dead worker again and return {row: info}: the episodes of its rows are broken.
 
         That goes for those that have just ended as well: what their envs held of them, such as a replay, is lost.
+        A worker that dies at its start is not started a third time here; the next reset of its rows finds it dead.
         """
         self._revivals += 1  # an env whose reset takes no seed is not to play the same episodes again
         spec = self._specs[index]
@@ -190,10 +191,14 @@ class WorkerEnvs:
         self._hang_up(self._processes[index])
         self._processes[index].kill()
         self._processes[index] = process = WorkerProcess(self.name, replace(spec, seeds=seeds))
-        self._listen(index)
-        process.receive("start")
-        process.send(worker.BIND, None)
-        process.receive("start")
+        try:
+            process.receive("start")
+            process.send(worker.BIND, None)
+            process.receive("start")
+            self._listen(index)
+        except WorkerDied as death:  # not listened to, or it would be found dead again before anything is asked of it
+            process.kill()
+            reason += f"; and the next: {death}"
         lost = slice(process.rows.start, process.rows.stop)
         self.arrays.terminated[lost] = self.arrays.truncated[lost] = False
         self.arrays.broken[lost] = True

@@ -38,24 +38,18 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def play(
-    runner: Runner, episodes: int, after: Callable[[EpisodeBatch, int], None] | None = None
-) -> list[EpisodeRecord]:
-    """Return the records of `episodes` greedy episodes, whose seeds depend on the run's seed alone.
+def play(runner: Runner, episodes: int, after: Callable[[EpisodeBatch, list[EpisodeRecord]], None]) -> None:
+    """Play `episodes` greedy episodes, whose seeds depend on the run's seed alone.
 
     Args:
         runner: plays them, a batch at a time.
         episodes: how many.
-        after: called after each batch with the batch and how many of its episodes count.
+        after: called after each batch with the batch and the records of those of its episodes that count.
     """
-    records: list[EpisodeRecord] = []
-    while len(records) < episodes:
+    while episodes > 0:
         batch = runner.run(test_mode=True, phase="evaluate")
-        new = runner.episodes[: episodes - len(records)]
-        records += new
-        if after is not None:
-            after(batch, len(new))
-    return records
+        after(batch, runner.episodes[:episodes])
+        episodes -= runner.batch_size
 
 
 class ReplaySaver:
@@ -120,19 +114,48 @@ def run_folder(run: Any) -> Path | None:
 def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
     """Play test_nepisode episodes, write their table, print the means, and save replays if they are wanted.
 
+    An evaluation that ends early, by Ctrl-C or because games fail, writes the table of what it has played.
+
     Raises:
         UserError: save_replay with an env that has no replays.
     """
-    runner = parts.runner
+    runner, log = parts.runner, logger.console_logger
+    folder = run_folder(run) or Path(config.local_results_path) / "evaluations"
     replays = ReplaySaver(parts, Path(config.local_results_path) / "replays")
-    records = play(runner, config.test_nepisode, replays.after if config.save_replay else None)
-    stats, rng = EpisodeStats(), numpy_generator(config.seed, "bootstrap")
+    records: list[EpisodeRecord] = []
+
+    def keep(batch: EpisodeBatch, new: list[EpisodeRecord]) -> None:
+        records.extend(new)
+        if config.save_replay:
+            replays.after(batch, len(new))
+
+    try:
+        play(runner, config.test_nepisode, keep)
+    except BaseException:
+        log.warning("%d of %d episodes were played", len(records), config.test_nepisode)
+        raise
+    finally:
+        if runner.restarts:
+            logger.log_stat("env_restarts", runner.restarts, runner.t_env)
+        if records:
+            log.info("Episodes: %s", ", ".join(map(str, write_tables(rows_of(records), folder))))
+    _summarise(records, config.seed, logger, runner.t_env)
+    if config.save_replay:
+        saved = replays.finish()
+        if len(saved) < min(runner.batch_size, len(records)):
+            log.warning("%d replays of %d envs: the other games are new", len(saved), runner.batch_size)
+        for path in saved:
+            log.info("Replay: %s", path)
+            run.add_artifact(str(path))
+
+
+def _summarise(records: list[EpisodeRecord], seed: int, logger: Logger, t_env: int) -> None:
+    """Log the means of these episodes, and print them with their uncertainty."""
+    stats, rng = EpisodeStats(), numpy_generator(seed, "bootstrap")
     for record in records:
         stats.add(record.ret, record.length, record.info)
-    logger.log_stats(stats.flush(), runner.t_env, prefix="test_")
-    folder = run_folder(run) or Path(config.local_results_path) / "evaluations"
+    logger.log_stats(stats.flush(), t_env, prefix="test_")
     rows = rows_of(records)
-    paths = write_tables(rows, folder)
     for key in ("return", "length", "win"):
         if key in rows[0]:
             values = np.array([row[key] for row in rows], dtype=np.float64)
@@ -141,13 +164,3 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
                 "%s: %.4f  [%.4f, %.4f] (mean and bootstrap 95%% interval over %d episodes)",
                 key, values.mean(), low, high, len(values),
             )  # fmt: skip
-    logger.console_logger.info("Episodes: %s", ", ".join(map(str, paths)))
-    if config.save_replay:
-        saved = replays.finish()
-        if len(saved) < min(runner.batch_size, len(records)):
-            logger.console_logger.warning(
-                "%d replays of %d envs: the other games are new", len(saved), runner.batch_size
-            )
-        for path in saved:
-            logger.console_logger.info("Replay: %s", path)
-            run.add_artifact(str(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 import socket
 import threading
@@ -287,6 +288,30 @@ def test_a_worker_that_dies_after_its_reply_has_lost_its_episodes() -> None:
     env.step(np.zeros((3, 2), np.int64), np.arange(3))
     assert env.arrays.broken.tolist() == [False, True, True]
     assert not (env.arrays.terminated | env.arrays.truncated)[1:].any()
+    env.close()
+
+
+def test_a_worker_that_dies_again_at_its_start_breaks_the_next_episode_too(tmp_path: Path) -> None:
+    curse = tmp_path / "curse"
+    env = WorkerEnvs("fake_envs:DiesAtStart", {"curse": str(curse)}, 2, 1, {}, 2, revive=True)
+    rows, actions, seeds = np.arange(2), np.zeros((2, 2), np.int64), np.array([5, 6], np.uint64)
+    env.reset(rows, seeds)
+    curse.touch()
+    os.kill(env._processes[1].pid, signal.SIGKILL)
+    env.step(actions, rows)
+    assert env.arrays.broken.tolist() == [False, True]
+    assert re.search(
+        r"was killed by SIGKILL.* during step; and the next: .*exited with code 7 during start",
+        env.episode_info(1)["broken"],
+    )
+    env.step(actions, rows[:1])  # the other row plays on, and nobody is started
+    assert not curse.exists()
+    env.reset(rows[1:], seeds[1:])
+    assert env.arrays.broken.tolist() == [False, True]
+    assert "exited with code 7 during reset" in env.episode_info(1)["broken"]
+    env.reset(rows[1:], seeds[1:])
+    env.step(actions, rows)
+    assert not env.arrays.broken.any()
     env.close()
 
 

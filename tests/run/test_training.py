@@ -112,6 +112,28 @@ def test_evaluate_writes_a_row_per_episode(whole: Path, tmp_path: Path) -> None:
     assert read(run_folders(tmp_path)[-1], "evaluation.json") == rows
 
 
+FRAGILE = (
+    "--config=qmix", "with", "env=fake_envs:Fragile", "seed=3", "t_max=60", "batch_size_run=2",
+    "batch_size=2", "buffer_size=12", "rnn_hidden_dim=16", "test_nepisode=2", "save_model=True", "max_restarts=1",
+)  # fmt: skip
+
+
+def test_an_evaluation_that_ends_early_keeps_what_it_has_played(tmp_path: Path) -> None:
+    tests = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    code, _, err = run_main(tmp_path, *FRAGILE, "env_args.breaks=0", **tests)
+    assert code == 0, err
+    words = (f"checkpoint_path={models(tmp_path)}", "evaluate=True", "test_nepisode=20")
+    code, out, err = run_main(tmp_path, *FRAGILE, *words, "env_args.breaks=9", "env_args.whole=3", "env_args.at=1", **tests)
+    assert code == 1
+    assert "an episode could not be played to its end, with max_restarts=1" in err
+    assert "6 of 20 episodes were played" in out + err
+    folder = run_folders(tmp_path)[-1]
+    assert len(read(folder, "evaluation.json")) == 6
+    assert read(folder, "info.json")["env_restarts"] == [4]
+    assert "test_return_mean" not in read(folder, "info.json")
+    assert read(folder, "run.json")["status"] == "FAILED"
+
+
 def test_save_replay_without_replays_is_an_error(whole: Path, tmp_path: Path) -> None:
     code, _, err = run_main(tmp_path, *SMALL_HUNT, f"checkpoint_path={models(whole)}", "save_replay=True")
     assert code == 1

@@ -87,20 +87,19 @@ class Protocol(protocol.StarcraftProtocol):
         try:
             return super()._read()
         except protocol.ConnectionError as error:
-            self._check_clock(error)
+            if isinstance(error.__context__, websocket.WebSocketTimeoutException):
+                raise self._late() from error
             raise
         except UNREADABLE as error:
             raise protocol.ConnectionError(f"the answer cannot be read: {error}") from error
 
     def _write(self, request: Any) -> None:
-        self._check_clock(None)  # SMAC goes on asking until all units are there
+        if time.monotonic() >= self._deadline:  # SMAC goes on asking until all units are there
+            raise self._late()
         super()._write(request)
 
-    def _check_clock(self, cause: Exception | None) -> None:
-        if time.monotonic() >= self._deadline:
-            raise protocol.ConnectionError(
-                f"the game took longer than env_args.game_timeout={self._timeout} s"
-            ) from cause
+    def _late(self) -> protocol.ConnectionError:
+        return protocol.ConnectionError(f"the game took longer than env_args.game_timeout={self._timeout} s")
 
 
 class Controller(remote_controller.RemoteController):
