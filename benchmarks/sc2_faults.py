@@ -5,10 +5,10 @@
 
 The game is the stand-in of tests/sc2_standin, the env unmodified smac on 3m. Faults, in turn: the game crashes, hangs,
 cuts the connection, answers garbage, nothing, an error, or another request's answer; a game that shall replace one does
-not start, as where its port is taken; and from outside: kill -9 of a game, kill -9 of a worker. Afterwards main.py itself is killed with -9 and resumed. Checked: the run ends well; each
-restart is counted and logged; each episode in the replay buffer ended as battles do, by one army's death or the clock;
-the episodes and env steps that were counted are those in the buffer; no process and no temporary folder is left. Exit
-code 1 if anything is wrong.
+not start, as where its port is taken; and from outside: kill -9 of a game, kill -9 of a worker. Afterwards main.py
+itself is killed with -9 and resumed. Checked: the run ends well; each restart is counted and logged; each episode in
+the replay buffer ended as battles do, by one army's death or the clock; the episodes and env steps that were counted
+are those in the buffer; no process and no temporary folder is left. Exit code 1 if anything is wrong.
 """
 
 from __future__ import annotations

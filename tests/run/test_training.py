@@ -123,7 +123,9 @@ def test_an_evaluation_that_ends_early_keeps_what_it_has_played(tmp_path: Path) 
     code, _, err = run_main(tmp_path, *FRAGILE, "env_args.breaks=0", **tests)
     assert code == 0, err
     words = (f"checkpoint_path={models(tmp_path)}", "evaluate=True", "test_nepisode=20")
-    code, out, err = run_main(tmp_path, *FRAGILE, *words, "env_args.breaks=9", "env_args.whole=3", "env_args.at=1", **tests)
+    code, out, err = run_main(
+        tmp_path, *FRAGILE, *words, "env_args.breaks=9", "env_args.whole=3", "env_args.at=1", **tests
+    )
     assert code == 1
     assert "an episode could not be played to its end, with max_restarts=1" in err
     assert "6 of 20 episodes were played" in out + err
