@@ -42,7 +42,9 @@ MARK = "An episode broke and is played again; "
 
 def fault_list(count: int, spacing: int, rows: int) -> str:
     """Return `count` faults for the stand-in, one each `spacing` steps of a game, and one when a game is replaced."""
-    in_game = [f"{IN_GAME[k % len(IN_GAME)]}@{spacing * (k + 1)}" for k in range(count - 1)]
+    # A single game's count of steps starts anew with each fault.
+    steps = [spacing * (1 if rows == 1 else k + 1) + k for k in range(count - 1)]
+    in_game = [f"{IN_GAME[k % len(IN_GAME)]}@{at}" for k, at in enumerate(steps)]
     return ",".join([*in_game, f"launch@{rows + 2}"])
 
 
