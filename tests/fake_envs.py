@@ -168,12 +168,12 @@ class Fragile(RandomWalk):
 
 
 class DiesAtStart(RandomWalk):
-    """Its process ends in the constructor if there is a file `curse`, which it takes away."""
+    """Its process ends in the constructor as long as there are files in the folder `curses`; each time one goes."""
 
-    def __init__(self, curse: str, **kwargs: Any) -> None:
+    def __init__(self, curses: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if Path(curse).exists():
-            Path(curse).unlink()
+        for curse in Path(curses).iterdir():
+            curse.unlink()
             os._exit(7)
 
 

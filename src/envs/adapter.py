@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import REGISTRY
-from envs.multiagentenv import EnvArrays, EnvInfo, EpisodeBroken, env_seed
+from envs.multiagentenv import EnvArrays, EnvInfo, EpisodeBroken, ReplayError, env_seed
 from utils.config import build_config, config_class
 from utils.errors import UserError
 
@@ -178,6 +178,25 @@ class EnvAdapter:
         """Close the env."""
         if hasattr(self.env, "close"):
             self.env.close()
+
+
+def save_replays(envs: Iterable[EnvAdapter], directory: Path) -> tuple[list[Path], list[str]]:
+    """Save a replay of each env; return the files, and why there is none of others. UserError if they have none."""
+    saved, errors = [], []
+    for env in envs:
+        try:
+            saved += env.save_replay(directory)
+        except ReplayError as error:
+            errors.append(str(error))
+    return saved, errors
+
+
+def all_or_error(saved: list[Path], errors: list[str]) -> list[Path]:
+    """Return the files of `save_replays`. ReplayError if there are errors."""
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise ReplayError(f"{errors[0]}{more}", saved)
+    return saved
 
 
 def _build(name: str, env_args: EnvArgs, origin: Mapping[str, str], seed: int) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import REGISTRY
-from envs.adapter import EnvAdapter, EnvArgs, constructor_seeds
+from envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_seeds, save_replays
 from envs.multiagentenv import BatchedEnv, EnvArrays
 from envs.workers import WorkerEnvs
 from utils.config import build_config
@@ -109,8 +109,8 @@ class SerialEnvs:
     def save_replay(
         self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
     ) -> list[Path]:
-        """Save each env's replay. UserError if the env has none."""
-        return [path for adapter in self._envs[:rows] for path in adapter.save_replay(directory)]
+        """Save each env's replay. UserError if the env has none, ReplayError if one cannot be saved."""
+        return all_or_error(*save_replays(self._envs[:rows], directory))
 
     def close(self) -> None:
         """Close every env, once."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from utils.errors import UserError
 
 Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 
@@ -42,6 +44,18 @@ class EpisodeBroken(Exception):
 
     Raised by an env's `reset` or `step` with the reason in one line. The runner plays the episode once more.
     """
+
+
+class ReplayError(UserError):
+    """A replay could not be saved.
+
+    Attributes:
+        saved: files of other envs' replays, which were.
+    """
+
+    def __init__(self, message: str, saved: Sequence[Path] = ()) -> None:
+        super().__init__(message)
+        self.saved = list(saved)
 
 
 class MultiAgentEnv:
@@ -113,7 +127,7 @@ class MultiAgentEnv:
         return {}
 
     def save_replay(self) -> Any:
-        """Save what has been played. Raises NotImplementedError where the env cannot."""
+        """Save what has been played; ReplayError if that fails, NotImplementedError where the env has no replays."""
         raise NotImplementedError(f"{type(self).__name__} has no replays")
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.adapter import EnvAdapter
+from envs.adapter import EnvAdapter, save_replays
 from envs.multiagentenv import EnvArrays, EnvInfo
 from utils.errors import UserError
 
@@ -34,7 +34,7 @@ from utils.errors import UserError
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
 STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; (directory, rows)
 # From it: RESULT of SPEC: [EnvInfo], of RESET and STEP: {row: info} of the episodes that ended or broke, of STATS:
-# [stats], of REPLAY: [path]. USER_ERROR: the message. ENV_ERROR: (row, traceback).
+# [stats], of REPLAY: ([path], [why one is missing]). USER_ERROR: the message. ENV_ERROR: (row, traceback).
 RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
 _HEADER = struct.Struct("<cQ")  # kind and length
 _READ_SIZE = 4096
@@ -187,9 +187,9 @@ class Rows:
         """Return each row's statistics."""
         return [env.get_stats() for _, env in self._each(self._envs)]
 
-    def save_replay(self, directory: Path, rows: Iterable[int]) -> list[str]:
-        """Save a replay of each row given and return the files."""
-        return [str(path) for _, env in self._each(rows) for path in env.save_replay(directory)]
+    def save_replay(self, directory: Path, rows: Iterable[int]) -> tuple[list[Path], list[str]]:
+        """Save a replay of each row given; see `save_replays`."""
+        return save_replays((env for _, env in self._each(rows)), directory)
 
     def close(self) -> None:
         """Close every env, whether or not another's raises; each has CLOSE_SECONDS before SIGALRM ends the process."""

@@ -31,7 +31,7 @@ class EnvUserError(UserError):
 
 
 class WorkerDied(EnvError):
-    """A worker's process is gone, without a word."""
+    """A worker's process is gone, without a word, or could not be started."""
 
 
 class WorkerProcess:
@@ -42,6 +42,9 @@ class WorkerProcess:
     Args:
         env: name of the env, for messages.
         spec: what it is told; its reply to that is the first to receive.
+
+    Raises:
+        WorkerDied: the system starts no process.
     """
 
     def __init__(self, env: str, spec: WorkerSpec) -> None:
@@ -61,6 +64,9 @@ class WorkerProcess:
                 env=environment,
                 process_group=0,
             )
+        except OSError as error:
+            ours.close()
+            raise WorkerDied(f"{self._name()} could not be started: {error.strerror}") from error
         except BaseException:
             ours.close()
             raise
@@ -108,16 +114,18 @@ class WorkerProcess:
 
     def death(self, action: str) -> WorkerDied:
         """Return how the process ended, as an exception."""
-        process, rows = self._process, self.rows
-        where = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
+        process = self._process
         if not self.wait(LEAVE_SECONDS):
-            return WorkerDied(f"env {self._env!r}: the worker of {where} closed its socket during {action}")
+            return WorkerDied(f"{self._name()} closed its socket during {action}")
         code = process.returncode
         reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
-        return WorkerDied(
-            f"env {self._env!r}: the worker of {where} (process {process.pid}) {reason}{hint} during {action}"
-        )
+        return WorkerDied(f"{self._name()} (process {process.pid}) {reason}{hint} during {action}")
+
+    def _name(self) -> str:
+        rows = self.rows
+        where = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
+        return f"env {self._env!r}: the worker of {where}"
 
     def hang_up(self) -> None:
         """Close the socket, which tells the worker to leave."""

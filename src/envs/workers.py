@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import worker
-from envs.adapter import EnvArgs, constructor_seeds
+from envs.adapter import EnvArgs, all_or_error, constructor_seeds
 from envs.multiagentenv import EnvInfo
 from envs.worker import SharedArrays, WorkerSpec
 from envs.worker_process import LEAVE_SECONDS, EnvError, WorkerDied, WorkerProcess
+from utils.config import plain
 from utils.errors import UserError
 
 __all__ = ["EnvError", "WorkerEnvs"]
@@ -35,7 +36,7 @@ class WorkerEnvs:
 
     The processes start together and end with this one, however it ends. Ctrl-C is left to this process. A failure in
     one of them closes all; but with `revive`, a process that is found dead in a step or a reset is started again, and
-    the episodes of its rows are broken.
+    the episodes of its rows are broken. One that cannot be started is tried again when its rows are reset.
 
     Raises:
         UserError: from any method, one that a worker raised: missing package, unknown option, wrong shape.
@@ -62,8 +63,9 @@ class WorkerEnvs:
         self._worker_of_descriptor: dict[int, int] = {}
         self._ended_info: list[dict[str, Any]] = [{} for _ in range(batch_size)]
         self._revivals = 0
+        self._down: dict[int, str] = {}  # workers that could not be started again, and why
         self._memory = _anonymous_memory()
-        args, origin, seeds = _plain(env_args), _plain(origin), constructor_seeds(seed, batch_size)
+        args, origin, seeds = plain(env_args), plain(origin), constructor_seeds(seed, batch_size)
         self._specs = [
             WorkerSpec(
                 env=env, env_args=args, origin=origin, rows=rows, seeds=seeds[rows.start : rows.stop],
@@ -134,11 +136,13 @@ class WorkerEnvs:
     def save_replay(
         self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
     ) -> list[Path]:
-        """Save each env's replay. UserError if the env has none."""
+        """Save each env's replay. UserError if the env has none, ReplayError if one cannot be saved."""
         wanted = self._by_worker(list(range(self.batch_size))[:rows])
         messages = {index: (str(directory.absolute()), mine) for index, mine in wanted.items()}
         replies = self._call(worker.REPLAY, messages, "save_replay")
-        return [Path(path) for paths in replies for path in paths]
+        return all_or_error(
+            [path for saved, _ in replies for path in saved], [error for _, errors in replies for error in errors]
+        )
 
     def _call_all(self, command: bytes, value: Any, action: str) -> list[Any]:
         return self._call(command, dict.fromkeys(range(len(self._processes)), value), action)
@@ -149,7 +153,10 @@ class WorkerEnvs:
             raise RuntimeError(f"env {self.name!r} is closed")
         try:
             for index, value in values.items():
-                self._processes[index].send(command, value)
+                if index in self._down:
+                    self._restart(index)
+                if index not in self._down:
+                    self._processes[index].send(command, value)
             return self._collect(values, command, action)
         except BaseException:
             self.close()
@@ -157,8 +164,13 @@ class WorkerEnvs:
 
     def _collect(self, values: Mapping[int, Any], command: bytes, action: str) -> list[Any]:
         """Wait for the reply of each worker that was sent a value, in whatever order they come."""
-        replies: dict[int, Any] = {}
         in_play = command in (worker.RESET, worker.STEP)
+        replies: dict[int, Any] = {}
+        for index in self._down.keys() & values.keys():
+            if not in_play:
+                raise WorkerDied(self._down[index])
+            replies[index] = self._break_rows(index, self._down[index])
+            self._note_ends(replies[index])
         while len(replies) < len(values):
             events = self._poller.poll(_POLL_MS)
             ready = [self._worker_of_descriptor[descriptor] for descriptor, _ in events]
@@ -183,26 +195,42 @@ class WorkerEnvs:
         """Start a dead worker again and return {row: info}: the episodes of its rows are broken.
 
         That goes for those that have just ended as well: what their envs held of them, such as a replay, is lost.
-        A worker that dies at its start is not started a third time here; the next reset of its rows finds it dead.
         """
+        self._hang_up(self._processes[index])
+        self._processes[index].kill()
+        self._restart(index)
+        return self._break_rows(index, reason)
+
+    def _restart(self, index: int) -> None:
+        """Start the worker of one that has ended; if that fails it is down, and nothing is sent to it."""
         self._revivals += 1  # an env whose reset takes no seed is not to play the same episodes again
         spec = self._specs[index]
         seeds = [int(np.random.SeedSequence((seed, self._revivals)).generate_state(1)[0]) for seed in spec.seeds]
-        self._hang_up(self._processes[index])
-        self._processes[index].kill()
-        self._processes[index] = process = WorkerProcess(self.name, replace(spec, seeds=seeds))
+        try:
+            process = WorkerProcess(self.name, replace(spec, seeds=seeds))
+        except WorkerDied as death:
+            self._down[index] = str(death)
+            return
+        self._processes[index] = process
         try:
             process.receive("start")
             process.send(worker.BIND, None)
             process.receive("start")
-            self._listen(index)
-        except WorkerDied as death:  # not listened to, or it would be found dead again before anything is asked of it
+        except WorkerDied as death:
+            self._down[index] = str(death)
+            process.hang_up()
             process.kill()
-            reason += f"; and the next: {death}"
-        lost = slice(process.rows.start, process.rows.stop)
+            return
+        self._down.pop(index, None)
+        self._listen(index)
+
+    def _break_rows(self, index: int, reason: str) -> dict[int, dict[str, Any]]:
+        """Break the episodes of a worker's rows; return {row: info}."""
+        rows = self._specs[index].rows
+        lost = slice(rows.start, rows.stop)
         self.arrays.terminated[lost] = self.arrays.truncated[lost] = False
         self.arrays.broken[lost] = True
-        return {row: {"broken": reason} for row in process.rows}
+        return {row: {"broken": reason} for row in rows}
 
     def close(self) -> None:
         """End every worker: by closing its socket, then by SIGTERM, then by SIGKILL. Calling it again does nothing."""
@@ -246,10 +274,3 @@ def _anonymous_memory() -> int:
         return os.memfd_create("envs")
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
-
-
-def _plain(value: Any) -> Any:
-    """Return `value` with plain dicts and lists: a worker need not import what the config came in."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -171,7 +171,7 @@ def _check_choices(config: RunConfig, buffer_size: int, agent_output_type: str) 
             f"batch_size_run={config.batch_size_run} with runner='episode', which runs one env; "
             f"write runner=parallel or batch_size_run=1"
         )
-    if config.runner != "episode" and config.env_workers is not None and config.env_workers > config.batch_size_run:
+    if config.env_workers is not None and config.env_workers > config.batch_size_run:
         raise UserError(
             f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "
             f"write env_workers={config.batch_size_run} or env_workers=None"

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from components.episode_batch import EpisodeBatch
+from envs.multiagentenv import ReplayError
 from run.config import RunConfig
 from run.parts import Parts
 from runners.runner import EpisodeRecord, Runner
@@ -53,7 +54,11 @@ def play(runner: Runner, episodes: int, after: Callable[[EpisodeBatch, list[Epis
 
 
 class ReplaySaver:
-    """Saves replays of evaluated episodes, with what the policy thought where a replay can show it."""
+    """Saves replays of evaluated episodes, with what the policy thought where a replay can show it.
+
+    Attributes:
+        paths: files so far.
+    """
 
     def __init__(self, parts: Parts, directory: Path) -> None:
         self._runner, self._mac, self._directory = parts.runner, parts.mac, directory
@@ -64,17 +69,23 @@ class ReplaySaver:
         if self._runner.env.replay_of_episode:
             with torch.no_grad():
                 values = self._mac.unroll(batch.to(self._mac.device))[:episodes].float().cpu().numpy()
-            self.paths += self._runner.save_replay(self._directory, episodes, values)
+            self._save(episodes, values)
 
-    def finish(self) -> list[Path]:
-        """Save what is left to save, and return all files. UserError if there are none."""
+    def finish(self) -> None:
+        """Save what is left to save. UserError if there is nothing at all."""
         if not self._runner.env.replay_of_episode:
-            self.paths += self._runner.save_replay(self._directory)
+            self._save()
         if not self.paths:
             raise UserError(
                 "save_replay=True: there is nothing to save; the games are new, they replace some that failed"
             )
-        return self.paths
+
+    def _save(self, episodes: int | None = None, values: NDArray[np.float32] | None = None) -> None:
+        try:
+            self.paths += self._runner.save_replay(self._directory, episodes, values)
+        except ReplayError as error:
+            self.paths += error.saved
+            raise
 
 
 def rows_of(records: list[EpisodeRecord]) -> list[dict[str, float]]:
@@ -114,10 +125,10 @@ def run_folder(run: Any) -> Path | None:
 def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
     """Play test_nepisode episodes, write their table, print the means, and save replays if they are wanted.
 
-    An evaluation that ends early, by Ctrl-C or because games fail, writes the table of what it has played.
+    An evaluation that ends early, by Ctrl-C or because games fail, keeps the table and the replays of what it played.
 
     Raises:
-        UserError: save_replay with an env that has no replays.
+        UserError: save_replay with an env that has no replays, or one that cannot be saved.
     """
     runner, log = parts.runner, logger.console_logger
     folder = run_folder(run) or Path(config.local_results_path) / "evaluations"
@@ -131,22 +142,21 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
 
     try:
         play(runner, config.test_nepisode, keep)
-    except BaseException:
-        log.warning("%d of %d episodes were played", len(records), config.test_nepisode)
-        raise
+        _summarise(records, config.seed, logger, runner.t_env)
+        if config.save_replay:
+            replays.finish()
     finally:
+        if len(records) < config.test_nepisode:
+            log.warning("%d of %d episodes were played", len(records), config.test_nepisode)
         if runner.restarts:
             logger.log_stat("env_restarts", runner.restarts, runner.t_env)
         if records:
             log.info("Episodes: %s", ", ".join(map(str, write_tables(rows_of(records), folder))))
-    _summarise(records, config.seed, logger, runner.t_env)
-    if config.save_replay:
-        saved = replays.finish()
-        if len(saved) < min(runner.batch_size, len(records)):
-            log.warning("%d replays of %d envs: the other games are new", len(saved), runner.batch_size)
-        for path in saved:
+        for path in replays.paths:
             log.info("Replay: %s", path)
             run.add_artifact(str(path))
+    if config.save_replay and len(replays.paths) < min(runner.batch_size, len(records)):
+        log.warning("%d replays of %d envs: the other games are new", len(replays.paths), runner.batch_size)
 
 
 def _summarise(records: list[EpisodeRecord], seed: int, logger: Logger, t_env: int) -> None:

@@ -18,7 +18,7 @@ from run.preflight import CONFIG_FILE
 from run.training import Training
 from runners.runner import BrokenTooOften
 from utils.checkpoint import RUN_FILE, find_checkpoint, load_state, steps_in
-from utils.config import build_config
+from utils.config import build_config, plain
 from utils.files import write_json
 from utils.interrupts import StopRequest
 from utils.logging import Logger
@@ -37,7 +37,7 @@ def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint has been saved.
     """
-    flat: dict[str, Any] = _plain(_config)
+    flat: dict[str, Any] = plain(_config)
     config = build_config(RunConfig, flat, {})
     torch.set_flush_denormal(True)  # values that decay towards 0 would make the CPU crawl
     keep_freed_memory()
@@ -112,10 +112,3 @@ def new_folder(parent: Path, name: str) -> Path:
             continue
         return folder
     raise FileExistsError(f"{parent / token}: a thousand runs started in one second")
-
-
-def _plain(value: Any) -> Any:
-    """Return a copy of sacred's read-only containers as plain dicts and lists, which workers can be sent."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -1,4 +1,4 @@
-"""One env in this process, one episode at a time."""
+"""One env, one episode at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from utils.errors import UserError
 
 
 class EpisodeRunner(Runner):
-    """Plays one episode at a time, without worker processes. Raises UserError for more than one row."""
+    """Plays one episode at a time; in this process, but for envs with a game behind them. UserError for more rows."""
 
     in_process = True
 

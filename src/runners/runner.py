@@ -137,16 +137,17 @@ class Runner:
         returns = np.zeros(self.batch_size)
         stale, self._used_slots = self._used_slots, np.full(self.batch_size, self.batch.max_seq_length)
         rows = np.arange(self.batch_size)
-        tries = 0
+        broke = np.zeros(self.batch_size, np.int64)  # times in a row
         while len(rows):
             self.mac.init_hidden(self.batch_size)
             with torch.no_grad():
                 self._play(rows, seeds, lengths, returns, test_mode)
             rows = np.flatnonzero(self.env.arrays.broken)
+            broke[~self.env.arrays.broken] = 0  # a row that was done may still lose its episode with its worker
+            broke[rows] += 1
             stale[rows] = self.batch.max_seq_length  # a broken episode has left its steps in the batch
             lengths[rows], returns[rows] = 0, 0.0
-            self._note_broken(rows, tries)
-            tries += 1
+            self._note_broken(rows, broke)
         self._used_slots = stale  # unless this run failed half-way
         self._clear_padding(lengths)
         self.batch.set_lengths(lengths)
@@ -164,17 +165,18 @@ class Runner:
             self.t_env += int(lengths.sum())
         return self.batch
 
-    def _note_broken(self, rows: NDArray[np.int64], tries: int) -> None:
-        """Count that these rows' episodes broke, after `tries` before, and tell. BrokenTooOften if that is enough."""
-        reasons = [f"row {row}: {self.env.episode_info(row)['broken']}" for row in rows.tolist()]
-        self.restarts += len(rows)
-        for reason in reasons:
+    def _note_broken(self, rows: NDArray[np.int64], broke: NDArray[np.int64]) -> None:
+        """Count that these rows' episodes broke, and tell. BrokenTooOften if one broke[row] times in a row too many."""
+        reasons = {row: f"row {row}: {self.env.episode_info(row)['broken']}" for row in rows.tolist()}
+        self.restarts += len(reasons)
+        for reason in reasons.values():
             self.on_broken(reason)
-        if reasons and tries >= self.config.max_restarts:
-            raise BrokenTooOften(
-                f"env {env_name(self.env)!r}: an episode could not be played to its end, with max_restarts="
-                f"{self.config.max_restarts}; the last time: {reasons[0]}"
-            )
+        for row, reason in reasons.items():
+            if broke[row] > self.config.max_restarts:
+                raise BrokenTooOften(
+                    f"env {env_name(self.env)!r}: an episode could not be played to its end, with max_restarts="
+                    f"{self.config.max_restarts}; the last time: {reason}"
+                )
 
     def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
         """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""

@@ -180,7 +180,7 @@ def verdict() -> str | None:
     except UserError as error:
         return str(error)
     reason = import_error("smac")
-    return f"the package smac cannot be imported: {reason}; {installation.MEND}" if reason else None
+    return installation.import_problem("smac", reason) if reason else None
 
 
 def table(lines: Sequence[Row]) -> str:

@@ -179,3 +179,10 @@ def _remedy(value: Any, kind: Any, name: str) -> str:
     except ValueError:
         return ""
     return f" (write {name}={number!r})" if _match(number, kind)[0] else ""
+
+
+def plain(value: Any) -> Any:
+    """Return a copy with plain dicts and lists of sacred's read-only containers, which workers can be sent."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value

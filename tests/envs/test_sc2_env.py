@@ -212,6 +212,7 @@ def test_what_is_wrong_with_the_options_is_said_in_one_line(make: Any, sc2path: 
         ({"game_version": "4.6"}, "env_args.game_version='4.6'"),
         ({"game_version": "9.9"}, "env_args.game_version='9.9'"),
         ({"game_timeout": 0}, "expected int >= 1"),
+        ({"obs_pathing_grid": True, "move_amount": 1.5}, "write move_amount=2"),
     ]:
         with pytest.raises(UserError, match=said) as caught:
             make(**options)
@@ -219,6 +220,15 @@ def test_what_is_wrong_with_the_options_is_said_in_one_line(make: Any, sc2path: 
     (sc2path / "Maps" / "SMAC_Maps" / "coridor.SC2Map").write_bytes(b"x")
     with pytest.raises(UserError, match="smac does not know it; did you mean 'corridor'"):
         make(map_name="coridor")
+
+
+def test_a_package_that_cannot_be_imported_is_one_line(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise ModuleNotFoundError("No module named 'portpicker'")
+
+    monkeypatch.setattr("envs.sc2.starcraft.use_fast_backend", broken)
+    with pytest.raises(UserError, match=r"No module named 'portpicker'; .*install_sc2.sh.*--env-config=skirmish"):
+        make()
 
 
 def test_both_packages_in_one_process_are_refused(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:

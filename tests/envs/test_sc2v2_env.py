@@ -21,6 +21,8 @@ from utils.layers import CONFIG, merge, read_yaml
 MISSING = package_problem("smacv2") or package_problem("pysc2")
 needs_smacv2 = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 OF_MAPS = read_yaml(CONFIG / "envs" / "sc2v2.yaml")["env_args"]["capability_configs"]
+SIZES, TEAMS = {"n_units": 5, "n_enemies": 5}, OF_MAPS["10gen_terran"]["team_gen"]
+FIXED = {"dist_type": "fixed", "test_mode": False}
 
 
 @contextmanager
@@ -51,9 +53,13 @@ def step(env: WorkerEnvs, generator: np.random.Generator) -> bool:
 @needs_smacv2
 @pytest.mark.sc2
 @pytest.mark.usefixtures("sc2path")
-@pytest.mark.parametrize("race", ["terran", "protoss", "zerg"])
+@pytest.mark.parametrize("race", ["terran", "protoss", "zerg", "fixed"])
 def test_an_episodes_seed_decides_what_is_drawn(race: str) -> None:
-    with running(batch_size=2, map_name=f"10gen_{race}") as env:
+    options: dict[str, Any] = {"map_name": f"10gen_{race}"}
+    if race == "fixed":  # smacv2 shuffles the items themselves
+        health = {**FIXED, "items": [[0.1, 0.2, 0.3, 0.4, 0.5], [0.15, 0.25, 0.35, 0.45, 0.55]], "observe": True}
+        options = {"capability_config": {**OF_MAPS["10gen_terran"], "health": health}}
+    with running(batch_size=2, **options) as env:
         assert env.info.n_agents == 5
         first = reset(env, 5)
         other = reset(env, 6)
@@ -91,7 +97,7 @@ def test_episodes_end_break_and_go_on(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.usefixtures("sc2path")
 @pytest.mark.parametrize("name", ["health", "attack"])
 def test_what_is_written_instead_of_per_agent_uniform_plays(name: str) -> None:
-    fixed = {"dist_type": "fixed", "test_mode": False, "items": [[0.1] * 5, [0.4] * 5], "observe": True}
+    fixed = {**FIXED, "items": [[0.1] * 5, [0.4] * 5], "observe": True}
     with running(capability_config={**OF_MAPS["10gen_terran"], name: fixed}) as env:
         reset(env, 0)
         for _ in range(5):
@@ -107,7 +113,16 @@ def test_what_is_written_instead_of_per_agent_uniform_plays(name: str) -> None:
     [
         ({"map_name": "3m"}, "expected '10gen_terran'"),
         ({"obs_instead_of_state": True}, "smacv2 does not implement it"),
-        ({"capability_config": {"n_units": 5, "n_enemies": 5, "team_gen": {"dist_type": "weighed"}}}, "'weighed'"),
+        ({"capability_config": {**SIZES, "team_gen": {"dist_type": "weighed"}}}, "'weighed'"),
+        ({"capability_config": {**SIZES, "team_gen": {**TEAMS, "weights": [0.5, 0.6, 0.1]}}}, "do not sum to 1"),
+        (
+            {"capability_config": {**SIZES, "team_gen": {**FIXED, "items": [["marine"] * 5]}}},
+            "no ally_team of n_units=5",
+        ),
+        (
+            {"capability_config": {**SIZES, "n_enemies": 6, "team_gen": {**TEAMS, "dist_type": "all_teams"}}},
+            "enemy_team",
+        ),
     ],
 )
 def test_bad_options_are_refused_in_one_line(options: dict[str, Any], said: str) -> None:
@@ -121,7 +136,7 @@ def test_what_is_drawn_is_the_maps_or_the_users() -> None:
     assert capability_config("10gen_zerg", {}, OF_MAPS) == of_map
     more = capability_config("10gen_zerg", {"n_units": 10, "n_enemies": 11}, OF_MAPS)
     assert more == {**of_map, "n_units": 10, "n_enemies": 11}
-    own = {"n_units": 2, "n_enemies": 2, "team_gen": {"dist_type": "fixed"}}
+    own = {"n_units": 2, "n_enemies": 2, "team_gen": {"dist_type": "all_teams", "unit_types": ["zergling"]}}
     assert capability_config("10gen_zerg", own, OF_MAPS) == own
     for wrong, said in [({"n_units": 0}, "from 1"), ({"team_gen": {}}, "n_units")]:
         with pytest.raises(UserError, match=said):
@@ -132,6 +147,12 @@ def test_what_is_drawn_is_the_maps_or_the_users() -> None:
             capability_config("10gen_zerg", {**of_map, name: drawn}, OF_MAPS)
     with pytest.raises(UserError, match="team_gen"):
         capability_config("10gen_zerg", {"n_units": 2, "n_enemies": 2, "start_positions": {}}, OF_MAPS)
+    for unit, said in [("zerglin", "did you mean 'zergling'"), ("marine", "it has zergling, hydralisk, baneling")]:
+        with pytest.raises(UserError, match=f"unit_types holds '{unit}', which 10gen_zerg has not; {said}"):
+            capability_config("10gen_zerg", {**own, "team_gen": {"unit_types": [unit]}}, OF_MAPS)
+    turns = {"dist_type": "fixed", "test_mode": True, "items": [[0.1, 0.2]]}
+    with pytest.raises(UserError, match=r"attack\.test_mode=True"):
+        capability_config("10gen_zerg", {**own, "attack": turns}, OF_MAPS)
 
 
 def test_the_numbers_are_smacv2s() -> None:

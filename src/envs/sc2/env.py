@@ -13,6 +13,12 @@ from envs.sc2.starcraft import StarCraftEnv
 from utils.config import NonNegativeInt, PositiveFloat, PositiveInt, Probability
 from utils.errors import UserError, closest
 
+UNITS = {
+    "10gen_terran": ("marine", "marauder", "medivac"),
+    "10gen_protoss": ("stalker", "zealot", "colossus"),
+    "10gen_zerg": ("zergling", "hydralisk", "baneling"),
+}
+"""SMACv2's map -> the unit types that observations can tell apart (get_unit_type_id)."""
 SIZES = ("n_units", "n_enemies")
 PER_UNIT = ("health", "attack")
 DRAWN_TEAMS = 3
@@ -91,9 +97,11 @@ class SC2v2Env(StarCraftEnv):
         wanted = capability_config(self.config.map_name, self.config.capability_config, self.config.capability_configs)
         try:
             self._draws = Draws(copy.deepcopy(wanted))
+            self._draws.seed(0)
+            self._draws.draw()
             self._options["capability_config"] = self._draws.config
             super()._describe()
-        except (KeyError, TypeError, ValueError, AssertionError) as error:  # the package checks nothing
+        except (LookupError, TypeError, ValueError, AssertionError) as error:  # the package checks nothing
             raise UserError(f"env_args.capability_config={wanted}: smacv2 cannot use it: {error!r}") from error
 
     def _begin(self, seed: int) -> None:
@@ -125,12 +133,29 @@ def capability_config(map_name: str, given: Mapping[str, Any], of_maps: Mapping[
         raise UserError(f"env_args.{key}={dict(whole)}: it needs n_units and n_enemies, ints from 1")
     if "team_gen" not in whole:
         raise UserError(f"env_args.{key}={dict(whole)}: it needs team_gen, without which there are no units")
-    for name in PER_UNIT:
-        drawn = whole.get(name)
-        if isinstance(drawn, Mapping) and drawn.get("dist_type") == "per_agent_uniform":
+    _check_drawn(f"env_args.{key}", whole, map_name)
+    return copy.deepcopy(dict(whole))
+
+
+def _check_drawn(key: str, whole: Mapping[str, Any], map_name: str) -> None:
+    """Refuse what smacv2 accepts and then fails with, or does not play as it says. UserError."""
+    drawn = {name: part for name, part in whole.items() if isinstance(part, Mapping)}
+    known = UNITS[map_name]
+    for unit in drawn.get("team_gen", {}).get("unit_types", ()):
+        if unit not in known:
             raise UserError(
-                f"env_args.{key}: smacv2 cannot draw {name} with dist_type='per_agent_uniform' under numpy 2.4, as it "
+                f"{key}: team_gen.unit_types holds {unit!r}, which {map_name} has not"
+                f"{closest(unit, known) or '; it has ' + ', '.join(known)}"
+            )
+    for name, part in drawn.items():
+        if part.get("test_mode"):
+            raise UserError(
+                f"{key}: {name}.test_mode=True would take its items in turn, but here an episode's seed decides what "
+                "is drawn for it; write test_mode=False"
+            )
+        if name in PER_UNIT and part.get("dist_type") == "per_agent_uniform":
+            raise UserError(
+                f"{key}: smacv2 cannot draw {name} with dist_type='per_agent_uniform' under numpy 2.4, as it "
                 "stores arrays of one number as numbers; write dist_type='fixed', test_mode=False and "
                 "items=[[0.1, 0.3, ...], ...], lists with a number per agent to choose from"
             )
-    return copy.deepcopy(dict(whole))

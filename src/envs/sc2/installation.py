@@ -146,6 +146,11 @@ def package_problem(package: str) -> str | None:
     return f"the package {package} in {folder} is not StarCraft's: no env/starcraft2/starcraft2.py in it; {MEND}"
 
 
+def import_problem(package: str, reason: str) -> str:
+    """Return that a package cannot be imported, in one line with what to do."""
+    return f"the package {package} cannot be imported: {reason}; {MEND}"
+
+
 def package_folder(package: str) -> Path | None:
     """Return where a package is installed, or None."""
     spec = importlib.util.find_spec(package)

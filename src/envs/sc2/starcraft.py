@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EpisodeBroken, MultiAgentEnv
+from envs.multiagentenv import EpisodeBroken, MultiAgentEnv, ReplayError
 from envs.sc2.folder import GameFolder
-from envs.sc2.installation import require
+from envs.sc2.installation import import_problem, require
 from envs.smac_options import SmacOptions
 from utils.config import PositiveInt
 from utils.errors import UserError, closest
@@ -218,7 +218,7 @@ class StarCraftEnv(MultiAgentEnv):
             directory: where to, unless env_args.replay_dir says otherwise.
 
         Raises:
-            UserError: the game does not answer, or the file cannot be written.
+            ReplayError: the game does not answer, or the file cannot be written.
         """
         where = f"no replay of {self.config.map_name}"
         if self._game is None or not self._game.loops():
@@ -228,16 +228,16 @@ class StarCraftEnv(MultiAgentEnv):
         except self._failures as error:
             reason = one_line(error) + self._game.fate()
             self._retire()
-            raise UserError(f"{where}: {reason}") from error
+            raise ReplayError(f"{where}: {reason}") from error
         if not data:
-            raise UserError(f"{where}: the game's answer is empty")
+            raise ReplayError(f"{where}: the game's answer is empty")
         given = self.config.replay_dir
         folder = self._sc2path / "Replays" / given if given else directory
         name = f"{self.config.replay_prefix or self.config.map_name}_{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}.SC2Replay"
         try:
             return [write_new(folder.absolute() / name, data)]
         except OSError as error:
-            raise UserError(f"{where}: cannot write {folder / name}: {error.strerror or error}") from error
+            raise ReplayError(f"{where}: cannot write {folder / name}: {error.strerror or error}") from error
 
     def close(self) -> None:
         """End the game. Calling it again does nothing."""
@@ -271,6 +271,11 @@ def _check(config: StarCraftEnv.Config) -> None:
             f"{key}={config.game_version!r}: expected text or None, and for YAML 4.10 is the number 4.1; "
             f"write {key}=\"'4.10'\" on the command line, game_version: '4.10' in a file"
         )
+    if (config.obs_pathing_grid or config.obs_terrain_height) and not isinstance(config.move_amount, int):
+        raise UserError(
+            f"env_args.move_amount={config.move_amount!r}: with obs_pathing_grid or obs_terrain_height the packages "
+            f"need a whole number of cells; write move_amount={max(1, round(config.move_amount))}"
+        )
     if "/" in config.replay_prefix:
         raise UserError(f"env_args.replay_prefix={config.replay_prefix!r} holds a '/'; write the folder as replay_dir")
 
@@ -283,5 +288,8 @@ def _import_apart(package: str) -> None:
             f"{package} cannot be used in a process that has imported {other}: both register their maps with pysc2 "
             "under the same names; use another process"
         )
-    use_fast_backend()
-    importlib.import_module(f"{package}.env.starcraft2")  # reads no command line, and pysc2 needs it to have been read
+    try:
+        use_fast_backend()
+        importlib.import_module(f"{package}.env.starcraft2")  # reads no command line, and pysc2 needs that it was read
+    except Exception as error:  # whatever a package raises that is too old, too new or broken
+        raise UserError(import_problem(package, f"{type(error).__name__}: {one_line(error)}")) from error
