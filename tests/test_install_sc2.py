@@ -225,6 +225,14 @@ def sandbox(tmp_path: Path, archives: dict[str, bytes]) -> Iterator[Sandbox]:
         thread.join()
 
 
+def program(game: Path, path: str, mode: int = 0o755) -> Path:
+    """Make a game's program."""
+    file = game / "Versions" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode)
+    return file
+
+
 def refused(result: tuple[int, str, list[str]]) -> str:
     """Return the one line of an early end."""
     code, _, errors = result
@@ -240,9 +248,9 @@ def test_installs_everything_although_the_download_breaks_off(sandbox: Sandbox) 
     assert (code, errors) == (0, [])
     assert "you accept Blizzard's AI and Machine Learning License: http" in said
     assert [span for path, span in sandbox.server.asked if path == "game.zip"] == [None, "bytes=17000-", "bytes=22000-"]
-    program = sandbox.game / "Versions" / f"Base{BUILD}" / "SC2_x64"
-    assert program.stat().st_size == 40_000
-    assert os.access(program, os.X_OK)
+    file = sandbox.game / "Versions" / f"Base{BUILD}" / "SC2_x64"
+    assert file.stat().st_size == 40_000
+    assert os.access(file, os.X_OK)
     maps = {path.stem: path.read_text() for path in (sandbox.game / "Maps" / "SMAC_Maps").iterdir()}
     assert maps == {FLAT: f"smacv2 {FLAT}", **{name: f"smac {name}" for name in MAPS}}
     pip = (sandbox.repo / ".venv" / "pip.log").read_text().splitlines()
@@ -267,10 +275,10 @@ def test_a_second_call_asks_for_nothing(sandbox: Sandbox) -> None:
 
 def test_maps_that_are_there_are_kept_whatever_mv_thinks_of_that(sandbox: Sandbox) -> None:
     """`mv -n` of coreutils 9.2 to 9.4 (Ubuntu 24.04) exits with 1 where it keeps a file; smacv2 brings smac's maps."""
-    program = f'[ "$1" != -n ] || {{ echo "mv: not replacing" >&2; exit 1; }}\nexec {shutil.which("mv")} "$@"\n'
-    sandbox.script(sandbox.tools / "mv", f"#!/bin/sh\n{program}")
+    script = f'[ "$1" != -n ] || {{ echo "mv: not replacing" >&2; exit 1; }}\nexec {shutil.which("mv")} "$@"\n'
+    sandbox.script(sandbox.tools / "mv", f"#!/bin/sh\n{script}")
     own = sandbox.game / "Maps" / "SMAC_Maps" / "8m.SC2Map"
-    (sandbox.game / "Versions" / f"Base{BUILD}").mkdir(parents=True)
+    program(sandbox.game, f"Base{BUILD}/SC2_x64")
     own.parent.mkdir(parents=True)
     own.write_text("mine")
     code, said, errors = sandbox.run()
@@ -326,6 +334,33 @@ def test_a_damaged_archive_is_removed(sandbox: Sandbox) -> None:
     assert sandbox.run()[0] == 0
 
 
+def test_a_game_that_may_not_be_executed_is_mended(sandbox: Sandbox) -> None:
+    file = program(sandbox.game, f"Base{BUILD}/SC2_x64", 0o644)
+    code, said, errors = sandbox.run(doctor=True)
+    assert (code, errors) == (0, [])
+    assert "--env-config=sc2 can start" in said
+    assert os.access(file, os.X_OK)
+
+
+@pytest.mark.parametrize("path", [f"Base{BUILD}/SC2_x86", "Base52910/SC2_x64", f"Base{BUILD}.part/SC2_x64"])
+def test_a_broken_game_ends_with_the_command_that_mends_it(sandbox: Sandbox, path: str) -> None:
+    program(sandbox.game, path)
+    command = refused(sandbox.run()).rpartition("; ")[2]
+    assert command.startswith("mv ")
+    subprocess.run(command.partition(" && ")[0], shell=True, check=True)
+    code, said, _ = sandbox.run(doctor=True)
+    assert code == 0
+    assert "--env-config=sc2 can start" in said
+
+
+def test_a_damaged_package_is_installed_again(sandbox: Sandbox) -> None:
+    sandbox.run()
+    (sandbox.site / "smac" / "env" / "starcraft2" / "starcraft2.py").unlink()
+    code, said, _ = sandbox.run(doctor=True)
+    assert code == 0
+    assert "installing into .venv: smac\n" in said
+
+
 @pytest.mark.parametrize("name", ["game.zip", "smac.zip"])
 def test_a_wrong_address(sandbox: Sandbox, name: str) -> None:
     del sandbox.server.files[name]
@@ -359,7 +394,7 @@ def test_a_machine_that_will_not_do(sandbox: Sandbox, system: str, kind: str, fr
 
 def test_macos_with_its_own_game_gets_packages_and_maps(sandbox: Sandbox) -> None:
     sandbox.machine("Darwin", "arm64", free_gb=100)
-    (sandbox.home / "SC2" / "Versions" / "Base90000").mkdir(parents=True)
+    program(sandbox.home / "SC2", "Base90000/SC2_x64")  # the fake uname is the script's alone
     _, said, errors = sandbox.run(SC2PATH=str(sandbox.home / "SC2"))
     assert errors == []
     assert "a game is there: Base90000" in said

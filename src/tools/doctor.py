@@ -20,13 +20,13 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from envs.sc2 import installation
+from envs.sc2.installation import INSTALL
 from utils import protobuf
 from utils.errors import UserError
 
 DEFAULT_MAP = "3m"
 IMPORT = "from utils.protobuf import use_fast_backend as f; f(); import {package}.env.starcraft2.starcraft2"
 IMPORT_SECONDS = 60
-INSTALL = "./install_sc2.sh"
 RESULTS_GB = 5
 """Free space below which a note is made: a replay buffer's checkpoint may take this much."""
 
@@ -80,13 +80,10 @@ def game() -> Iterator[Row]:
 
 def build(root: Path) -> Row:
     """Say which builds of the game there are and which is used."""
-    try:
-        builds, problem = installation.builds(root), installation.game_problem()
-    except UserError as error:
-        return Row("MISSING", "version", str(error))
-    if problem:
-        return Row("MISSING", "version", problem.removesuffix(f"; {installation.MEND}"), INSTALL)
-    *others, used = builds
+    fault = installation.game_fault(root)
+    if fault:
+        return Row("MISSING", "version", fault.what, fault.mend)
+    *others, used = installation.builds(root)
     found = installation.version(used)
     if others:
         found += f", the newest is used; also there: {', '.join(map(installation.version, others))}"

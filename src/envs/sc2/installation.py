@@ -10,14 +10,18 @@ import os
 import platform
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from shlex import quote
 
 from utils.errors import UserError, closest
 
 REPO = Path(__file__).resolve().parents[3]
 ABSENT = "missing"
-MEND = "run ./install_sc2.sh, or play without StarCraft II: --env-config=skirmish"
+INSTALL = "./install_sc2.sh"
+WITHOUT = "or play without StarCraft II: --env-config=skirmish"
+MEND = f"run {INSTALL}, {WITHOUT}"
 
 MAPS = (
     *("3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z"),
@@ -35,6 +39,14 @@ OLDEST_BUILD = 55958
 """3.16.1: pysc2 refuses older ones."""
 VERSIONS = {55958: "3.16.1", 69232: "4.6.2", BUILD: "4.10"}
 EXECUTABLES = {"Linux": "SC2_x64", "Darwin": "SC2.app/Contents/MacOS/SC2"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a game, and the command that mends it."""
+
+    what: str
+    mend: str
 
 
 def require(package: str, map_name: str) -> Path:
@@ -64,13 +76,9 @@ def find_sc2() -> Path | None:
 
 
 def builds(root: Path) -> list[int]:
-    """Return the game's builds, the one that is used last; UserError for a folder on which pysc2 would fail."""
-    found = []
-    for name in sorted(path.name for path in root.glob("Versions/Base*")):
-        if not name.removeprefix("Base").isdecimal():
-            raise UserError(f"{root / 'Versions' / name}: pysc2 reads every folder Base* as a number; rename this one")
-        found.append(int(name.removeprefix("Base")))
-    return sorted(found)
+    """Return the game's builds, the one that is used last."""
+    numbers = (path.name.removeprefix("Base") for path in root.glob("Versions/Base*"))
+    return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def version(build: int) -> str:
@@ -85,17 +93,29 @@ def game_problem() -> str | None:
         where = ", ".join(map(str, places()))
         origin = "SC2PATH" if os.environ.get("SC2PATH") else "default places"
         return f"no StarCraft II in {where} ({origin}); {MEND}"
-    found = builds(root)
+    fault = game_fault(root)
+    return f"{fault.what}; run {fault.mend}, {WITHOUT}" if fault else None
+
+
+def game_fault(root: Path) -> Fault | None:
+    """Return what is wrong with the game in a folder, or None. What the installer says it mends, it does."""
+    found, again = builds(root), f"{_move(root, root.with_name(f'{root.name}.old'))} && {INSTALL}"
+    for path in root.glob("Versions/Base*"):
+        if not path.name.removeprefix("Base").isdecimal():
+            mend = f"{_move(path, path.with_name(f'old-{path.name}'))} && {INSTALL}" if found else again
+            return Fault(f"{path}: pysc2 reads the name of every folder Base* as a number", mend)
     if not found:
-        return f"no StarCraft II in {root}: no Versions/Base* in it; {MEND}"
+        return Fault(f"no StarCraft II in {root}: no Versions/Base* in it", INSTALL)
     if found[-1] < OLDEST_BUILD:
-        return f"{root}: {version(found[-1])} is older than {version(OLDEST_BUILD)}, which pysc2 needs; {MEND}"
+        return Fault(f"{root}: {version(found[-1])} is older than {version(OLDEST_BUILD)}, which pysc2 needs", again)
     path = executable(root, found[-1])
     if not path.is_file():
-        return f"{path}: missing (unpacked for another system, or in part?); {MEND}"
-    if not os.access(path, os.X_OK):
-        return f"{path}: may not be executed; chmod +x it, or {MEND}"
-    return None
+        return Fault(f"{path}: missing (unpacked for another system, or in part?)", again)
+    return None if os.access(path, os.X_OK) else Fault(f"{path}: may not be executed", INSTALL)
+
+
+def _move(path: Path, target: Path) -> str:
+    return f"mv {quote(str(path))} {quote(str(target))}"
 
 
 def executable(root: Path, build: int) -> Path:
@@ -187,6 +207,8 @@ def unmet(requirements: Path) -> dict[str, str]:
             origin = commit(package) or "another source"
             if origin not in wanted:
                 wrong[package] = f"{installed} from {origin}"
+            elif package_problem(package):
+                wrong[package] = f"{installed}, damaged"
         elif installed.partition("+")[0] != wanted:
             wrong[package] = installed
     return wrong
