@@ -27,15 +27,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.sc2.installation import MAPS
 from envs.skirmish.env import Skirmish
 from sc2_standin.conformance import OPTIONS, Report, compare, use_standin
-from sc2_standin.install import MAPS
 from scripted import POLICIES, Script
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--maps", default=",".join(MAPS[:-1]), help="names, comma-separated")
+    parser.add_argument("--maps", default=",".join(MAPS), help="names, comma-separated")
     parser.add_argument("--options", default="defaults", help="names, comma-separated, or 'all'")
     parser.add_argument("--episodes", type=int, default=20, help="of each map with each option")
     parser.add_argument("--script", choices=POLICIES, help="plays every other episode, instead of standing still")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from envs.adapter import constructor_seeds
-from envs.multiagentenv import EpisodeBroken
+from envs.multiagentenv import EpisodeBroken, ReplayError
 from utils.errors import UserError
 
 RAISED = {
@@ -127,9 +127,23 @@ class WithReplays(RandomWalk):
     """Writes a file where it is told to."""
 
     def save_replay(self, directory: Path) -> Path:
+        directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{self.constructor_seed}.txt"
         path.write_text("replay")
         return path
+
+
+class BadReplay(WithReplays):
+    """The env of one seed cannot save its replay."""
+
+    def __init__(self, bad_seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bad = self.constructor_seed == bad_seed
+
+    def save_replay(self, directory: Path) -> Path:
+        if self.bad:
+            raise ReplayError("no room for the replay")
+        return super().save_replay(directory)
 
 
 class Slow(RandomWalk):

@@ -24,6 +24,7 @@ from sc2_client import create, protocol, remote_controller, run_configs
 
 from envs.sc2 import game
 from envs.sc2.starcraft import one_line
+from process_kit import exists
 from sc2_standin.faults import VARIABLE
 from sc2_standin.fixtures import sc2path  # noqa: F401
 
@@ -48,14 +49,6 @@ def step_for_ever(controller: Any) -> None:
     """Do as smac does until all units are there."""
     while True:
         controller.step(1)
-
-
-def exists(pid: int) -> bool:
-    """Return whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_pysc2_chooses_ours_only_while_it_is_told_to(tmp_path: Path) -> None:

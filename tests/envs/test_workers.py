@@ -16,6 +16,7 @@ import pytest
 
 from envs.adapter import constructor_seeds
 from envs.batched import SerialEnvs, make_batched_env
+from envs.multiagentenv import ReplayError
 from envs.worker import STEP, Channel
 from envs.workers import EnvError, WorkerEnvs
 from utils.errors import UserError
@@ -383,6 +384,16 @@ def test_replay_files_come_back(tmp_path: Path, workers: int) -> None:
     env = start(WorkerEnvs, "WithReplays", 3, workers)
     assert env.save_replay(tmp_path) == [tmp_path / f"{seed}.txt" for seed in constructor_seeds(1, 3)]
     assert len(list(tmp_path.iterdir())) == 3
+    env.close()
+
+
+@pytest.mark.parametrize("kind", [SerialEnvs, WorkerEnvs])
+def test_replays_beside_one_that_cannot_be_saved_are_named(kind: type, tmp_path: Path) -> None:
+    seeds = constructor_seeds(1, 3)
+    env = start(kind, "BadReplay", 3, bad_seed=seeds[1])
+    with pytest.raises(ReplayError, match="no room for the replay") as caught:
+        env.save_replay(tmp_path)
+    assert caught.value.saved == [tmp_path / f"{seed}.txt" for seed in (seeds[0], seeds[2])]
     env.close()
 
 

@@ -12,16 +12,9 @@ from pathlib import Path
 import pytest
 
 from envs.workers import WorkerEnvs
+from process_kit import exists
 
 ROOT = Path(__file__).parents[2]
-
-
-def exists(pid: int) -> bool:
-    """Return whether a process runs (a zombie does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_every_row_is_closed_though_others_fail_to(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

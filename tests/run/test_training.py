@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import pytest
 import torch
 
+from envs.adapter import constructor_seeds
 from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, read, run_folders, run_main, start_main
 from utils.checkpoint import steps_in
 
@@ -112,20 +114,19 @@ def test_evaluate_writes_a_row_per_episode(whole: Path, tmp_path: Path) -> None:
     assert read(run_folders(tmp_path)[-1], "evaluation.json") == rows
 
 
-FRAGILE = (
-    "--config=qmix", "with", "env=fake_envs:Fragile", "seed=3", "t_max=60", "batch_size_run=2",
-    "batch_size=2", "buffer_size=12", "rnn_hidden_dim=16", "test_nepisode=2", "save_model=True", "max_restarts=1",
+SMALL_WALK = (
+    "--config=qmix", "with", "seed=3", "t_max=60", "batch_size_run=2", "batch_size=2", "buffer_size=12",
+    "rnn_hidden_dim=16", "test_nepisode=2", "save_model=True", "max_restarts=1",
 )  # fmt: skip
+WITH_FAKES = {"PYTHONPATH": str(Path(__file__).parents[1])}
 
 
 def test_an_evaluation_that_ends_early_keeps_what_it_has_played(tmp_path: Path) -> None:
-    tests = {"PYTHONPATH": str(Path(__file__).parents[1])}
-    code, _, err = run_main(tmp_path, *FRAGILE, "env_args.breaks=0", **tests)
+    words = (*SMALL_WALK, "env=fake_envs:Fragile", "env_args.whole=3", "env_args.at=1")
+    code, _, err = run_main(tmp_path, *words, "env_args.breaks=0", **WITH_FAKES)
     assert code == 0, err
-    words = (f"checkpoint_path={models(tmp_path)}", "evaluate=True", "test_nepisode=20")
-    code, out, err = run_main(
-        tmp_path, *FRAGILE, *words, "env_args.breaks=9", "env_args.whole=3", "env_args.at=1", **tests
-    )
+    evaluation = (f"checkpoint_path={models(tmp_path)}", "evaluate=True", "test_nepisode=20", "env_args.breaks=9")
+    code, out, err = run_main(tmp_path, *words, *evaluation, **WITH_FAKES)
     assert code == 1
     assert "an episode could not be played to its end, with max_restarts=1" in err
     assert "6 of 20 episodes were played" in out + err
@@ -134,6 +135,20 @@ def test_an_evaluation_that_ends_early_keeps_what_it_has_played(tmp_path: Path) 
     assert read(folder, "info.json")["env_restarts"] == [4]
     assert "test_return_mean" not in read(folder, "info.json")
     assert read(folder, "run.json")["status"] == "FAILED"
+
+
+def test_replays_beside_one_that_cannot_be_saved_are_kept(tmp_path: Path) -> None:
+    words = (*SMALL_WALK, "env=fake_envs:BadReplay", f"env_args.bad_seed={constructor_seeds(3, 2)[1]}")
+    code, _, err = run_main(tmp_path, *words, **WITH_FAKES)
+    assert code == 0, err
+    evaluation = (f"checkpoint_path={models(tmp_path)}", "save_replay=True")
+    code, out, err = run_main(tmp_path, *words, *evaluation, **WITH_FAKES)
+    assert (code, "Traceback" in err) == (1, False)
+    assert "\nerror: no room for the replay\n" in err
+    (path,) = (tmp_path / "results" / "replays").iterdir()
+    assert re.search(rf"Replay: .*{path.name}", out)
+    assert (run_folders(tmp_path)[-1] / path.name).exists()
+    assert len(read(run_folders(tmp_path)[-1], "evaluation.json")) == 2
 
 
 def test_save_replay_without_replays_is_an_error(whole: Path, tmp_path: Path) -> None:

@@ -6,16 +6,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from envs.sc2.installation import FLAT, MAPS
+
 TESTS = Path(__file__).resolve().parent.parent
 VERSION = "Base75689"
 """StarCraft II 4.10.0."""
-
-MAPS = (
-    "3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z",
-    "3s5z_vs_3s6z", "3s_vs_3z", "3s_vs_4z", "3s_vs_5z", "1c3s5z", "2m_vs_1z", "corridor", "6h_vs_8z", "2s_vs_1sc",
-    "so_many_baneling", "bane_vs_bane", "2c_vs_64zg", "32x32_flat",
-)  # fmt: skip
-"""Maps of SMAC, and the one that SMACv2 plays on."""
 
 PROGRAM = """#!{python}
 import os
@@ -32,7 +27,7 @@ MAP = b"The stand-in goes by the name of this file. " * 400
 """As long as a real map: pysc2 sends it to the game."""
 
 
-def make_sc2path(folder: Path, maps: Iterable[str] = MAPS, faults: str = "") -> Path:
+def make_sc2path(folder: Path, maps: Iterable[str] = (*MAPS, FLAT), faults: str = "") -> Path:
     """Make `folder` an SC2PATH with the stand-in as its game, and return it.
 
     The first call after a change of the engine compiles it, about half a minute: no game is to wait for that.
