@@ -37,6 +37,11 @@ ROOT = Path(__file__).resolve().parents[1]
 IN_GAME = ("crash", "hang", "cut", "garbage", "empty", "error", "wrong")
 LIMIT, N_AGENTS, N_ENEMIES = 60, 3, 3  # of 3m
 STEPS = 26  # of an episode of 3m at random, about
+UNMISTAKABLE = {
+    "garbage": "cannot be read", "empty": "empty response", "error": "told to fail", "wrong": "different id",
+    "launch": "did not start; the game ended with code 1",
+}  # fmt: skip
+"""Kind of fault -> what only it makes the run say. (Beside a kill, a crash or a cut looks alike; it may hit a hang.)"""
 MARK = "An episode broke and is played again; "
 
 
@@ -161,6 +166,10 @@ def soak(options: argparse.Namespace, folder: Path) -> list[str]:
     print(f"  {len(broken)} episodes broke; env_restarts says {info['env_restarts'][-1]:.0f}")
     for reason, times in collections.Counter(" ".join(reason.split()[2:]) for reason in broken).most_common(40):
         print(f"    {times:3d} x {reason[:150]}")
+    for kind, words in UNMISTAKABLE.items():
+        told = sum(words in reason for reason in broken)
+        if told != fired[kind]:
+            wrong.append(f"{fired[kind]} x {kind}, told {told} times")
     counters = load_state(last)["runner"]
     # A kill may hit a game that hangs already.
     if counters["restarts"] != len(broken) or len(broken) < sum((fired - killed).values()):
