@@ -6,6 +6,7 @@
 #     SC2PATH=/data/StarCraftII ./install_sc2.sh
 # Mirrors: SC2_GAME_URL, SC2_SMAC_URL and SC2_SMACV2_URL replace the addresses of the three archives.
 game=${SC2PATH:-$(cd "$(dirname "$0")" && pwd)/3rdparty/StarCraftII}
+game=${game/#\~\//$HOME/}
 [[ $game = /* ]] || game=$PWD/$game
 game=${game%/}
 cd "$(dirname "$0")" || exit
@@ -37,6 +38,8 @@ ask() {  # ask EXPRESSION ARGUMENTS: of src/envs/sc2/installation.py, which know
 
 check_machine() {
     local tool
+    [ -n "$game" ] || fail "SC2PATH=/ is no folder for a game; set it to a folder of yours"
+    [ ! -e "$game" ] || [ -d "$game" ] || fail "$game is a file; set SC2PATH to a folder"
     for tool in curl unzip; do
         command -v "$tool" >/dev/null || fail "$tool is missing; install it (Debian, Ubuntu: sudo apt install $tool)"
     done
@@ -114,7 +117,7 @@ fetch_package() {  # fetch_package smac|smacv2: leaves its archive in $archive
 
 add_packages() {
     local name names wanted=()
-    names=$(ask 'unmet(REPO / "requirements-sc2.txt")')
+    names=$(ask 'to_install(REPO / "requirements-sc2.txt")')
     [ -n "$names" ] || { say "the packages are there"; return; }
     for name in $names; do
         case $name in
@@ -163,7 +166,9 @@ add_maps() {  # add_maps smac|smacv2 MAPS: the names of its maps in installation
     done
     mkdir -p "$folder" || fail "cannot write to $folder"
     for file in "$parts/maps"/*.SC2Map; do  # not mv -n, which since coreutils 9.2 may fail where a file is kept
-        [ -e "$folder/${file##*/}" ] || mv "$file" "$folder" || fail "cannot write to $folder"
+        [ ! -s "$folder/${file##*/}" ] || continue
+        { cp "$file" "$folder/.part" && mv "$folder/.part" "$folder/${file##*/}"; } 2>/dev/null ||
+            { rm -f "$folder/.part"; fail "cannot write to $folder; is the disk full?"; }
     done
     say "the maps of $1 are in $folder"
 }
@@ -171,6 +176,9 @@ add_maps() {  # add_maps smac|smacv2 MAPS: the names of its maps in installation
 say "by running this you accept Blizzard's AI and Machine Learning License: $LICENSE_URL"
 check_machine
 mkdir -p "$parts" 2>/dev/null || fail "cannot write to $(dirname "$parts"); set SC2PATH to a folder of yours"
+exec 9>"$parts/.lock"  # a download that outlives its installer holds it too
+! command -v flock >/dev/null || flock -n 9 ||
+    fail "another ./install_sc2.sh, or a download that it left behind, is at work in $parts; wait for its end"
 need_mb 200 "the installation"
 install requirements.txt
 add_packages
@@ -178,5 +186,8 @@ add_game
 add_maps smac MAPS
 add_maps smacv2 FLAT_MAPS
 rm -rf "$parts"
-[ -z "${SC2PATH:-}" ] || export SC2PATH=$game
+if [ -n "${SC2PATH:-}" ]; then
+    export SC2PATH=$game
+    say "the game is not where runs look for it by themselves: export SC2PATH=$(printf %q "$game")"
+fi
 "$python" src/tools/doctor.py

@@ -13,12 +13,18 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from run import REGISTRY as run_REGISTRY
 from utils.errors import UserError, closest
-from utils.layers import CONFIG, Layers, merge
+
+if TYPE_CHECKING:
+    from utils.layers import Layers
+
+NEEDED = ("yaml", "sacred", "torch")
+"""Without one of them this is another Python than that of .venv."""
 
 USAGE = """\
 usage: python src/main.py --config=ALG --env-config=ENV [options] [with KEY=VALUE ...]
@@ -108,6 +114,8 @@ def refuse_unknown_options(words: Sequence[str]) -> None:
 
 def usage() -> str:
     """Return the help text with the shipped configs."""
+    from utils.layers import CONFIG
+
     names = {kind: ", ".join(sorted(p.stem for p in (CONFIG / kind).glob("*.yaml"))) for kind in ("algs", "envs")}
     return USAGE.format(**names)
 
@@ -129,6 +137,7 @@ def prepare(command: Command) -> Layers:
     """Return the merged, checked config of a command. UserError for whatever is wrong with it."""
     from run.config import check
     from run.preflight import check_resume
+    from utils.layers import merge
 
     updates = parse_updates(command.updates)
     refuse_unknown_options(command.sacred)
@@ -185,6 +194,12 @@ def main(argv: Sequence[str]) -> int:
     # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
+        for name in NEEDED:
+            if find_spec(name) is None:
+                raise UserError(
+                    f"{sys.executable} has no {name}; source .venv/bin/activate first (./run.sh makes .venv), "
+                    f"or call ./run.sh in place of python src/main.py"
+                )
         command = parse_command(argv)
         if command.help:
             print(usage())

@@ -155,6 +155,12 @@ class Slow(RandomWalk):
         return super().step(actions)
 
 
+class Promising(RandomWalk):
+    """Says how long a reset or a step may take."""
+
+    answer_seconds = 1.5
+
+
 class OneBadRow(RandomWalk):
     """Has its trouble only where the constructor's seed is `bad_seed`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import shutil
@@ -359,6 +360,46 @@ def test_a_damaged_package_is_installed_again(sandbox: Sandbox) -> None:
     code, said, _ = sandbox.run(doctor=True)
     assert code == 0
     assert "installing into .venv: smac\n" in said
+
+
+def test_a_package_that_cannot_be_imported_is_installed_again(sandbox: Sandbox) -> None:
+    sandbox.run()
+    (sandbox.site / "smacv2" / "env" / "starcraft2" / "starcraft2.py").write_text("import maps_that_are_gone")
+    code, said, _ = sandbox.run(doctor=True)
+    assert code == 0
+    assert "installing into .venv: smacv2\n" in said
+
+
+def test_an_empty_map_is_replaced_and_a_full_disk_leaves_none(sandbox: Sandbox) -> None:
+    sandbox.run()
+    lost = sandbox.game / "Maps" / "SMAC_Maps" / "3m.SC2Map"
+    lost.write_bytes(b"")
+    sandbox.script(sandbox.tools / "cp", f'#!/bin/sh\n{shutil.which("head")} -c 2 "$1" >"$2"\nexit 1\n')
+    assert refused(sandbox.run()).endswith("is the disk full?")
+    assert lost.stat().st_size == 0
+    assert not (lost.parent / ".part").exists()
+    (sandbox.tools / "cp").unlink()
+    assert sandbox.run()[0] == 0
+    assert lost.read_text() == "smac 3m"
+
+
+@pytest.mark.skipif(shutil.which("flock") is None, reason="flock is util-linux's")
+def test_two_at_once(sandbox: Sandbox) -> None:
+    parts = sandbox.game.with_name("StarCraftII.parts")
+    parts.mkdir(parents=True)
+    with (parts / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert f"is at work in {parts}; wait for its end" in refused(sandbox.run())
+    assert sandbox.run()[0] == 0
+
+
+def test_a_place_that_cannot_be_is_refused_before_the_download(sandbox: Sandbox) -> None:
+    (sandbox.home / "file").touch()
+    assert "is a file; set SC2PATH to a folder" in refused(sandbox.run(SC2PATH=str(sandbox.home / "file")))
+    assert "SC2PATH=/ is no folder" in refused(sandbox.run(SC2PATH="/"))
+    assert sandbox.server.asked == []
+    assert sandbox.run(SC2PATH="~/games/sc2")[0] == 0
+    assert (sandbox.home / "games" / "sc2" / "Versions").is_dir()
 
 
 @pytest.mark.parametrize("name", ["game.zip", "smac.zip"])

@@ -63,6 +63,11 @@ class EnvAdapter:
         self._row = 0
         self.last_info: dict[str, Any] = {}
 
+    @property
+    def answer_seconds(self) -> float | None:
+        """Return how long the env says that a reset or a step may take, None if it does not say."""
+        return float(self.env.answer_seconds) if hasattr(self.env, "answer_seconds") else None
+
     def bind(self, arrays: EnvArrays, row: int) -> None:
         """Write into this row of `arrays` from now on."""
         self._arrays, self._row = arrays, row

@@ -61,7 +61,8 @@ class ReplayError(UserError):
 class MultiAgentEnv:
     """One env, as PyMARL defines it. An env written for PyMARL works without inheriting from this class.
 
-    A class with `own_process = True` always runs in worker processes, also behind the episode runner.
+    A class with `own_process = True` always runs in worker processes, also behind the episode runner. An env with
+    `answer_seconds` promises that no reset and no step takes longer: a worker process that does is replaced.
 
     `reset` may take `seed`: it then starts the episode that this seed stands for, which makes runs with this env
     exactly repeatable and resumable. An env whose `reset` takes no seed is seeded once, through its constructor. A

@@ -33,8 +33,9 @@ from utils.errors import UserError
 # A message is one of these with a pickle of plain values. The two ends take turns.
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
 STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; (directory, rows)
-# From it: RESULT of SPEC: [EnvInfo], of RESET and STEP: {row: info} of the episodes that ended or broke, of STATS:
-# [stats], of REPLAY: ([path], [why one is missing]). USER_ERROR: the message. ENV_ERROR: (row, traceback).
+# From it: RESULT of SPEC: [EnvInfo], of BIND: seconds or None (see Rows.bind), of RESET and STEP: {row: info} of the
+# episodes that ended or broke, of STATS: [stats], of REPLAY: ([path], [why one is missing]). USER_ERROR: the message.
+# ENV_ERROR: (row, traceback).
 RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
 _HEADER = struct.Struct("<cQ")  # kind and length
 _READ_SIZE = 4096
@@ -162,13 +163,19 @@ class Rows:
             self._envs[row] = EnvAdapter(spec.env, spec.env_args, spec.origin, seed)
         return [env.info for env in self._envs.values()]
 
-    def bind(self, spec: WorkerSpec) -> None:
-        """Read actions from the shared memory and write into it, from now on."""
+    def bind(self, spec: WorkerSpec) -> float | None:
+        """Read actions from the shared memory and write into it, from now on.
+
+        Returns:
+            Seconds that a reset or a step of all rows may take, None if an env does not say.
+        """
         shared = SharedArrays(self._envs[self.row].info, spec.batch_size, spec.memory, create=False)
         os.close(spec.memory)
         self._actions = shared.actions
         for row, env in self._envs.items():
             env.bind(shared.arrays, row)
+        limits = [env.answer_seconds for env in self._envs.values()]
+        return None if None in limits else sum(limit for limit in limits if limit is not None)
 
     def _each(self, rows: Iterable[int]) -> Iterator[tuple[int, EnvAdapter]]:
         for row in rows:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -31,7 +32,7 @@ class EnvUserError(UserError):
 
 
 class WorkerDied(EnvError):
-    """A worker's process is gone, without a word, or could not be started."""
+    """A worker's process is gone, without a word, or does not answer, or could not be started."""
 
 
 class WorkerProcess:
@@ -121,6 +122,11 @@ class WorkerProcess:
         reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return WorkerDied(f"{self._name()} (process {process.pid}) {reason}{hint} during {action}")
+
+    def lateness(self, action: str, began: float) -> WorkerDied:
+        """Return that the process has not answered since `began` (monotonic seconds), as an exception."""
+        seconds = time.monotonic() - began
+        return WorkerDied(f"{self._name()} (process {self.pid}) has not answered for {seconds:.0f} s during {action}")
 
     def _name(self) -> str:
         rows = self.rows

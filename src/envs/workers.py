@@ -36,7 +36,8 @@ class WorkerEnvs:
 
     The processes start together and end with this one, however it ends. Ctrl-C is left to this process. A failure in
     one of them closes all; but with `revive`, a process that is found dead in a step or a reset is started again, and
-    the episodes of its rows are broken. One that cannot be started is tried again when its rows are reset.
+    the episodes of its rows are broken. So is one that takes longer than its envs say they may (`answer_seconds`). One
+    that cannot be started is tried again when its rows are reset.
 
     Raises:
         UserError: from any method, one that a worker raised: missing package, unknown option, wrong shape.
@@ -64,6 +65,7 @@ class WorkerEnvs:
         self._ended_info: list[dict[str, Any]] = [{} for _ in range(batch_size)]
         self._revivals = 0
         self._down: dict[int, str] = {}  # workers that could not be started again, and why
+        self._limits: list[float | None] = [None] * len(rows_of)  # seconds that a worker may take for a reset or a step
         self._memory = _anonymous_memory()
         args, origin, seeds = plain(env_args), plain(origin), constructor_seeds(seed, batch_size)
         self._specs = [
@@ -81,7 +83,7 @@ class WorkerEnvs:
             self.info = self._agree([info for of_worker in infos for info in of_worker])
             shared = SharedArrays(self.info, batch_size, self._memory, create=True)
             self.arrays, self._actions = shared.arrays, shared.actions
-            self._call_all(worker.BIND, None, "start")
+            self._limits = self._call_all(worker.BIND, None, "start")
         except BaseException:
             self.close()
             raise
@@ -171,16 +173,19 @@ class WorkerEnvs:
                 raise WorkerDied(self._down[index])
             replies[index] = self._break_rows(index, self._down[index])
             self._note_ends(replies[index])
+        began = time.monotonic()
         while len(replies) < len(values):
             events = self._poller.poll(_POLL_MS)
             ready = [self._worker_of_descriptor[descriptor] for descriptor, _ in events]
-            for index in ready or [
-                index for index in values if index not in replies and self._processes[index].ended()
-            ]:
+            for index in ready or [index for index in values if index not in replies]:
+                process = self._processes[index]
                 try:
-                    if not ready:  # a process that the env forked holds the socket of a dead worker open
-                        raise self._processes[index].death(action)
-                    reply = self._processes[index].receive(action)
+                    if ready:
+                        reply = process.receive(action)
+                    elif not process.ended() and not (in_play and self._is_late(index, began)):
+                        continue
+                    else:  # a process that the env forked may hold the socket of a dead worker open
+                        raise process.death(action) if process.ended() else process.lateness(action, began)
                 except WorkerDied as death:  # it may have replied before, or not have been asked
                     if not (self._revive and in_play):
                         raise
@@ -190,6 +195,10 @@ class WorkerEnvs:
                 if in_play:
                     self._note_ends(reply)
         return [replies[index] for index in values]
+
+    def _is_late(self, index: int, began: float) -> bool:
+        limit = self._limits[index]
+        return limit is not None and time.monotonic() - began > limit
 
     def _replace(self, index: int, reason: str) -> dict[int, dict[str, Any]]:
         """Start a dead worker again and return {row: info}: the episodes of its rows are broken.

@@ -86,16 +86,16 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
         with stop.deferred():
             while parts.runner.t_env <= config.t_max:
                 training.iterate()
-                progress.update(parts.runner.t_env, training.headline())
                 if stop.requested:
                     training.save()
                     raise KeyboardInterrupt
+                progress.update(parts.runner.t_env, training.headline())
         training.finish()
     except (EnvError, EnvUserError, BrokenTooOften):  # what was learned until then is not lost
-        training.log_restarts()
         training.save()
         raise
     finally:
+        training.log_restarts()
         progress.close()
     logger.console_logger.info("Finished Training")
 

@@ -103,9 +103,9 @@ class Training:
             self.last_runner_log_t = runner.t_env
 
     def log_restarts(self) -> None:
-        """Log how many episodes have broken, if any."""
+        """Log how many episodes have broken, if that has changed."""
         runner = self.parts.runner
-        if runner.restarts:
+        if runner.restarts > (self.logger.last("env_restarts") or 0):
             self.logger.log_stat("env_restarts", runner.restarts, runner.t_env)
 
     def _learn(self) -> TrainResult | None:

@@ -9,7 +9,6 @@ import argparse
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from envs.sc2 import installation
-from envs.sc2.installation import INSTALL
+from envs.sc2.installation import INSTALL, import_error
 from utils import protobuf
 from utils.errors import UserError
 
+ACTIVATE = "source .venv/bin/activate"
 DEFAULT_MAP = "3m"
-IMPORT = "from utils.protobuf import use_fast_backend as f; f(); import {package}.env.starcraft2.starcraft2"
-IMPORT_SECONDS = 60
 RESULTS_GB = 5
 """Free space below which a note is made: a replay buffer's checkpoint may take this much."""
 
@@ -48,7 +46,7 @@ def rows() -> Iterator[Row]:
     yield from game()
     yield from map(package, ("smac", "smacv2", "pysc2"))
     yield pinned("requirements-sc2.txt", INSTALL)
-    yield pinned("requirements.txt", f"{sys.executable} -m pip install -r requirements.txt")
+    yield pinned("requirements.txt", pip_install())
     yield backend()
     yield gpu()
     yield disk()
@@ -57,10 +55,19 @@ def rows() -> Iterator[Row]:
 def python() -> Row:
     """Say which Python this is: packages are installed into .venv."""
     found = f"{platform.python_version()}, {sys.executable}"
-    ours = installation.REPO / ".venv"
-    if Path(sys.prefix).resolve() == ours.resolve():
+    if in_venv():
         return Row("ok", "python", found)
-    return Row("note", "python", f"{found}, not the one of .venv", ".venv/bin/python src/tools/doctor.py")
+    return Row("note", "python", f"{found}, not the one of .venv", ACTIVATE)
+
+
+def in_venv() -> bool:
+    """Tell whether this is the Python of .venv."""
+    return Path(sys.prefix).resolve() == (installation.REPO / ".venv").resolve()
+
+
+def pip_install() -> str:
+    """Return the command that brings the packages which everything needs."""
+    return f"{sys.executable} -m pip install -r requirements.txt" if in_venv() else ACTIVATE
 
 
 def game() -> Iterator[Row]:
@@ -68,7 +75,8 @@ def game() -> Iterator[Row]:
     origin = "SC2PATH" if os.environ.get("SC2PATH") else "SC2PATH is not set, and need not be"
     root = installation.find_sc2()
     if root is None:
-        yield Row("MISSING", "game", f"not in {', '.join(map(str, installation.places()))} ({origin})", INSTALL)
+        where = ", ".join(str(place.absolute()) for place in installation.places())
+        yield Row("MISSING", "game", f"not in {where} ({origin}){installation.elsewhere()}", INSTALL)
         return
     yield Row("ok", "game", f"{root} ({origin})")
     yield build(root)
@@ -108,18 +116,6 @@ def package(name: str) -> Row:
     return Row("ok", name, f"{metadata_version(name)}, {f'commit {commit[:7]}' if commit else 'commit not recorded'}")
 
 
-def import_error(name: str) -> str | None:
-    """Return how importing smac or smacv2 fails, in a process of its own: both in one process collide."""
-    paths = [str(installation.REPO / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", IMPORT.format(package=name)]
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=IMPORT_SECONDS)
-    except subprocess.TimeoutExpired:
-        return f"not done within {IMPORT_SECONDS} s"
-    return (done.stderr.strip().splitlines() or ["unknown"])[-1] if done.returncode else None
-
-
 def metadata_version(name: str) -> str:
     """Return the version of an installed package."""
     try:
@@ -145,9 +141,10 @@ def backend() -> Row:
     """Say which of its implementations protobuf uses."""
     kind = protobuf.backend()
     if kind is None:
-        return Row("MISSING", "protobuf", "not installed", f"{sys.executable} -m pip install -r requirements.txt")
-    told = {"python": "pure Python: works, reads the game's messages slowly", "upb": "in C", "cpp": "in C++"}
-    return Row("ok", "protobuf", f"{metadata_version('protobuf')}, backend {kind} ({told.get(kind, 'unknown')})")
+        return Row("MISSING", "protobuf", "not installed", pip_install())
+    told = {"python": "pure Python: reads the game's messages slowly", "upb": "in C", "cpp": "in C++"}
+    found = f"{metadata_version('protobuf')}, backend {kind} ({told.get(kind, 'unknown')})"
+    return Row("note", "protobuf", found, pip_install()) if kind == "python" else Row("ok", "protobuf", found)
 
 
 def gpu() -> Row:
@@ -155,7 +152,7 @@ def gpu() -> Row:
     try:
         import torch
     except ImportError as error:
-        return Row("MISSING", "torch", str(error), f"{sys.executable} -m pip install -r requirements.txt")
+        return Row("MISSING", "torch", str(error), pip_install())
     if torch.cuda.is_available():
         return Row("ok", "torch", f"{torch.__version__}, GPU {torch.cuda.get_device_name()}")
     return Row("ok", "torch", f"{torch.__version__}, no GPU: the CPU trains (the game itself uses none)")
@@ -172,6 +169,14 @@ def disk() -> Row:
 
 def verdict() -> str | None:
     """Return why --env-config=sc2 cannot start, or None."""
+    problem = sc2_problem()
+    if problem and not in_venv() and (installation.REPO / ".venv").is_dir():
+        return f"{sys.executable} is not the Python of .venv, where things are installed; {ACTIVATE}"
+    return problem
+
+
+def sc2_problem() -> str | None:
+    """Return what this Python and this machine lack for --env-config=sc2, or None."""
     try:
         installation.require("smac", DEFAULT_MAP)
     except UserError as error:

@@ -15,5 +15,6 @@ class UserError(Exception):
 
 def closest(name: str, known: Iterable[str]) -> str:
     """Return "; did you mean 'x'?" for the known name nearest to `name`, or "" if none is near."""
-    match = difflib.get_close_matches(str(name), [str(other) for other in known], n=1)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    names = {str(other).lower(): str(other) for other in known}
+    match = difflib.get_close_matches(str(name).lower(), names, n=1)
+    return f"; did you mean {names[match[0]]!r}?" if match else ""

@@ -1,8 +1,10 @@
-"""Ctrl-C and SIGTERM: stop at once, or at the next safe point."""
+"""Ctrl-C, SIGTERM and SIGHUP (the terminal is closed): stop at once, or at the next safe point."""
 
 from __future__ import annotations
 
+import os
 import signal
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -10,13 +12,13 @@ from typing import Any
 
 
 class StopRequest:
-    """Makes both signals raise KeyboardInterrupt.
+    """Makes these signals raise KeyboardInterrupt. A SIGHUP that is ignored, as nohup has it, stays so.
 
     Within `deferred` the first one only sets `requested`, which the run checks between episodes to save a checkpoint
     and stop; a second one interrupts at once.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.requested = False
@@ -24,6 +26,8 @@ class StopRequest:
         self._previous: dict[int, Any] = {}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            _forget_terminal()
         if self.requested or not self._deferred:
             raise KeyboardInterrupt
         self.requested = True
@@ -39,7 +43,9 @@ class StopRequest:
             self._deferred = False
 
     def __enter__(self) -> StopRequest:
-        self._previous = {number: signal.signal(number, self._handle) for number in self.SIGNALS}
+        nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        heard = [number for number in self.SIGNALS if not (nohup and number == signal.SIGHUP)]
+        self._previous = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(
@@ -47,3 +53,12 @@ class StopRequest:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+
+def _forget_terminal() -> None:
+    """Let what would go to a terminal that is gone, which is an error, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -315,6 +315,24 @@ def test_a_worker_that_dies_at_its_start_is_tried_again_when_its_rows_are_reset(
     env.close()
 
 
+@pytest.mark.parametrize("how", ["sleeps", "stopped"])
+def test_a_worker_that_does_not_answer_in_time_is_replaced(how: str) -> None:
+    trouble = "sleep" if how == "sleeps" else ""
+    env = WorkerEnvs("fake_envs:Promising", {"trouble": trouble, "at": 2}, 2, 1, {}, 2, revive=True)
+    rows, actions, seeds = np.arange(2), np.zeros((2, 2), np.int64), np.array([5, 6], np.uint64)
+    env.reset(rows, seeds)
+    env.step(actions, rows)
+    if how == "stopped":
+        os.kill(env._processes[1].pid, signal.SIGSTOP)
+    env.step(actions, rows)
+    assert env.arrays.broken.tolist() == [how == "sleeps", True]
+    assert re.search(r"row 1 \(process \d+\) has not answered for [2-9] s during step", env.episode_info(1)["broken"])
+    env.reset(rows, seeds)
+    env.step(actions, rows)
+    assert not env.arrays.broken.any()
+    env.close()
+
+
 def test_a_worker_that_cannot_be_started_breaks_the_episode(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_memory(*_: Any, **__: Any) -> Any:
         raise OSError(12, "Cannot allocate memory")

@@ -84,11 +84,12 @@ def test_resume_refuses_another_config(whole: Path) -> None:
     assert run_folders(whole) == before
 
 
-def test_sigterm_saves_and_is_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_and_is_recorded(tmp_path: Path, number: signal.Signals) -> None:
     process = start_main(tmp_path, *SMALL_HUNT, "t_max=10000000", "save_model=False")
     while "Recent Stats" not in (process.stdout.readline() if process.stdout else "Recent Stats"):
         assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 130
     (folder,) = run_folders(tmp_path)

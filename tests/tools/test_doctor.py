@@ -23,6 +23,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     rest = [path for path in sys.path if "-packages" not in path]
     monkeypatch.setattr(sys, "path", [str(folder), *rest])
+    monkeypatch.setattr(sys, "prefix", str(REPO / ".venv"))
     monkeypatch.setenv("PYTHONPATH", str(folder))
     for name in ("smac", "smacv2", "pysc2"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -45,7 +46,7 @@ def game(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     add_build(root, BUILD)
     (root / "Maps" / "SMAC_Maps").mkdir(parents=True)
     for name in (*MAPS, FLAT):
-        (root / "Maps" / "SMAC_Maps" / f"{name}.SC2Map").touch()
+        (root / "Maps" / "SMAC_Maps" / f"{name}.SC2Map").write_bytes(b"map")
     monkeypatch.setenv("SC2PATH", str(root))
     return root
 
@@ -241,12 +242,38 @@ def test_a_missing_map(packages: Path, game: Path, capsys: pytest.CaptureFixture
 
 
 def test_an_unknown_map(packages: Path, game: Path) -> None:
-    assert "env_args.map_name='27m_vs_30': no such map" in problem(map_name="27m_vs_30")
-    assert "did you mean '27m_vs_30m'?" in problem(map_name="27m_vs_30")
-    assert "(SMAC's: 3m, 8m, " in problem(map_name="nowhere")
-    (game / "Maps" / "SMAC_Maps" / "of_my_own.SC2Map").touch()
+    for given, said in [("27m_vs_30", "did you mean '27m_vs_30m'?"), ("mmm2", "did you mean 'MMM2'?"),
+                        ("nowhere", "(SMAC's: 3m, 8m, ")]:  # fmt: skip
+        with pytest.raises(UserError, match=f"env_args.map_name='{given}': no such map in {game}") as caught:
+            require("smac", given)
+        assert said in str(caught.value)
+        assert "install" not in str(caught.value)
+    installation.map_file(game, "8m").unlink()
+    assert "did you mean 'MMM'?; to install SMAC's maps, run ./install_sc2.sh" in problem(map_name="mmm")
+    (game / "Maps" / "SMAC_Maps" / "of_my_own.SC2Map").write_bytes(b"map")
     assert require("smac", "of_my_own") == game
     assert "did you mean 'of_my_own'?" in problem(map_name="of_my_ow")
+
+
+def test_a_wrong_sc2path_tells_of_the_game_that_is_there(
+    packages: Path, game: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(installation, "_usual_places", lambda: [game])
+    monkeypatch.setenv("SC2PATH", "somewhere")
+    hint = f"(SC2PATH); unset SC2PATH to use the game in {game}"
+    assert f"no StarCraft II in {Path.cwd() / 'somewhere'} {hint}; " in problem()
+    assert hint in examined(capsys)[1]["game"]
+
+
+def test_another_python_than_that_of_the_venv(
+    packages: Path, game: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(game))
+    code, rows, _ = examined(capsys)
+    assert code == 0
+    assert rows["python"].endswith("not the one of .venv mend: source .venv/bin/activate")
+    shutil.rmtree(packages / "smac")
+    assert "is not the Python of .venv, where things are installed; source .venv/bin/activate" in examined(capsys)[2]
 
 
 def test_every_pin_is_read() -> None:

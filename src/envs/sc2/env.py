@@ -21,7 +21,6 @@ UNITS = {
 """SMACv2's map -> the unit types that observations can tell apart (get_unit_type_id)."""
 SIZES = ("n_units", "n_enemies")
 PER_UNIT = ("health", "attack")
-DRAWN_TEAMS = 3
 
 
 class SC2Env(StarCraftEnv):
@@ -58,6 +57,7 @@ class SC2v2Env(StarCraftEnv):
     """
 
     package = "smacv2"
+    launches = 3
     config: Config
 
     @dataclass(frozen=True, kw_only=True)
@@ -108,7 +108,7 @@ class SC2v2Env(StarCraftEnv):
         from envs.sc2.draws import CannotResetException
 
         self._draws.seed(seed)
-        for _ in range(DRAWN_TEAMS):
+        for _ in range(self.launches):
             if self._game is None:
                 self._game = self._make(seed)
             try:
@@ -116,7 +116,7 @@ class SC2v2Env(StarCraftEnv):
                 return
             except CannotResetException:
                 self._retire()  # going on with it would add the enemies' life to max_reward for each try it made
-        raise EpisodeBroken(f"the game did not create the units of {DRAWN_TEAMS} drawn teams")
+        raise EpisodeBroken(f"the game did not create the units of {self.launches} drawn teams")
 
 
 def capability_config(map_name: str, given: Mapping[str, Any], of_maps: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import importlib.util
 import os
 import platform
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -32,6 +34,9 @@ MAPS = (
 FLAT = "32x32_flat"
 FLAT_MAPS = ("10gen_terran", "10gen_protoss", "10gen_zerg")
 """SMACv2's maps, which are all played in the file `FLAT`."""
+
+IMPORT = "from utils.protobuf import use_fast_backend as f; f(); import {package}.env.starcraft2.starcraft2"
+IMPORT_SECONDS = 60
 
 BUILD = 75689
 """4.10, the build that install_sc2.sh downloads."""
@@ -67,7 +72,17 @@ def places() -> list[Path]:
     given = os.environ.get("SC2PATH")
     if given:
         return [Path(given).expanduser()]
+    return _usual_places()
+
+
+def _usual_places() -> list[Path]:
     return [REPO / "3rdparty" / "StarCraftII", Path("~/StarCraftII").expanduser()]
+
+
+def elsewhere() -> str:
+    """Return "; unset SC2PATH ..." if that hides a whole game, else ""."""
+    whole = [place for place in _usual_places() if place.is_dir() and game_fault(place) is None]
+    return f"; unset SC2PATH to use the game in {whole[0]}" if os.environ.get("SC2PATH") and whole else ""
 
 
 def find_sc2() -> Path | None:
@@ -90,9 +105,9 @@ def game_problem() -> str | None:
     """Return what is wrong with the game, or None."""
     root = find_sc2()
     if root is None:
-        where = ", ".join(map(str, places()))
+        where = ", ".join(str(place.absolute()) for place in places())
         origin = "SC2PATH" if os.environ.get("SC2PATH") else "default places"
-        return f"no StarCraft II in {where} ({origin}); {MEND}"
+        return f"no StarCraft II in {where} ({origin}){elsewhere()}; {MEND}"
     fault = game_fault(root)
     return f"{fault.what}; run {fault.mend}, {WITHOUT}" if fault else None
 
@@ -134,20 +149,25 @@ def missing_files(root: Path, names: Sequence[str]) -> list[str]:
 
 
 def missing_maps(root: Path, names: Sequence[str] = MAPS) -> list[str]:
-    """Return those of some maps that have no file."""
-    return [name for name in names if not map_file(root, name).is_file()]
+    """Return those of some maps that have no file, or an empty one."""
+    return [name for name in names if not _has_content(map_file(root, name))]
+
+
+def _has_content(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
 
 
 def map_problem(root: Path, map_name: str) -> str | None:
     """Return what is wrong with a map, or None."""
     path = map_file(root, map_name)
-    if path.is_file():
+    if _has_content(path):
         return None
     if map_name in MAPS or map_name in FLAT_MAPS:
         return f"map {map_name!r} is not installed: no {path}; {MEND}"
     there = {file.stem for file in path.parent.glob("*.SC2Map")}
     near = closest(map_name, sorted(there | {*MAPS, *FLAT_MAPS})) or f" (SMAC's: {', '.join(MAPS)})"
-    return f"env_args.map_name={map_name!r}: no such map in {path.parent}{near}; to install SMAC's maps, {MEND}"
+    mend = f"; to install SMAC's maps, {MEND}" if missing_maps(root) else ""
+    return f"env_args.map_name={map_name!r}: no such map in {path.parent}{near}{mend}"
 
 
 def package_problem(package: str) -> str | None:
@@ -164,6 +184,18 @@ def package_problem(package: str) -> str | None:
             "or play without StarCraft II: --env-config=skirmish"
         )
     return f"the package {package} in {folder} is not StarCraft's: no env/starcraft2/starcraft2.py in it; {MEND}"
+
+
+def import_error(package: str) -> str | None:
+    """Return how importing smac or smacv2 fails, in a process of its own: both in one process collide."""
+    paths = [str(REPO / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", IMPORT.format(package=package)]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=IMPORT_SECONDS)
+    except subprocess.TimeoutExpired:
+        return f"not done within {IMPORT_SECONDS} s"
+    return (done.stderr.strip().splitlines() or ["unknown"])[-1] if done.returncode else None
 
 
 def import_problem(package: str, reason: str) -> str:
@@ -212,3 +244,8 @@ def unmet(requirements: Path) -> dict[str, str]:
         elif installed.partition("+")[0] != wanted:
             wrong[package] = installed
     return wrong
+
+
+def to_install(requirements: Path) -> list[str]:
+    """Return the packages of a requirements file that are not fulfilled; if all are, those that cannot be imported."""
+    return list(unmet(requirements)) or [name for name in ("smac", "smacv2") if import_error(name)]

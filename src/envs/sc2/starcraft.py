@@ -28,6 +28,7 @@ from utils.protobuf import use_fast_backend
 
 GAME_LOOPS = 524_000
 """A game fails after 2**19 loops (pysc2/env/sc2_env.py, MAX_STEP_COUNT)."""
+AIR_SECONDS = 30
 COUNTED = ("battles_won", "battles_game", "timeouts")
 OURS = ("game_timeout", "seed", "capability_config", "capability_configs")
 """Keys that are not handed on as they are."""
@@ -53,6 +54,8 @@ class StarCraftEnv(MultiAgentEnv):
     own_process = True
     repeatable = False
     package: ClassVar[Literal["smac", "smacv2"]]
+    launches: ClassVar[int] = 1
+    """How many games a reset may start."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SmacOptions):
@@ -83,6 +86,11 @@ class StarCraftEnv(MultiAgentEnv):
         except BaseException:
             self._folder.close()
             raise
+
+    @property
+    def answer_seconds(self) -> float:
+        """Return how long a reset may take: starting a game and beginning in it, and some air for all else."""
+        return 2 * self.launches * self.config.game_timeout + AIR_SECONDS
 
     def _describe(self) -> None:
         """Take over what the package says of the map, from an env of its that never starts a game."""
