@@ -30,6 +30,7 @@ def make_runner(
     batched = runner_class.make_env(config, env, env_args, 3, {})
     try:
         runner: Runner = runner_class(config, batched, EpisodeSeeds(11))
+        runner.pause_seconds = 0.0
         runner.setup(*episode_scheme(runner.get_env_info(), probs=with_probs), mac)
     except BaseException:
         batched.close()

@@ -34,7 +34,7 @@ FREE_ON_RESUME = frozenset(
 def preflight(layers: Layers) -> None:
     """Build the whole run once around a single env, load what it asks for, and take one step in the env.
 
-    An env that starts a game is only built.
+    An env that starts a game is only built, and asked whether it could save replays.
 
     Raises:
         UserError: the checkpoint is missing or of another run, a part cannot be built, or the env breaks its contract.
@@ -46,8 +46,8 @@ def preflight(layers: Layers) -> None:
     try:
         if not needs_process(config.env):
             _try_step(env, config.env)
-            if config.save_replay:
-                _try_replay(env, config.env)
+        if config.save_replay:
+            _try_replay(env, config.env)
         quiet = logging.getLogger(f"{__name__}.quiet")
         quiet.disabled = True
         parts = build_parts(layers.values, config, env, quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,10 @@ from utils.errors import UserError
 
 OBSERVATIONS = ("obs", "state", "avail_actions")
 """What the slot after the last transition holds too."""
+
+
+LONGEST_PAUSE = 60
+"""Seconds before an episode that has broken often is tried again."""
 
 
 class BrokenTooOften(UserError):
@@ -72,6 +77,8 @@ class Runner:
     """
 
     in_process: ClassVar[bool]
+    pause_seconds: ClassVar[float] = 1.0
+    """Before an episode that broke twice in a row is tried again; then 3 times as long, 7, ...: things may mend."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -148,6 +155,7 @@ class Runner:
             stale[rows] = self.batch.max_seq_length  # a broken episode has left its steps in the batch
             lengths[rows], returns[rows] = 0, 0.0
             self._note_broken(rows, broke)
+            time.sleep(min(self.pause_seconds * (2 ** max(0, int(broke.max()) - 1) - 1), LONGEST_PAUSE))
         self._used_slots = stale  # unless this run failed half-way
         self._clear_padding(lengths)
         self.batch.set_lengths(lengths)

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ def replacing_directory(target: Path) -> Iterator[Path]:
     """Yield a new folder beside `target` that takes its name at the end; on an error nothing is left of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    temporary.chmod(stat.S_IMODE(target.parent.stat().st_mode))  # mkdtemp's are for their owner alone
     try:
         yield temporary
         for path in temporary.iterdir():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.multiagentenv import EpisodeBroken
+from envs.multiagentenv import EpisodeBroken, ReplayError
 from envs.sc2.env import SC2Env
 from envs.sc2.installation import package_problem
 from envs.single import make_env
@@ -248,10 +248,42 @@ def test_replays_are_whole_and_never_collide(make: Any, tmp_path: Path) -> None:
     assert sorted((tmp_path / "new" / "replays").iterdir()) == sorted(paths)
 
 
-def test_replay_dir_is_smacs(make: Any, sc2path: Path, tmp_path: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("lost", ["Versions/Base75689/SC2_x64", "Maps/SMAC_Maps/3m.SC2Map"])
+def test_a_file_that_is_gone_for_a_while_breaks_episodes(make: Any, sc2path: Path, lost: str) -> None:  # noqa: F811
+    env = make("crash@2")
+    with pytest.raises(EpisodeBroken):
+        play(env, np.random.default_rng(0))
+    kept = (sc2path / lost).rename(sc2path / "kept")
+    for _ in range(2):
+        with pytest.raises(EpisodeBroken, match=f"{Path(lost).name} (is gone|not found)"):
+            env.reset()
+    kept.rename(sc2path / lost)
+    play(env, np.random.default_rng(0))
+    assert env.get_stats()["restarts"] == 3
+
+
+def test_replay_dir_is_tried_before_there_is_anything_to_save(make: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        env = make(replay_dir=str(tmp_path / place))
+        with pytest.raises(ReplayError, match=f"env_args.replay_dir='{tmp_path / place}': cannot write"):
+            env.save_replay(tmp_path / "unused")
+    assert make(replay_dir=str(tmp_path / "new")).save_replay(tmp_path / "unused") == []
+    assert not list((tmp_path / "new").iterdir())
+
+
+def test_replay_dir_is_smacs(
+    make: Any,
+    sc2path: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     env = make(replay_prefix="ours")
     play(env, np.random.default_rng(0), steps=2)
-    for given, folder in [("mine", sc2path / "Replays" / "mine"), (str(tmp_path / "abs"), tmp_path / "abs")]:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given, folder in [
+        ("mine", sc2path / "Replays" / "mine"), (str(tmp_path / "abs"), tmp_path / "abs"), ("~/x", tmp_path / "x")
+    ]:  # fmt: skip
         env.config = replace(env.config, replay_dir=given)
         (path,) = env.save_replay(tmp_path / "unused")
         assert path.parent == folder

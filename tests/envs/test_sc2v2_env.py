@@ -138,7 +138,13 @@ def test_what_is_drawn_is_the_maps_or_the_users() -> None:
     assert more == {**of_map, "n_units": 10, "n_enemies": 11}
     own = {"n_units": 2, "n_enemies": 2, "team_gen": {"dist_type": "all_teams", "unit_types": ["zergling"]}}
     assert capability_config("10gen_zerg", own, OF_MAPS) == own
-    for wrong, said in [({"n_units": 0}, "from 1"), ({"team_gen": {}}, "n_units")]:
+    assert capability_config("10gen_zerg", {"start_positions": {"p": 1.0}}, OF_MAPS) == {
+        **of_map, "start_positions": {**of_map["start_positions"], "p": 1.0}
+    }  # fmt: skip
+    assert capability_config("10gen_zerg", {"team_gen": {"weights": [0.2, 0.4, 0.4]}}, OF_MAPS) == {
+        **of_map, "team_gen": {**of_map["team_gen"], "weights": [0.2, 0.4, 0.4]}
+    }  # fmt: skip
+    for wrong, said in [({"n_units": 0}, "from 1"), ({"n_units": None}, "n_units")]:
         with pytest.raises(UserError, match=said):
             capability_config("10gen_zerg", wrong, OF_MAPS)
     for name in ("health", "attack"):
@@ -146,7 +152,7 @@ def test_what_is_drawn_is_the_maps_or_the_users() -> None:
         with pytest.raises(UserError, match=f"cannot draw {name} .*write dist_type='fixed'"):
             capability_config("10gen_zerg", {**of_map, name: drawn}, OF_MAPS)
     with pytest.raises(UserError, match="team_gen"):
-        capability_config("10gen_zerg", {"n_units": 2, "n_enemies": 2, "start_positions": {}}, OF_MAPS)
+        capability_config("10gen_zerg", {"n_units": 2, "n_enemies": 2, "start_positions": {}}, {})
     for unit, said in [("zerglin", "did you mean 'zergling'"), ("marine", "it has zergling, hydralisk, baneling")]:
         with pytest.raises(UserError, match=f"unit_types holds '{unit}', which 10gen_zerg has not; {said}"):
             capability_config("10gen_zerg", {**own, "team_gen": {"unit_types": [unit]}}, OF_MAPS)

@@ -61,6 +61,18 @@ def test_either_runner_saves_a_replay_per_game(
         assert (folder / path.name).read_bytes() == path.read_bytes()  # sacred's copy
 
 
+@needs_smac
+def test_a_replay_dir_that_cannot_be_is_refused_before_anything_is_played(
+    trained: Path, game: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    words = (f"checkpoint_path={models(trained)}", "save_replay=True", f"env_args.replay_dir={tmp_path / 'file'}")
+    code, _, err = run_main(tmp_path, *GAMES, *words, SC2PATH=str(game))
+    assert code == 1
+    assert err.startswith(f"error: env_args.replay_dir='{tmp_path / 'file'}': cannot write ")
+    assert not (tmp_path / "results").exists()
+
+
 def test_without_the_game_one_line_names_the_way_out(tmp_path: Path) -> None:
     code, _, err = run_main(tmp_path, *GAMES, SC2PATH=str(tmp_path / "nothing"))
     assert code == 1

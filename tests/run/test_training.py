@@ -37,6 +37,7 @@ def test_a_run_writes_everything_and_completes(whole: Path) -> None:
     assert "Recent Stats" in (folder / "cout.txt").read_text()
     assert list((whole / "results" / "tb_logs").rglob("events.*"))
     checkpoints = steps_in(models(whole))
+    assert {(models(whole) / str(t)).stat().st_mode for t in checkpoints} == {models(whole).stat().st_mode}
     assert [(models(whole) / str(t) / "buffer.pt").exists() for t in checkpoints] == [False, False, False, True]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -221,13 +222,21 @@ def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest
         resets(rows, seeds)
         env.arrays.broken[breaks.pop(0)] = True
 
+    pauses: list[float] = []
+    monkeypatch.setattr("runners.runner.time.sleep", pauses.append)
+    runner.pause_seconds = 1.0
     monkeypatch.setattr(env, "reset", reset)
     monkeypatch.setattr(env, "episode_info", lambda _: {"broken": "planted"})
     runner.run()
     assert (breaks, runner.restarts) == ([], 2)
+    assert not any(pauses)
     breaks += [[0], [0, 1]]
     with pytest.raises(BrokenTooOften, match="the last time: row 0: planted"):
         runner.run()
+    runner.config = replace(runner.config, max_restarts=9)
+    breaks[:], pauses[:] = [[0]] * 9 + [[]], []
+    runner.run()
+    assert pauses == [0, 1, 3, 7, 15, 31, 60, 60, 60, 0]
 
 
 def test_a_killed_worker_costs_its_episodes_only(build: Any, reasons: list[str]) -> None:

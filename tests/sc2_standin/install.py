@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from pathlib import Path
 
 from envs.sc2.installation import FLAT, MAPS
@@ -37,6 +38,10 @@ def make_sc2path(folder: Path, maps: Iterable[str] = (*MAPS, FLAT), faults: str 
         maps: names of maps that are installed.
         faults: for the environment variable that faults.py reads, unless it is set.
     """
+    if find_spec("websockets") is None:
+        raise SystemExit(
+            "error: the stand-in for StarCraft II needs the test extras; ./test.sh installs them into .venv"
+        )
     program = folder / "Versions" / VERSION / "SC2_x64"
     program.parent.mkdir(parents=True, exist_ok=True)
     path = [str(TESTS), str(TESTS.parent / "src")]

@@ -120,21 +120,29 @@ class SC2v2Env(StarCraftEnv):
 
 
 def capability_config(map_name: str, given: Mapping[str, Any], of_maps: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is drawn for each episode: the map's, the map's with other numbers of units, or `given`.
+    """Return what is drawn for each episode: the map's, the map's with some changes, or `given`.
 
     Args:
         map_name: key of `of_maps`.
-        given: {} for the map's, {n_units, n_enemies} for other numbers, or a whole one.
+        given: a whole one (n_units, n_enemies and team_gen with its dist_type), or what changes in the map's.
         of_maps: map -> its own.
     """
     key = "capability_config" if given else f"capability_configs.{map_name}"
-    whole = given if set(given) - set(SIZES) else {**of_maps.get(map_name, {}), **given}
+    team = given.get("team_gen")
+    is_whole = {*SIZES, "team_gen"} <= given.keys() and not (isinstance(team, Mapping) and "dist_type" not in team)
+    whole = given if is_whole else _changed(of_maps.get(map_name, {}), given)
     if not all(type(whole.get(size)) is int and whole[size] > 0 for size in SIZES):
         raise UserError(f"env_args.{key}={dict(whole)}: it needs n_units and n_enemies, ints from 1")
     if "team_gen" not in whole:
         raise UserError(f"env_args.{key}={dict(whole)}: it needs team_gen, without which there are no units")
     _check_drawn(f"env_args.{key}", whole, map_name)
     return copy.deepcopy(dict(whole))
+
+
+def _changed(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with changes, also in the dicts that it holds."""
+    both = {k: _changed(base[k], v) for k, v in changes.items() if isinstance(v, Mapping) and k in base}
+    return {**base, **changes, **both}
 
 
 def _check_drawn(key: str, whole: Mapping[str, Any], map_name: str) -> None:

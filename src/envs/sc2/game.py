@@ -269,9 +269,19 @@ class RunConfig(_platform()):  # type: ignore[misc]
         finally:
             cls.launch = None
 
+    def map_data(self, map_name: str, players: int | None = None) -> bytes:
+        """Return a map's file. SC2LaunchError if it is gone, as a disk of the network may be for a while."""
+        try:
+            data: bytes = super().map_data(map_name, players)
+        except ValueError as error:
+            raise sc_process.SC2LaunchError(one_line(error)) from error
+        return data
+
     def start(self, want_rgb: bool = True, **kwargs: Any) -> Process:
-        """Start a game. There is nothing to be seen of it."""
+        """Start a game. There is nothing to be seen of it. SC2LaunchError if the program is gone."""
         assert self.launch is not None
         self.tmp_dir = str(self.launch.folder)
         program = Path(self.data_dir, "Versions", f"Base{self.version.build_version:05d}", self._exec_name)
+        if not program.is_file():
+            raise sc_process.SC2LaunchError(f"{program} is gone")
         return Process(self, self.launch, exec_path=str(program), version=self.version, **kwargs)

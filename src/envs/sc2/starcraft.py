@@ -23,7 +23,7 @@ from envs.sc2.installation import import_problem, require
 from envs.smac_options import SmacOptions
 from utils.config import PositiveInt
 from utils.errors import UserError, closest
-from utils.files import write_new
+from utils.files import temporary_beside, write_new
 from utils.protobuf import use_fast_backend
 
 GAME_LOOPS = 524_000
@@ -229,6 +229,7 @@ class StarCraftEnv(MultiAgentEnv):
             ReplayError: the game does not answer, or the file cannot be written.
         """
         where = f"no replay of {self.config.map_name}"
+        target = self._replay_file(directory)
         if self._game is None or not self._game.loops():
             return []
         try:
@@ -239,13 +240,26 @@ class StarCraftEnv(MultiAgentEnv):
             raise ReplayError(f"{where}: {reason}") from error
         if not data:
             raise ReplayError(f"{where}: the game's answer is empty")
-        given = self.config.replay_dir
-        folder = self._sc2path / "Replays" / given if given else directory
-        name = f"{self.config.replay_prefix or self.config.map_name}_{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}.SC2Replay"
         try:
-            return [write_new(folder.absolute() / name, data)]
+            return [write_new(target, data)]
         except OSError as error:
-            raise ReplayError(f"{where}: cannot write {folder / name}: {error.strerror or error}") from error
+            raise ReplayError(f"{where}: cannot write {target}: {error.strerror or error}") from error
+
+    def _replay_file(self, directory: Path) -> Path:
+        """Return the name of a replay that is saved now. ReplayError if env_args.replay_dir is no place for it."""
+        name = f"{self.config.replay_prefix or self.config.map_name}_{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}.SC2Replay"
+        given = self.config.replay_dir
+        if not given:
+            return directory.absolute() / name
+        target = self._sc2path / "Replays" / Path(given).expanduser() / name
+        try:
+            with temporary_beside(target) as file:
+                file.touch()
+        except OSError as error:
+            raise ReplayError(
+                f"env_args.replay_dir={given!r}: cannot write {target}: {error.strerror or error}"
+            ) from error
+        return target
 
     def close(self) -> None:
         """End the game. Calling it again does nothing."""
