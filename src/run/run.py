@@ -35,7 +35,7 @@ def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
         _log: sacred's logger.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint has been saved.
+        KeyboardInterrupt: Ctrl-C, SIGTERM or SIGHUP; a checkpoint has been saved.
     """
     flat: dict[str, Any] = plain(_config)
     config = build_config(RunConfig, flat, {})
