@@ -52,10 +52,12 @@ def start(directory: Path, script: Path, *args: str, threads: int | None = None,
 def environment(threads: int | None) -> dict[str, str]:
     """Return this process's environment with a number of computing threads; None leaves that to the libraries.
 
-    GOMP_SPINCOUNT, which our programs set for themselves, is not handed on.
+    GOMP_SPINCOUNT, which our programs set for themselves, is not handed on. Where smac is installed, such code imports
+    pysc2, whose messages are too old for protobuf's C backend.
     """
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
     inherited = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    inherited["PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION"] = "python"
     return inherited | ({} if threads is None else dict.fromkeys(names, str(threads)))
 
 
