@@ -186,11 +186,11 @@ def kill_main(options: argparse.Namespace, folder: Path) -> list[str]:
     sc2path, temporary = make_sc2path(folder / "SC2"), folder / "tmp"
     temporary.mkdir()
     environment = os.environ | {"SC2PATH": str(sc2path), "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1"}
-    options = argparse.Namespace(**{**vars(options), "episodes": 80})
+    options = argparse.Namespace(**{**vars(options), "episodes": 240})
     process = subprocess.Popen(command(options), cwd=folder, env=environment, stderr=subprocess.DEVNULL)
     while process.poll() is None and not list(folder.glob("results/models/*/[0-9]*/run.pt")):
         time.sleep(0.1)
-    time.sleep(2)
+    time.sleep(1)
     workers, games = family(process)
     process.kill()
     process.wait()
