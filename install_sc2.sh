@@ -176,9 +176,10 @@ add_maps() {  # add_maps smac|smacv2 MAPS: the names of its maps in installation
 say "by running this you accept Blizzard's AI and Machine Learning License: $LICENSE_URL"
 check_machine
 mkdir -p "$parts" 2>/dev/null || fail "cannot write to $(dirname "$parts"); set SC2PATH to a folder of yours"
-exec 9>"$parts/.lock"  # a download that outlives its installer holds it too
+mkdir -p 3rdparty
+exec 9>3rdparty/.install_sc2.lock  # a download that outlives its installer holds it too
 ! command -v flock >/dev/null || flock -n 9 ||
-    fail "another ./install_sc2.sh, or a download that it left behind, is at work in $parts; wait for its end"
+    fail "another ./install_sc2.sh, or a download that it left behind, is at work here; wait for its end"
 need_mb 200 "the installation"
 install requirements.txt
 add_packages
@@ -188,6 +189,7 @@ add_maps smacv2 FLAT_MAPS
 rm -rf "$parts"
 if [ -n "${SC2PATH:-}" ]; then
     export SC2PATH=$game
-    say "the game is not where runs look for it by themselves: export SC2PATH=$(printf %q "$game")"
+    [ "$game" = "$HOME/StarCraftII" ] || [ "$game" = "$PWD/3rdparty/StarCraftII" ] ||
+        say "the game is not where runs look for it by themselves: export SC2PATH=$(printf %q "$game")"
 fi
 "$python" src/tools/doctor.py

@@ -110,6 +110,16 @@ class RandomWalk:
         pass
 
 
+class WithReplays(RandomWalk):
+    """Writes a file where it is told to."""
+
+    def save_replay(self, directory: Path) -> Path:
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{self.constructor_seed}.txt"
+        path.write_text("replay")
+        return path
+
+
 class FiveValues(RandomWalk):
     """The same env with EPyMARL's five values; `both` reports the end and the clock at once."""
 
@@ -121,16 +131,6 @@ class FiveValues(RandomWalk):
         reward, over, info = super().step(actions)
         late = info.pop("episode_limit", False)
         return self.obs, reward, over and not late, late or (over and self.both), info
-
-
-class WithReplays(RandomWalk):
-    """Writes a file where it is told to."""
-
-    def save_replay(self, directory: Path) -> Path:
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{self.constructor_seed}.txt"
-        path.write_text("replay")
-        return path
 
 
 class BadReplay(WithReplays):
@@ -156,9 +156,18 @@ class Slow(RandomWalk):
 
 
 class Promising(RandomWalk):
-    """Says how long a reset or a step may take."""
+    """Says how long a reset or a step may take. Its start and a step take `seconds`; the one of bad_seed hangs."""
 
     answer_seconds = 1.5
+
+    def __init__(self, seconds: float = 0.0, bad_seed: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seconds = 60.0 if self.constructor_seed == bad_seed else seconds
+        time.sleep(seconds)
+
+    def step(self, actions: Any) -> Any:
+        time.sleep(self.seconds)
+        return super().step(actions)
 
 
 class OneBadRow(RandomWalk):
@@ -174,7 +183,7 @@ class OwnProcess(RandomWalk):
     own_process = True
 
 
-class Fragile(RandomWalk):
+class Fragile(WithReplays):
     """After `whole` episodes, its game is gone at step `at` (0: in reset), `breaks` times."""
 
     def __init__(self, breaks: int, whole: int = 0, **kwargs: Any) -> None:
@@ -188,12 +197,17 @@ class Fragile(RandomWalk):
 
 
 class DiesAtStart(RandomWalk):
-    """Its process ends in the constructor as long as there are files in the folder `curses`; each time one goes."""
+    """Its process ends in the constructor as long as there are files in the folder `curses`; each time one goes.
 
-    def __init__(self, curses: str, **kwargs: Any) -> None:
+    With `polite` it says that something is missing, instead.
+    """
+
+    def __init__(self, curses: str, polite: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         for curse in Path(curses).iterdir():
             curse.unlink()
+            if polite:
+                raise UserError("the map is not there")
             os._exit(7)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,7 @@ SMALL_HUNT = (
 
 
 def start_main(directory: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """Start `python src/main.py WORDS` in a folder."""
+    """Start `python src/main.py WORDS` in a folder; with SIGHUP heard, although nohup may have started the tests."""
     return subprocess.Popen(
         [sys.executable, str(SRC / "main.py"), *words],
         cwd=directory,
@@ -34,6 +35,7 @@ def start_main(directory: Path, *words: str, **environment: str) -> subprocess.P
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL) and None,
     )
 
 

@@ -19,7 +19,7 @@ from envs import worker
 from envs.adapter import EnvArgs, all_or_error, constructor_seeds
 from envs.multiagentenv import EnvInfo
 from envs.worker import SharedArrays, WorkerSpec
-from envs.worker_process import LEAVE_SECONDS, EnvError, WorkerDied, WorkerProcess
+from envs.worker_process import LEAVE_SECONDS, EnvError, EnvUserError, WorkerDied, WorkerProcess
 from utils.config import plain
 from utils.errors import UserError
 
@@ -194,6 +194,8 @@ class WorkerEnvs:
                     replies[index] = reply
                 if in_play:
                     self._note_ends(reply)
+                if not ready:
+                    break  # to replace it took time, in which others may have replied
         return [replies[index] for index in values]
 
     def _is_late(self, index: int, began: float) -> bool:
@@ -225,7 +227,7 @@ class WorkerEnvs:
             process.receive("start")
             process.send(worker.BIND, None)
             process.receive("start")
-        except WorkerDied as death:
+        except (WorkerDied, EnvUserError) as death:  # the first start was well: what is missing now may come back
             self._down[index] = str(death)
             process.hang_up()
             process.kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from components.episode_batch import EpisodeBatch
 from envs.multiagentenv import ReplayError
 from run.config import RunConfig
 from run.parts import Parts
-from runners.runner import EpisodeRecord, Runner
+from runners.runner import BrokenTooOften, EpisodeRecord, Runner
 from utils.errors import UserError
 from utils.files import write_json, write_text
+from utils.interrupts import StopRequest
 from utils.logging import EpisodeStats, Logger
 from utils.seeding import numpy_generator
 
@@ -39,15 +41,18 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def play(runner: Runner, episodes: int, after: Callable[[EpisodeBatch, list[EpisodeRecord]], None]) -> None:
-    """Play `episodes` greedy episodes, whose seeds depend on the run's seed alone.
+def play(
+    runner: Runner, episodes: int, after: Callable[[EpisodeBatch, list[EpisodeRecord]], None], stop: StopRequest
+) -> None:
+    """Play `episodes` greedy episodes, whose seeds depend on the run's seed alone; fewer if it is to stop.
 
     Args:
         runner: plays them, a batch at a time.
         episodes: how many.
         after: called after each batch with the batch and the records of those of its episodes that count.
+        stop: asked between batches.
     """
-    while episodes > 0:
+    while episodes > 0 and not stop.requested:
         batch = runner.run(test_mode=True, phase="evaluate")
         after(batch, runner.episodes[:episodes])
         episodes -= runner.batch_size
@@ -56,23 +61,31 @@ def play(runner: Runner, episodes: int, after: Callable[[EpisodeBatch, list[Epis
 class ReplaySaver:
     """Saves replays of evaluated episodes, with what the policy thought where a replay can show it.
 
+    Args:
+        parts: whose runner has played them.
+        directory: where to.
+        wanted: save any at all.
+
     Attributes:
         paths: files so far.
     """
 
-    def __init__(self, parts: Parts, directory: Path) -> None:
+    def __init__(self, parts: Parts, directory: Path, *, wanted: bool) -> None:
         self._runner, self._mac, self._directory = parts.runner, parts.mac, directory
+        self._wanted = wanted
         self.paths: list[Path] = []
 
     def after(self, batch: EpisodeBatch, episodes: int) -> None:
         """Save the batch's first `episodes` episodes, if that is what a replay of this env holds."""
-        if self._runner.env.replay_of_episode:
+        if self._wanted and self._runner.env.replay_of_episode:
             with torch.no_grad():
                 values = self._mac.unroll(batch.to(self._mac.device))[:episodes].float().cpu().numpy()
             self._save(episodes, values)
 
     def finish(self) -> None:
         """Save what is left to save. UserError if there is nothing at all."""
+        if not self._wanted:
+            return
         if not self._runner.env.replay_of_episode:
             self._save()
         if not self.paths:
@@ -80,12 +93,27 @@ class ReplaySaver:
                 "save_replay=True: there is nothing to save; the games are new, they replace some that failed"
             )
 
+    def rescue(self, log: logging.Logger) -> None:
+        """Save what there is to save where something else has failed already."""
+        try:
+            self.finish()
+        except UserError as error:
+            log.warning("%s", error)
+
     def _save(self, episodes: int | None = None, values: NDArray[np.float32] | None = None) -> None:
         try:
             self.paths += self._runner.save_replay(self._directory, episodes, values)
         except ReplayError as error:
             self.paths += error.saved
             raise
+
+    def report(self, episodes: int, log: logging.Logger, run: Any) -> None:
+        """Name the files, hand them to sacred, and say if some of those who played `episodes` episodes have none."""
+        for path in self.paths:
+            log.info("Replay: %s", path)
+            run.add_artifact(str(path))
+        if self.paths and len(self.paths) < min(self._runner.batch_size, episodes):
+            log.warning("%d replays of %d envs: the other games are new", len(self.paths), self._runner.batch_size)
 
 
 def rows_of(records: list[EpisodeRecord]) -> list[dict[str, float]]:
@@ -122,29 +150,33 @@ def run_folder(run: Any) -> Path | None:
     return next((Path(o.dir) for o in run.observers if isinstance(o, FileStorageObserver)), None)
 
 
-def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
+def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any, stop: StopRequest) -> None:
     """Play test_nepisode episodes, write their table, print the means, and save replays if they are wanted.
 
-    An evaluation that ends early, by Ctrl-C or because games fail, keeps the table and the replays of what it played.
+    An evaluation that ends early, by a signal or because games fail, keeps the table and the replays of what it played.
 
     Raises:
         UserError: save_replay with an env that has no replays, or one that cannot be saved.
+        BrokenTooOften: an episode could not be played to its end.
+        KeyboardInterrupt: `stop` was requested.
     """
     runner, log = parts.runner, logger.console_logger
     folder = run_folder(run) or Path(config.local_results_path) / "evaluations"
-    replays = ReplaySaver(parts, Path(config.local_results_path) / "replays")
+    replays = ReplaySaver(parts, Path(config.local_results_path) / "replays", wanted=config.save_replay)
     records: list[EpisodeRecord] = []
 
     def keep(batch: EpisodeBatch, new: list[EpisodeRecord]) -> None:
         records.extend(new)
-        if config.save_replay:
-            replays.after(batch, len(new))
+        replays.after(batch, len(new))
 
     try:
-        play(runner, config.test_nepisode, keep)
-        _summarise(records, config.seed, logger, runner.t_env)
-        if config.save_replay:
+        play(runner, config.test_nepisode, keep, stop)
+        if records:
+            _summarise(records, config.seed, logger, runner.t_env)
             replays.finish()
+    except BrokenTooOften:
+        replays.rescue(log)
+        raise
     finally:
         if len(records) < config.test_nepisode:
             log.warning("%d of %d episodes were played", len(records), config.test_nepisode)
@@ -152,11 +184,9 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any) -> None:
             logger.log_stat("env_restarts", runner.restarts, runner.t_env)
         if records:
             log.info("Episodes: %s", ", ".join(map(str, write_tables(rows_of(records), folder))))
-        for path in replays.paths:
-            log.info("Replay: %s", path)
-            run.add_artifact(str(path))
-    if config.save_replay and len(replays.paths) < min(runner.batch_size, len(records)):
-        log.warning("%d replays of %d envs: the other games are new", len(replays.paths), runner.batch_size)
+        replays.report(len(records), log, run)
+    if stop.requested:
+        raise KeyboardInterrupt
 
 
 def _summarise(records: list[EpisodeRecord], seed: int, logger: Logger, t_env: int) -> None:

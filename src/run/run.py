@@ -57,7 +57,8 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
             parts.runner.t_env = int(step.name) if step.name.isdigit() else 0
         if config.evaluate or config.save_replay:
             logger.setup_sacred(run)
-            evaluate(parts, config, logger, run)
+            with stop.deferred():
+                evaluate(parts, config, logger, run, stop)
         else:
             _train(parts, flat, config, logger, run, stop)
     finally:

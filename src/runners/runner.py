@@ -25,8 +25,8 @@ OBSERVATIONS = ("obs", "state", "avail_actions")
 """What the slot after the last transition holds too."""
 
 
-LONGEST_PAUSE = 60
-"""Seconds before an episode that has broken often is tried again."""
+LONGEST_PAUSE = 15
+"""Seconds before episodes that have broken often are tried again; a request to stop waits as long."""
 
 
 class BrokenTooOften(UserError):
@@ -78,7 +78,7 @@ class Runner:
 
     in_process: ClassVar[bool]
     pause_seconds: ClassVar[float] = 1.0
-    """Before an episode that broke twice in a row is tried again; then 3 times as long, 7, ...: things may mend."""
+    """Before what broke twice in a row is tried again; then 3 times as long, 7, ...: things may mend."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -144,7 +144,7 @@ class Runner:
         returns = np.zeros(self.batch_size)
         stale, self._used_slots = self._used_slots, np.full(self.batch_size, self.batch.max_seq_length)
         rows = np.arange(self.batch_size)
-        broke = np.zeros(self.batch_size, np.int64)  # times in a row
+        broke, rounds = np.zeros(self.batch_size, np.int64), 0  # times in a row; rounds in which any did
         while len(rows):
             self.mac.init_hidden(self.batch_size)
             with torch.no_grad():
@@ -154,8 +154,10 @@ class Runner:
             broke[rows] += 1
             stale[rows] = self.batch.max_seq_length  # a broken episode has left its steps in the batch
             lengths[rows], returns[rows] = 0, 0.0
-            self._note_broken(rows, broke)
-            time.sleep(min(self.pause_seconds * (2 ** max(0, int(broke.max()) - 1) - 1), LONGEST_PAUSE))
+            if len(rows):
+                rounds += 1
+                self._note_broken(rows, broke, rounds)
+                time.sleep(min(self.pause_seconds * (2 ** min(rounds - 1, 10) - 1), LONGEST_PAUSE))
         self._used_slots = stale  # unless this run failed half-way
         self._clear_padding(lengths)
         self.batch.set_lengths(lengths)
@@ -173,14 +175,18 @@ class Runner:
             self.t_env += int(lengths.sum())
         return self.batch
 
-    def _note_broken(self, rows: NDArray[np.int64], broke: NDArray[np.int64]) -> None:
-        """Count that these rows' episodes broke, and tell. BrokenTooOften if one broke[row] times in a row too many."""
+    def _note_broken(self, rows: NDArray[np.int64], broke: NDArray[np.int64], rounds: int) -> None:
+        """Count that these rows' episodes broke, and tell.
+
+        BrokenTooOften if one has broken more than max_restarts times in a row, `broke` [B], or if others break instead
+        of it, in more rounds than would be the most if each had its own.
+        """
         reasons = {row: f"row {row}: {self.env.episode_info(row)['broken']}" for row in rows.tolist()}
         self.restarts += len(reasons)
         for reason in reasons.values():
             self.on_broken(reason)
         for row, reason in reasons.items():
-            if broke[row] > self.config.max_restarts:
+            if broke[row] > self.config.max_restarts or rounds > max(1, self.config.max_restarts) * self.batch_size:
                 raise BrokenTooOften(
                     f"env {env_name(self.env)!r}: an episode could not be played to its end, with max_restarts="
                     f"{self.config.max_restarts}; the last time: {reason}"

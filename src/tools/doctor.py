@@ -57,7 +57,9 @@ def python() -> Row:
     found = f"{platform.python_version()}, {sys.executable}"
     if in_venv():
         return Row("ok", "python", found)
-    return Row("note", "python", f"{found}, not the one of .venv", ACTIVATE)
+    if beside_venv():
+        return Row("note", "python", f"{found}, not the one of .venv", ACTIVATE)
+    return Row("note", "python", f"{found}; there is no .venv, into which ./install_sc2.sh installs")
 
 
 def in_venv() -> bool:
@@ -65,9 +67,14 @@ def in_venv() -> bool:
     return Path(sys.prefix).resolve() == (installation.REPO / ".venv").resolve()
 
 
+def beside_venv() -> bool:
+    """Tell whether there is a .venv, and this is another Python."""
+    return not in_venv() and (installation.REPO / ".venv").is_dir()
+
+
 def pip_install() -> str:
     """Return the command that brings the packages which everything needs."""
-    return f"{sys.executable} -m pip install -r requirements.txt" if in_venv() else ACTIVATE
+    return ACTIVATE if beside_venv() else f"{sys.executable} -m pip install -r requirements.txt"
 
 
 def game() -> Iterator[Row]:
@@ -170,7 +177,7 @@ def disk() -> Row:
 def verdict() -> str | None:
     """Return why --env-config=sc2 cannot start, or None."""
     problem = sc2_problem()
-    if problem and not in_venv() and (installation.REPO / ".venv").is_dir():
+    if problem and beside_venv():
         return f"{sys.executable} is not the Python of .venv, where things are installed; {ACTIVATE}"
     return problem
 

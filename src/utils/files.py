@@ -20,8 +20,8 @@ def replacing_directory(target: Path) -> Iterator[Path]:
     """Yield a new folder beside `target` that takes its name at the end; on an error nothing is left of it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    temporary.chmod(stat.S_IMODE(target.parent.stat().st_mode))  # mkdtemp's are for their owner alone
     try:
+        temporary.chmod(stat.S_IMODE(target.parent.stat().st_mode))  # mkdtemp's are for their owner alone
         yield temporary
         for path in temporary.iterdir():
             with path.open("rb") as file:

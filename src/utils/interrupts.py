@@ -26,7 +26,8 @@ class StopRequest:
         self._previous: dict[int, Any] = {}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
+        if number == signal.SIGHUP:  # comes from the shell and from the kernel: one request, for good
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             _forget_terminal()
         if self.requested or not self._deferred:
             raise KeyboardInterrupt
@@ -52,7 +53,8 @@ class StopRequest:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, handler)
 
 
 def _forget_terminal() -> None:

@@ -8,6 +8,7 @@ import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class _ConsoleHandler(logging.Handler):
     """Writes records above the progress bar, so that they do not tear it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
+        with suppress(OSError):  # the terminal may be gone, and a signal about to say so
+            tqdm.write(self.format(record), file=sys.stdout)
 
 
 def console_logger() -> logging.Logger:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 from tqdm import tqdm
 
@@ -32,8 +33,10 @@ class Progress:
     def update(self, t_env: int, numbers: Mapping[str, float]) -> None:
         """Show that `t_env` env steps are done."""
         self._bar.set_postfix({key: f"{value:.2f}" for key, value in numbers.items()}, refresh=False)
-        self._bar.update(min(t_env, self._bar.total or t_env) - self._bar.n)
+        with suppress(OSError):  # the terminal may be gone
+            self._bar.update(min(t_env, self._bar.total or t_env) - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it stands."""
-        self._bar.close()
+        with suppress(OSError):
+            self._bar.close()

@@ -88,10 +88,14 @@ def test_resume_refuses_another_config(whole: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_saves_and_is_recorded(tmp_path: Path, number: signal.Signals) -> None:
     process = start_main(tmp_path, *SMALL_HUNT, "t_max=10000000", "save_model=False")
-    while "Recent Stats" not in (process.stdout.readline() if process.stdout else "Recent Stats"):
-        assert process.poll() is None
-    process.send_signal(number)
-    process.communicate(timeout=60)
+    try:
+        while "Recent Stats" not in (process.stdout.readline() if process.stdout else "Recent Stats"):
+            assert process.poll() is None
+        for _ in range(3 if number == signal.SIGHUP else 1):  # a terminal that is closed sends more than one
+            process.send_signal(number)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     (folder,) = run_folders(tmp_path)
     assert read(folder, "run.json")["status"] == "INTERRUPTED"
@@ -127,16 +131,18 @@ def test_an_evaluation_that_ends_early_keeps_what_it_has_played(tmp_path: Path) 
     words = (*SMALL_WALK, "env=fake_envs:Fragile", "env_args.whole=3", "env_args.at=1")
     code, _, err = run_main(tmp_path, *words, "env_args.breaks=0", **WITH_FAKES)
     assert code == 0, err
-    evaluation = (f"checkpoint_path={models(tmp_path)}", "evaluate=True", "test_nepisode=20", "env_args.breaks=9")
+    evaluation = (f"checkpoint_path={models(tmp_path)}", "save_replay=True", "test_nepisode=20", "env_args.breaks=9")
     code, out, err = run_main(tmp_path, *words, *evaluation, **WITH_FAKES)
     assert code == 1
     assert "an episode could not be played to its end, with max_restarts=1" in err
     assert "6 of 20 episodes were played" in out + err
-    folder = run_folders(tmp_path)[-1]
+    folder, replays = run_folders(tmp_path)[-1], list((tmp_path / "results" / "replays").iterdir())
     assert len(read(folder, "evaluation.json")) == 6
+    assert len(replays) == 2
     assert read(folder, "info.json")["env_restarts"] == [4]
     assert "test_return_mean" not in read(folder, "info.json")
     assert read(folder, "run.json")["status"] == "FAILED"
+    assert sorted(folder.glob("*.txt")) == sorted([folder / "cout.txt", *(folder / path.name for path in replays)])
 
 
 def test_replays_beside_one_that_cannot_be_saved_are_kept(tmp_path: Path) -> None:

@@ -229,14 +229,19 @@ def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest
     monkeypatch.setattr(env, "episode_info", lambda _: {"broken": "planted"})
     runner.run()
     assert (breaks, runner.restarts) == ([], 2)
-    assert not any(pauses)
+    assert pauses == [0, 1]
     breaks += [[0], [0, 1]]
     with pytest.raises(BrokenTooOften, match="the last time: row 0: planted"):
         runner.run()
     runner.config = replace(runner.config, max_restarts=9)
     breaks[:], pauses[:] = [[0]] * 9 + [[]], []
     runner.run()
-    assert pauses == [0, 1, 3, 7, 15, 31, 60, 60, 60, 0]
+    assert pauses == [0, 1, 3, 7, 15, 15, 15, 15, 15]
+    runner.config = replace(runner.config, max_restarts=2)
+    breaks[:] = [[0], [1]] * 9
+    with pytest.raises(BrokenTooOften):
+        runner.run()
+    assert len(breaks) == 18 - 5
 
 
 def test_a_killed_worker_costs_its_episodes_only(build: Any, reasons: list[str]) -> None:

@@ -251,14 +251,12 @@ class StarCraftEnv(MultiAgentEnv):
         given = self.config.replay_dir
         if not given:
             return directory.absolute() / name
-        target = self._sc2path / "Replays" / Path(given).expanduser() / name
         try:
+            target = self._sc2path / "Replays" / Path(given).expanduser() / name
             with temporary_beside(target) as file:
                 file.touch()
-        except OSError as error:
-            raise ReplayError(
-                f"env_args.replay_dir={given!r}: cannot write {target}: {error.strerror or error}"
-            ) from error
+        except (OSError, RuntimeError) as error:  # RuntimeError: ~somebody whom nobody knows
+            raise ReplayError(f"env_args.replay_dir={given!r}: cannot write there: {error}") from error
         return target
 
     def close(self) -> None:
