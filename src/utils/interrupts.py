@@ -22,11 +22,14 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
-        self._deferred = False
+        self._deferred = self._hung_up = False
         self._previous: dict[int, Any] = {}
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:  # comes from the shell and from the kernel: one request, for good
+        if number == signal.SIGHUP:  # comes from the shell and from the kernel, maybe while we are here: one request
+            if self._hung_up:
+                return
+            self._hung_up = True
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
             _forget_terminal()
         if self.requested or not self._deferred:
