@@ -156,6 +156,8 @@ def test_what_is_drawn_is_the_maps_or_the_users() -> None:
     for unit, said in [("zerglin", "did you mean 'zergling'"), ("marine", "it has zergling, hydralisk, baneling")]:
         with pytest.raises(UserError, match=f"unit_types holds '{unit}', which 10gen_zerg has not; {said}"):
             capability_config("10gen_zerg", {**own, "team_gen": {"unit_types": [unit]}}, OF_MAPS)
+    with pytest.raises(UserError, match=r"team_gen\.unit_types='marine': expected a list"):
+        capability_config("10gen_terran", {"team_gen": {"unit_types": "marine"}}, OF_MAPS)
     turns = {"dist_type": "fixed", "test_mode": True, "items": [[0.1, 0.2]]}
     with pytest.raises(UserError, match=r"attack\.test_mode=True"):
         capability_config("10gen_zerg", {**own, "attack": turns}, OF_MAPS)

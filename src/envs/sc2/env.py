@@ -148,8 +148,10 @@ def _changed(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
 def _check_drawn(key: str, whole: Mapping[str, Any], map_name: str) -> None:
     """Refuse what smacv2 accepts and then fails with, or does not play as it says. UserError."""
     drawn = {name: part for name, part in whole.items() if isinstance(part, Mapping)}
-    known = UNITS[map_name]
-    for unit in drawn.get("team_gen", {}).get("unit_types", ()):
+    known, units = UNITS[map_name], drawn.get("team_gen", {}).get("unit_types", ())
+    if not isinstance(units, (list, tuple)):
+        raise UserError(f"{key}: team_gen.unit_types={units!r}: expected a list, such as [{', '.join(known)}]")
+    for unit in units:
         if unit not in known:
             raise UserError(
                 f"{key}: team_gen.unit_types holds {unit!r}, which {map_name} has not"
