@@ -18,6 +18,7 @@ from utils.checkpoint import RUN_FILE, find_checkpoint
 from utils.config import build_config
 from utils.errors import UserError
 from utils.layers import Layers
+from utils.redact import redacted
 
 CONFIG_FILE = "config.json"
 LARGEST_SEED = 2**64 - 1
@@ -100,7 +101,7 @@ def check_resume(layers: Layers) -> None:
     if layers.values.get("seed") is None:
         layers.add({"seed": before["seed"]}, str(path))
     free = FREE_ON_RESUME - ({"t_max"} if before.get("use_per") else set())  # per_beta rises over t_max
-    had, now = _dotted(before), _dotted(json.loads(json.dumps(layers.values)))
+    had, now = _dotted(before), _dotted(json.loads(json.dumps(redacted(layers.values))))
     for key in sorted(now.keys() - free):
         if key not in had or had[key] != now[key]:
             raise UserError(

@@ -24,6 +24,7 @@ from utils.interrupts import StopRequest
 from utils.logging import Logger
 from utils.memory import keep_freed_memory
 from utils.progress import Progress
+from utils.redact import redacted
 
 
 def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
@@ -73,7 +74,7 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
         models = step.parent
     else:  # a new run; or one that goes on from an older checkpoint, beside what came of it the first time
         models = new_folder(results / "models", config.name)
-        write_json(models / CONFIG_FILE, flat)
+        write_json(models / CONFIG_FILE, redacted(flat))
     training = Training(parts, config, logger, models)
     if step is not None:
         training.load(load_state(step), step)
