@@ -140,11 +140,13 @@ def main(argv: Sequence[str]) -> int:
         if command.print_config:
             print_config(layers)
             return 0
+        from run.allocation import memory_as_user_error
         from run.preflight import preflight
 
         extra = observers(command)
         if not command.task and "--help" not in command.sacred:
-            preflight(layers)
+            with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):
+                preflight(layers)
         ex = experiment(layers.values, extra)
         ex.run_commandline(["main.py", *command.sacred_words()])
         return int(ex.current_run is not None and ex.current_run.status == "FAILED")  # --pdb has shown why

@@ -256,17 +256,21 @@ def parse_updates(words: Sequence[str]) -> dict[str, Any]:
     for word in words:
         path, equals, text = (part.strip() for part in word.partition("="))
         if not equals:
-            raise UserError(f"with {shown(word)}: expected key=value; a YAML file goes into --config or --env-config")
+            raise UserError(
+                f"with {shown(word)[1:-1]}: expected key=value; a YAML file goes into --config or --env-config"
+            )
         *groups, key = path.split(".")
         if not all([*groups, key]):
-            raise UserError(f"with {shown(word)}: expected key=value, or env_args.key=value for a key of the env")
+            raise UserError(f"with {shown(word)[1:-1]}: expected key=value, or env_args.key=value for a key of the env")
         inner = updates
         for group in groups:
             inner = inner.setdefault(group, {})
             if not isinstance(inner, dict):
-                raise UserError(f"with {shown(word)}: {group} was given a value of its own before; keep one of the two")
+                raise UserError(
+                    f"with {shown(word)[1:-1]}: {group} was given a value of its own before; keep one of the two"
+                )
         if isinstance(inner.get(key), dict) and groups == [] and key == "env_args":
-            raise UserError(f"with {shown(word)}: parts of env_args were given before; keep one of the two")
+            raise UserError(f"with {shown(word)[1:-1]}: parts of env_args were given before; keep one of the two")
         inner[key] = _literal(word, text)
     return updates
 
@@ -279,4 +283,4 @@ def _literal(word: str, text: str) -> Any:
     except (ValueError, SyntaxError, TypeError):
         return text
     except (RecursionError, MemoryError) as error:  # Python's parser, at a few hundred brackets
-        raise UserError(f"with {shown(word)}: nested too deep to be read") from error
+        raise UserError(f"with {shown(word)[1:-1]}: nested too deep to be read") from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from envs.batched import make_batched_env, needs_process
 from envs.multiagentenv import BatchedEnv
+from run.allocation import refuse_too_large
 from run.config import RunConfig
 from run.parts import build_parts, load_networks
 from utils.checkpoint import RUN_FILE, find_checkpoint
@@ -49,6 +50,7 @@ def preflight(layers: Layers) -> None:
             _try_step(env, config.env)
         if config.save_replay:
             _try_replay(env, config.env)
+        refuse_too_large(layers.values, config, env.info)
         quiet = logging.getLogger(f"{__name__}.quiet")
         quiet.disabled = True
         parts = build_parts(layers.values, config, env, quiet)
