@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -125,6 +126,7 @@ def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input, 130 stopped by a signal."""
     # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
     try:
         for name in NEEDED:
             if find_spec(name) is None:

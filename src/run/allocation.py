@@ -27,17 +27,20 @@ GIB = 2**30
 COPIES = 5
 """Weights, target weights, gradients and the optimiser's two moments."""
 
+TOO_MUCH = 2**63
+"""Bytes that stand for more than can be counted."""
+
 MEMORY_TEXT = re.compile(
-    r"can't allocate|cannot allocate|out of memory|array is too big|maximum allowed dimension|int too large|"
+    r"can't allocate|cannot allocate|out of memory|array is too big|maximum allowed|int too large|"
     r"multiplication overflow|size calculation overflow",
     re.IGNORECASE,
 )
 BYTES_TEXT = re.compile(r"tried to allocate (\d+) bytes")
 
 
-def available_gib() -> float:
-    """Return the memory that can be had without swapping, GiB."""
-    return psutil.virtual_memory().available / GIB
+def available_gib(*, cuda: bool = False) -> float:
+    """Return the memory that can be had without swapping, or the GPU's, GiB."""
+    return (torch.cuda.mem_get_info()[0] if cuda else psutil.virtual_memory().available) / GIB
 
 
 def refuse_too_large(values: Mapping[str, Any], config: RunConfig, info: EnvInfo) -> None:
@@ -48,10 +51,10 @@ def refuse_too_large(values: Mapping[str, Any], config: RunConfig, info: EnvInfo
     classes = Classes.of(config)
     scheme, groups, _ = episode_scheme(info, probs=False)
     episode = (info.episode_limit + 1) * sum(f.bytes_per_slot for f in stored_fields(scheme, groups).values())
-    _compare("batch_size_run", config.batch_size_run, config.batch_size_run * episode, "episodes at once")
+    what = f"for as many episodes of {info.episode_limit} steps"
     playing = config.evaluate or config.save_replay
-    if not playing:
-        _compare("batch_size", config.batch_size, config.batch_size * episode, "episodes in one update")
+    for key, count in (("batch_size_run", config.batch_size_run), ("batch_size", 0 if playing else config.batch_size)):
+        _compare(key, count, count * episode, what, or_lower=" or the episode's limit")
     with torch.device("meta"):  # parameters without memory
         mac = build_config(classes.mac.Config, values, {})
         for key, part, args in (
@@ -59,33 +62,34 @@ def refuse_too_large(values: Mapping[str, Any], config: RunConfig, info: EnvInfo
             ("mixer", classes.mixer, (info.n_agents, info.n_actions, info.state_shape)),
         ):
             if part is not None:
-                _check_network(key, part, build_on_paper(part, values, args), values, 1 if playing else COPIES)
+                size = (1 if playing else COPIES) * _parameter_bytes(part, values, args)
+                _check_network(key, part, size, values, cuda=config.use_cuda and torch.cuda.is_available())
 
 
-def build_on_paper(part: Any, values: Mapping[str, Any], args: tuple[Any, ...]) -> int:
+def _parameter_bytes(part: Any, values: Mapping[str, Any], args: tuple[Any, ...]) -> int:
     """Return the bytes of a network's parameters; 0 where it cannot be built without memory."""
     try:
         network: nn.Module = build(part, values, *args)
     except NotImplementedError:  # an own network that reads its parameters
         return 0
     except RuntimeError as error:
-        return 2**63 if MEMORY_TEXT.search(str(error)) else 0
+        return TOO_MUCH if MEMORY_TEXT.search(str(error)) else 0
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
 
-def _check_network(key: str, part: Any, size: int, values: Mapping[str, Any], copies: int) -> None:
-    """Compare a network with the memory; name its largest size."""
+def _check_network(key: str, part: Any, size: int, values: Mapping[str, Any], *, cuda: bool) -> None:
+    """Compare what a network needs with the memory; name its largest size."""
     widths = {name: values[name] for name in config_keys(part) if type(values[name]) is int}
     widest = max(widths, key=lambda name: widths[name], default=key)
-    _compare(widest, values[widest], copies * size, f"for the {key}'s weights, gradients and optimiser")
+    _compare(widest, values[widest], size, f"for the {key}'s weights, gradients and optimiser", cuda=cuda)
 
 
-def _compare(key: str, value: Any, needed: int, what: str) -> None:
-    limit = available_gib()
+def _compare(key: str, value: Any, needed: int, what: str, *, cuda: bool = False, or_lower: str = "") -> None:
+    limit = available_gib(cuda=cuda)
     if needed / GIB > limit:
+        gib = f"{needed / GIB:,.1f}" if needed < TOO_MUCH else "billions of"
         raise UserError(
-            f"{key}={value} needs {f'{needed / GIB:,.1f}' if needed < 2**63 else 'billions of'} GiB {what}, "
-            f"and {limit:.1f} GiB of memory are available; lower {key}"
+            f"{key}={value} needs {gib} GiB {what}, and {limit:.1f} GiB of memory are available; lower {key}{or_lower}"
         )
 
 
@@ -112,7 +116,7 @@ def memory_as_user_error(what: str) -> Iterator[None]:
 @contextmanager
 def _capped() -> Iterator[None]:
     """Let this process have no more memory than there is, so that asking for more fails where it is asked for."""
-    if sys.platform != "linux":  # where RLIMIT_DATA limits something else
+    if sys.platform != "linux" or torch.cuda.is_available():  # RLIMIT_DATA limits something else; CUDA maps as it likes
         yield
         return
     used = psutil.Process().memory_info()

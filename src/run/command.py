@@ -130,9 +130,7 @@ def _next_word(rest: list[str]) -> str:
 
 def _sacred_options(word: str, rest: list[str]) -> list[tuple[str, Any]]:
     """Return sacred's options in a word, `--flag`, `--flag=VALUE`, `-f VALUE`, `-fVALUE` or `-fg`."""
-    with warnings.catch_warnings():  # sacred 0.8.7 imports pkg_resources, which says at length that it is old
-        warnings.simplefilter("ignore", UserWarning)
-        from sacred.experiment import gather_command_line_options
+    from sacred.experiment import gather_command_line_options
 
     known = {flag: option for option in gather_command_line_options() for flag in option.get_flags()}
     name, equals, value = word.partition("=")
@@ -270,7 +268,7 @@ def parse_updates(words: Sequence[str]) -> dict[str, Any]:
                     f"with {shown(word)[1:-1]}: {group} was given a value of its own before; keep one of the two"
                 )
         if isinstance(inner.get(key), dict) and groups == [] and key == "env_args":
-            raise UserError(f"with {shown(word)[1:-1]}: parts of env_args were given before; keep one of the two")
+            raise UserError(f"{given}: parts of env_args were given before; keep one of the two")
         inner[key] = _literal(word, text)
     return updates
 
