@@ -145,6 +145,9 @@ def main(argv: Sequence[str]) -> int:
         from run.allocation import memory_as_user_error
         from run.preflight import preflight
 
+        taken = results_folder(layers.values) / command.sacred.get("--id", "")
+        if "--id" in command.sacred and taken.exists():
+            raise UserError(f"--id={taken.name}: {taken} exists; choose another name, or leave it out to have a number")
         extra = observers(command)
         if not command.task and "--help" not in command.sacred:
             with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):

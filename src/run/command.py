@@ -8,11 +8,13 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from utils.errors import UserError, closest
 from utils.files import as_file_name
+from utils.redact import redacted
 from utils.values import shown
 
 NAMED = ("--config", "--env-config")
@@ -43,7 +45,8 @@ class Command:
         given = {flag: value for flag, value in self.sacred.items() if flag not in (*OBSERVERS, DEBUG)}
         options = [flag if value is True else f"{flag}={value}" for flag, value in given.items()]
         # --debug hands exceptions to us instead of printing them; sacred has recorded them by then.
-        return [*([self.task] if self.task else []), *options, *([] if "--pdb" in given else [DEBUG])]
+        debug = [] if "--pdb" in given or "--help" in given else [DEBUG]
+        return [*([self.task] if self.task else []), *options, *debug]
 
 
 @dataclass
@@ -226,12 +229,15 @@ def observers(command: Command) -> list[Any]:
     for option in gather_command_line_options():
         flag = option.get_flag()
         if flag in OBSERVERS and flag in command.sacred:
+            value = command.sacred[flag]
             try:
-                option.apply(command.sacred[flag], made)
+                if flag == "--file_storage":
+                    Path(value).mkdir(parents=True, exist_ok=True)
+                option.apply(value, made)
             except ImportError as error:
                 raise UserError(f"{flag} needs a package that is not installed: {error}; `pip install` it") from error
             except Exception as error:  # each of them has its own ways
-                raise UserError(f"{flag}: {type(error).__name__}: {error}") from error
+                raise UserError(redacted(f"{flag} {shown(value)}: {type(error).__name__}: {error}")) from error
     return made.observers
 
 
@@ -253,27 +259,24 @@ def parse_updates(words: Sequence[str]) -> dict[str, Any]:
     updates: dict[str, Any] = {}
     for word in words:
         path, equals, text = (part.strip() for part in word.partition("="))
+        given = f"with {shown(word)[1:-1]}"
         if not equals:
-            raise UserError(
-                f"with {shown(word)[1:-1]}: expected key=value; a YAML file goes into --config or --env-config"
-            )
+            raise UserError(f"{given}: expected key=value; a YAML file goes into --config or --env-config")
         *groups, key = path.split(".")
         if not all([*groups, key]):
-            raise UserError(f"with {shown(word)[1:-1]}: expected key=value, or env_args.key=value for a key of the env")
+            raise UserError(f"{given}: expected key=value, or env_args.key=value for a key of the env")
         inner = updates
         for group in groups:
             inner = inner.setdefault(group, {})
             if not isinstance(inner, dict):
-                raise UserError(
-                    f"with {shown(word)[1:-1]}: {group} was given a value of its own before; keep one of the two"
-                )
-        if isinstance(inner.get(key), dict) and groups == [] and key == "env_args":
-            raise UserError(f"{given}: parts of env_args were given before; keep one of the two")
-        inner[key] = _literal(word, text)
+                raise UserError(f"{given}: {group} was given a value of its own before; keep one of the two")
+        if isinstance(inner.get(key), dict):
+            raise UserError(f"{given}: {path} was given before, or parts of it; keep one of the two")
+        inner[key] = _literal(given, text)
     return updates
 
 
-def _literal(word: str, text: str) -> Any:
+def _literal(given: str, text: str) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of text that is nearly a literal, such as '\\d'
@@ -281,4 +284,4 @@ def _literal(word: str, text: str) -> Any:
     except (ValueError, SyntaxError, TypeError):
         return text
     except (RecursionError, MemoryError) as error:  # Python's parser, at a few hundred brackets
-        raise UserError(f"with {shown(word)[1:-1]}: nested too deep to be read") from error
+        raise UserError(f"{given}: nested too deep to be read") from error
