@@ -20,6 +20,7 @@ from run import REGISTRY as run_REGISTRY
 from run.command import Command, observers, parse_command, parse_updates
 from utils.errors import UserError
 from utils.files import as_file_name
+from utils.redact import redacted
 
 if TYPE_CHECKING:
     from utils.layers import Layers
@@ -57,7 +58,6 @@ def usage() -> str:
 def print_config(layers: Layers) -> None:
     """Print every key, its value and where it was set."""
     from utils.logging import table
-    from utils.redact import redacted
 
     rows = []
     for key, value in sorted(redacted(layers.values).items()):
@@ -101,7 +101,6 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
 
     from utils.logging import console_logger
     from utils.observers import RunFolder, mongo_observer
-    from utils.redact import redacted
     from utils.seeding import seed_everything
 
     SETTINGS["CAPTURE_MODE"] = "sys"  # "fd" hides the terminal from the progress bar, and is not for Windows
@@ -156,7 +155,7 @@ def main(argv: Sequence[str]) -> int:
         ex.run_commandline(["main.py", *command.sacred_words()])
         return int(ex.current_run is not None and ex.current_run.status == "FAILED")  # --pdb has shown why
     except UserError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"error: {redacted(' '.join(str(error).splitlines()))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -162,9 +162,9 @@ def _first_line(option: Any) -> str:
 DEBUG = "--debug"
 REFUSED = {
     "--name": "--name={value} would not name the run here; write: with name={value}",
-    "--mongo_db": "{flag} {value}: write: with mongo_url=mongodb://HOST:PORT mongo_db=NAME",
+    "--mongo_db": "{flag}: write instead: with mongo_url=mongodb://HOST:PORT mongo_db=NAME",
     "--queue": "{flag}: nothing here starts queued runs; leave it out",
-    "--priority": "{flag} {value}: is for queued runs, and nothing here starts those; leave it out",
+    "--priority": "{flag} {value}: nothing here starts queued runs, so none has a priority; leave it out",
     "--enforce_clean": "{flag}: version control is not recorded here; leave it out, and look at `git status` yourself",
 }
 """sacred's options that could not do here what their help says: what to write instead."""
