@@ -33,7 +33,7 @@ CIRCLE.append(CIRCLE)
         (float("inf"), "inf; numbers must be finite"),
         ([{"a": float("nan")}], "nan; numbers must be finite"),
         (2**63, "<int of 19 digits>; whole numbers must be below 2**63"),
-        (10**5000, "<int of 5001 digits>"),
+        ([10**5000], "<int of 5001 digits>"),
         ("\udcff", "text that is not UTF-8"),
         ({1: 2}, "the key 1 of type int; keys are text: write '1'"),
         ({"a.b": 1}, "the key 'a.b'; keys are not empty, hold no '.'"),
