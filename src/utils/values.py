@@ -24,7 +24,8 @@ class _Short(reprlib.Repr):
         """Return the digits, or how many there are: Python refuses to write thousands of them."""
         if abs(value) <= LARGEST_INT:
             return repr(value)
-        return f"<int of {int(value.bit_length() * math.log10(2)) + 1} digits>"
+        digits = int((abs(value).bit_length() - 1) * math.log10(2)) + 1  # or one more
+        return f"<int of {digits + (abs(value) >= 10**digits)} digits>"
 
 
 shown = _Short().repr

@@ -43,7 +43,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("env_args={1:2}", "the key 1 of type int; keys are text"),
         ("env_args={'a.b':2}", "the key 'a.b'"),
         ("env_args.map_name.x=3", "env_args.map_name={'x': 3}: expected str, got dict"),
-        ("env_args.world_shape=" + "[" * 2000, "nested too deep to be read"),
+        ("env_args.world_shape=" + "[" * 2000, "expected tuple[int >= 1, int >= 1], got str"),
         ("env_args.world_shape=" + "[" * 60 + "]" * 60, "nested more than"),
         ("env_args.world_shape=" + "-" * 60000 + "1", "nested too deep to be read"),
         ("name=" + "x" * 100_000, "expected at most 65536 letters"),
@@ -111,7 +111,7 @@ def test_replays_stay_in_their_folder(prefix: str, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("env", "word", "expected"),
     [
-        ("sc2", "env_args.time_limit=5", "unknown key 'env_args.time_limit'; this env has env_args.continuing_episode,"),
+        ("sc2", "env_args.time_limit=5", "unknown key 'env_args.time_limit'; this env has env_args.continuing"),
         ("gymma", "env_args.seed=3", "unknown key 'env_args.seed'; did you mean 'seed', outside of env_args?"),
         ("stag_hunt", "time_limit=5", "unknown key 'time_limit'; --print-config lists the keys"),
         ("gymma", "time_limit=5", "unknown key 'time_limit'; did you mean 'env_args.time_limit'?"),
