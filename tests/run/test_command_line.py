@@ -12,6 +12,7 @@ import run_kit
 from run.command import parse_command, parse_updates
 from run_kit import error_line
 from utils.errors import UserError
+from utils.observers import mongo_observer
 
 HUNT = ("--config=qmix", "--env-config=stag_hunt")
 MATRIX = ("--config=qmix", "--env-config=one_step_matrix_game")
@@ -95,7 +96,7 @@ def test_sacreds_options(words: tuple[str, ...], sacred: dict[str, Any]) -> None
         ("-S bad", "Valid bucket specification not found"),
         ("-F mine.yaml/x", "--file_storage 'mine.yaml/x': NotADirectoryError"),
         ("-c", "-c needs a value: Add a comment to this run."),
-        ("-u=3", "unknown option '-='"),
+        ("-u=3", "unknown option '-3'"),
         ("--unobserved=3", "--unobserved takes no value"),
         ("-x", "unknown option '-x'"),
         ("--unobs", "unknown option '--unobs'; did you mean '--unobserved'?"),
@@ -157,27 +158,25 @@ def test_passwords_are_used_and_not_written(
         return RunObserver()
 
     monkeypatch.setattr("utils.observers.mongo_observer", observer)
-    url = "mongodb://me:secret@host:27017"
+    url = "mongodb://me:hunter2@host:27017"
     assert main.main([*MATRIX, *QUICK, f"mongo_url={url}"]) == 0
     assert used == [(url, "pymarl")]
     assert main.main([*MATRIX, *QUICK, f"mongo_url={url}", "--print-config"]) == 0
     assert main.main([*MATRIX, "print_config", *QUICK, f"mongo_url={url}"]) == 0
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len([path for path in written if path.name == "config.json"]) == 2  # sacred's and the token's
-    assert not [path for path in written if b"secret" in path.read_bytes()]
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
     output = capsys.readouterr()
-    assert "secret" not in output.out + output.err
+    assert "hunter2" not in output.out + output.err
     assert "mongodb://me:***@host:27017" in output.out
 
 
 def test_a_mongodb_that_does_not_answer_keeps_the_secret(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    line = error_line(capsys, tmp_path, *MATRIX, "with", "mixer=5", "mongo_url=mongodb://me:secret@host")
-    assert "secret" not in line
+    line = error_line(capsys, tmp_path, *MATRIX, "with", "mixer=5", "mongo_url=mongodb://me:hunter2@host")
+    assert "hunter2" not in line
     with pytest.raises(UserError) as error:
-        from utils.observers import mongo_observer
-
-        mongo_observer("mongodb://me:secret@127.0.0.1:9", "pymarl")
-    assert "secret" not in str(error.value)
+        mongo_observer("mongodb://me:hunter2@127.0.0.1:9", "pymarl")
+    assert "hunter2" not in str(error.value)
 
 
 def test_updates() -> None:
