@@ -38,7 +38,7 @@ name: "iql"
 
 
 def test_epymarls_iql_is_refused_for_what_it_would_train_otherwise(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="standardise_rewards=True of .*mine.yaml: .*write standardise_rewards=False"):
+    with pytest.raises(UserError, match=r"standardise_rewards=True of .*mine.yaml: .*write standardise_rewards=False"):
         taken(tmp_path, EPYMARL_IQL)
     layers, notes = taken(tmp_path, EPYMARL_IQL, standardise_rewards=False)
     assert (layers.values["rnn_hidden_dim"], layers.values["agent"]) == (128, "rnn")
