@@ -12,13 +12,15 @@ import secrets
 import sys
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from run import REGISTRY as run_REGISTRY
-from utils.errors import UserError, closest
+from run.command import Command, observers, parse_command, parse_updates
+from utils.errors import UserError
+from utils.files import as_file_name
+from utils.redact import redacted
 
 if TYPE_CHECKING:
     from utils.layers import Layers
@@ -45,73 +47,6 @@ examples:
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """A parsed command line. `sacred` holds sacred's own options."""
-
-    config: str | None
-    env_config: str | None
-    print_config: bool
-    help: bool
-    sacred: tuple[str, ...]
-    updates: tuple[str, ...]
-
-
-def parse_command(argv: Sequence[str]) -> Command:
-    """Return the command line (without the program's name) in parts. UserError for a word that has no place."""
-    options, updates = list(argv), []
-    if "with" in options:
-        split = options.index("with")
-        options, updates = options[:split], options[split + 1 :]
-    values: dict[str, str] = {}
-    rest = []
-    while options:
-        word = options.pop(0)
-        name, equals, value = word.partition("=")
-        if name in ("--config", "--env-config"):
-            if not equals and not options:
-                raise UserError(f"{name} needs a value, such as {name}=qmix")
-            values[name] = value if equals else options.pop(0)
-        else:
-            rest.append(word)
-    stray = [word for word in rest if "=" in word and not word.startswith("-")]
-    if stray:
-        raise UserError(f"{stray[0]!r} comes before `with`; write: with {' '.join([*stray, *updates])}")
-    flags = {"--print-config", "--help", "-h"}
-    return Command(
-        config=values.get("--config"),
-        env_config=values.get("--env-config"),
-        print_config="--print-config" in rest,
-        help="--help" in rest or "-h" in rest,
-        sacred=tuple("--help" if word == "--sacred-help" else word for word in rest if word not in flags),
-        updates=tuple(updates),
-    )
-
-
-def parse_updates(words: Sequence[str]) -> dict[str, Any]:
-    """Return the `with` updates as nested dicts, read as sacred reads them."""
-    with warnings.catch_warnings():  # sacred 0.8.7 imports pkg_resources, which says at length that it is old
-        warnings.simplefilter("ignore", UserWarning)
-        from sacred.arg_parser import get_config_updates
-
-    updates, named = get_config_updates(list(words))
-    if named:
-        raise UserError(f"with {named[0]}: expected key=value; a YAML file goes into --config or --env-config")
-    return dict(updates)
-
-
-def refuse_unknown_options(words: Sequence[str]) -> None:
-    """Raise UserError for an option that neither we nor sacred have."""
-    from sacred.experiment import gather_command_line_options
-
-    flags = {flag for option in gather_command_line_options() for flag in option.get_flags()}
-    for word in words:
-        name = word.partition("=")[0]
-        if word.startswith("--") and name not in {"--help", *flags}:
-            ours = ["--config", "--env-config", "--print-config", "--help", "--sacred-help"]
-            raise UserError(f"unknown option {name!r}{closest(name, [*ours, *flags])}")
-
-
 def usage() -> str:
     """Return the help text with the shipped configs."""
     from utils.layers import CONFIG
@@ -125,7 +60,7 @@ def print_config(layers: Layers) -> None:
     from utils.logging import table
 
     rows = []
-    for key, value in sorted(layers.values.items()):
+    for key, value in sorted(redacted(layers.values).items()):
         if key == "env_args":
             rows += [(f"env_args.{name} = {item!r}", layers.origin[f"env_args.{name}"]) for name, item in value.items()]
         else:
@@ -136,12 +71,13 @@ def print_config(layers: Layers) -> None:
 def prepare(command: Command) -> Layers:
     """Return the merged, checked config of a command. UserError for whatever is wrong with it."""
     from run.config import check
+    from run.foreign import take_foreign
     from run.preflight import check_resume
     from utils.layers import merge
 
-    updates = parse_updates(command.updates)
-    refuse_unknown_options(command.sacred)
-    layers = merge(command.config, command.env_config, updates)
+    layers = merge(command.config, command.env_config, parse_updates(command.updates))
+    for note in take_foreign(layers):
+        print(f"note: {note}", file=sys.stderr)
     check_resume(layers)
     if layers.values.get("seed") is None:
         layers.add({"seed": secrets.randbelow(2**31)}, "drawn")
@@ -155,15 +91,11 @@ def results_folder(config: dict[str, Any]) -> Path:
     """Return results/sacred/<map or env key>/<name>."""
     env_args = config["env_args"]
     scenario = str(env_args.get("map_name") or env_args.get("key") or config["env"])
-    return Path(config["local_results_path"]) / "sacred" / _file_name(scenario) / _file_name(config["name"])
+    return Path(config["local_results_path"]) / "sacred" / as_file_name(scenario) / as_file_name(config["name"])
 
 
-def _file_name(text: str) -> str:
-    return text.replace("/", "_").replace(":", "_")
-
-
-def experiment(config: dict[str, Any]) -> Any:
-    """Return the sacred experiment that runs this config and writes it to the results."""
+def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
+    """Return the sacred experiment that runs this config and writes it to the results, and to `observers`."""
     from sacred import SETTINGS, Experiment
     from sacred.utils import apply_backspaces_and_linefeeds
 
@@ -176,15 +108,15 @@ def experiment(config: dict[str, Any]) -> Any:
     ex: Any = Experiment("pymarl", base_dir=str(Path(__file__).parent), save_git_info=False)
     ex.logger = console_logger()
     ex.captured_out_filter = apply_backspaces_and_linefeeds
-    ex.add_config(config)
-    ex.observers.append(RunFolder(results_folder(config)))
+    ex.add_config(redacted(config))
+    ex.observers += [RunFolder(results_folder(config)), *observers]
     if config["mongo_url"]:
         ex.observers.append(mongo_observer(config["mongo_url"], config["mongo_db"]))
 
     @ex.main
-    def my_main(_run: Any, _config: dict[str, Any], _log: Any) -> None:
-        seed_everything(_config["seed"])
-        run_REGISTRY[_config["run"]](_run, _config, _log)
+    def my_main(_run: Any, _log: Any) -> None:
+        seed_everything(config["seed"])
+        run_REGISTRY[config["run"]](_run, config, _log)  # with the passwords that sacred's copy lacks
 
     return ex
 
@@ -193,6 +125,7 @@ def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input, 130 stopped by a signal."""
     # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
     try:
         for name in NEEDED:
             if find_spec(name) is None:
@@ -208,14 +141,21 @@ def main(argv: Sequence[str]) -> int:
         if command.print_config:
             print_config(layers)
             return 0
+        from run.allocation import memory_as_user_error
         from run.preflight import preflight
 
-        preflight(layers)
-        ex = experiment(layers.values)
-        # --debug hands exceptions to us instead of printing them; sacred has recorded them by then.
-        ex.run_commandline(["main.py", *command.sacred, "--debug"])
+        taken = results_folder(layers.values) / command.sacred.get("--id", "")
+        if "--id" in command.sacred and taken.exists():
+            raise UserError(f"--id={taken.name}: {taken} exists; choose another name, or leave it out to have a number")
+        extra = observers(command)
+        if not command.task and "--help" not in command.sacred:
+            with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):
+                preflight(layers)
+        ex = experiment(layers.values, extra)
+        ex.run_commandline(["main.py", *command.sacred_words()])
+        return int(ex.current_run is not None and ex.current_run.status == "FAILED")  # --pdb has shown why
     except UserError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"error: {redacted(' '.join(str(error).splitlines()))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -11,6 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pytest
+
+import main
 from utils.checkpoint import steps_in
 from utils.logging import WALL_CLOCK_KEYS
 
@@ -89,3 +93,14 @@ def kill_and_resume(directory: Path, words: tuple[str, ...], t_max: int) -> Path
     code, _, err = run_main(directory, *words, f"resume={token}")
     assert code == 0, err
     return token
+
+
+def error_line(capsys: pytest.CaptureFixture[str], directory: Path, *words: str) -> str:
+    """Run main in this process; return its one line of error."""
+    assert main.main(words) == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note: ")]
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    assert not (directory / "results").exists()
+    assert not [child for child in psutil.Process().children(recursive=True) if "envs.worker" in str(child.cmdline())]
+    return lines[0]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from utils.config import PositiveFloat, PositiveInt
+from utils.errors import UserError
+from utils.files import as_file_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +42,11 @@ class SmacOptions:
     heuristic_ai: bool
     heuristic_rest: bool
     debug: bool
+
+    def __post_init__(self) -> None:
+        """Raise UserError if replays could leave their folder."""
+        if self.replay_prefix and as_file_name(self.replay_prefix) != self.replay_prefix:
+            raise UserError(
+                f"env_args.replay_prefix={self.replay_prefix!r}: expected the beginning of a file's name; "
+                f"write env_args.replay_prefix={as_file_name(self.replay_prefix)!r}, and the folder as replay_dir"
+            )

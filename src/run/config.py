@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from components.action_selectors import REGISTRY as SELECTORS
 from components.action_selectors import ActionSelector
@@ -21,14 +21,19 @@ from modules.mixers.mixer import BaseMixer
 from run import REGISTRY as RUNS
 from runners import REGISTRY as RUNNERS
 from runners.runner import Runner
-from utils.config import NonNegativeInt, PositiveInt, build_config, check_value, config_class, config_keys
+from utils.config import NonNegativeInt, PositiveInt, Range, build_config, check_value, config_class, config_keys
 from utils.errors import UserError, closest
+from utils.files import LONGEST_NAME, as_file_name
 from utils.layers import Layers, is_shipped, shipped_keys
+from utils.values import shown
+
+Seed = Annotated[int, Range(ge=0, le=2**32 - 1)]
+"""What numpy's global generator, which sacred and third-party envs seed, takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Keys of the training loop; see config/default.yaml for their meaning."""
+class Choices:
+    """The keys that say which parts a run has."""
 
     run: str
     runner: str
@@ -38,9 +43,16 @@ class RunConfig:
     mixer: str | None
     action_selector: str
     env: str
+    use_per: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(Choices):
+    """Keys of the training loop; see config/default.yaml for their meaning."""
+
     env_args: dict[str, Any]
     name: str
-    seed: NonNegativeInt
+    seed: Seed
     batch_size_run: PositiveInt
     env_workers: PositiveInt | None
     t_max: PositiveInt
@@ -67,7 +79,6 @@ class RunConfig:
     save_replay: bool
     batch_size: PositiveInt
     buffer_cpu_only: bool
-    use_per: bool
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ class Classes:
     buffer: Any
 
     @classmethod
-    def of(cls, config: RunConfig) -> Classes:
+    def of(cls, config: Choices) -> Classes:
         """Look the names up. UserError for an unknown one or a missing package."""
         learner = _derived(LEARNERS[config.learner], Learner, "learner")
         return cls(
@@ -123,22 +134,34 @@ def check(layers: Layers) -> list[str]:
     config = build_config(RunConfig, layers.values, layers.origin)
     RUNS[config.run]
     classes = Classes.of(config)
-    read = set(config_keys(RunConfig))
-    for part in classes.configured():
-        read |= set(config_keys(part))
+    read = read_keys(classes)
     known = read | shipped_keys()
     for key in layers.values:
         if key not in known:
-            inner = f"env_args.{key}"  # the commonest slip: map_name=2s3z
-            _unknown(key, layers.origin, [inner] if key in config.env_args else known)
+            _unknown(key, layers, known, [f"env_args.{inner}" for inner in config.env_args])
     for part in classes.configured():
         build_config(part.Config, layers.values, layers.origin)
     for key, kind in _keys_of_all_parts().items():  # the ones that this run's choice of parts does not read
         check_value(layers.values[key], kind, key, layers.origin[key])
     if config_class(classes.env) is not None:
-        _check_env_args(classes.env, config.env_args, layers.origin)
+        _check_env_args(classes.env, layers)
+    if as_file_name(config.name) != config.name:
+        raise UserError(
+            f"name={shown(config.name)}: expected the name of a folder: no separators or control characters, not "
+            f"beginning with a dot, at most {LONGEST_NAME} bytes; write name={shown(as_file_name(config.name))}"
+        )
     _check_choices(config, layers.values["buffer_size"], layers.values["agent_output_type"])
     return sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
+
+
+def read_keys(classes: Classes) -> set[str]:
+    """Return every top-level key that a run with these parts reads."""
+    return set(config_keys(RunConfig)).union(*(config_keys(part) for part in classes.configured()))
+
+
+def all_keys() -> dict[str, Any]:
+    """Return {key: type} of every key in default.yaml."""
+    return config_keys(RunConfig) | _keys_of_all_parts()
 
 
 def _keys_of_all_parts() -> dict[str, Any]:
@@ -150,19 +173,27 @@ def _keys_of_all_parts() -> dict[str, Any]:
     return keys
 
 
-def _check_env_args(env: Any, env_args: Mapping[str, Any], origin: Mapping[str, str]) -> None:
+def _check_env_args(env: Any, layers: Layers) -> None:
+    env_args = layers.values["env_args"]
     known = [f"env_args.{key}" for key in config_keys(env)]
     for key in env_args:
         if f"env_args.{key}" not in known:
-            _unknown(f"env_args.{key}", origin, known)
-    build_config(env.Config, env_args, origin, "env_args.")
+            _unknown(f"env_args.{key}", layers, known, layers.values)
+    build_config(env.Config, env_args, layers.origin, "env_args.")
 
 
-def _unknown(key: str, origin: Mapping[str, str], known: Iterable[str]) -> None:
-    where = origin.get(key, "with")
-    inner = f"env_args.{key}"
-    meant = f"; did you mean {inner!r}?" if inner in known else closest(key, known)
-    raise UserError(f"{'' if where == 'with' else where + ': '}unknown key {key!r}{meant}")
+def _unknown(key: str, layers: Layers, known: Collection[str], elsewhere: Iterable[str]) -> None:
+    """Raise UserError for a key: it may belong on the other side of env_args, be a typo, or be far from all keys."""
+    origin = layers.origin.get(key, layers.origin.get("env_args", "with"))
+    inside = key.startswith("env_args.")
+    bare = key.removeprefix("env_args.")
+    if (bare if inside else f"env_args.{bare}") in elsewhere:
+        meant = f"; did you mean {bare!r}, outside of env_args?" if inside else f"; did you mean 'env_args.{bare}'?"
+    else:
+        far = f"; this env has {', '.join(sorted(known))}" if inside else "; --print-config lists the keys"
+        near = closest(bare, (name.removeprefix("env_args.") for name in known))  # the prefix alone is no likeness
+        meant = (near.replace("'", "'env_args.", 1) if inside else near) or far
+    raise UserError(f"{'' if origin == 'with' else origin + ': '}unknown key {shown(key)}{meant}")
 
 
 def _check_choices(config: RunConfig, buffer_size: int, agent_output_type: str) -> None:

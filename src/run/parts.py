@@ -61,7 +61,7 @@ def episode_scheme(info: EnvInfo, *, probs: bool) -> tuple[dict[str, Any], dict[
     return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
 
 
-def _build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+def build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
     """Return an instance of a part. Its first argument is its Config, or None if it reads no keys."""
     typed = config_class(part)
     return part(None if typed is None else build_config(typed, config, {}), *args, **kwargs)
@@ -70,8 +70,8 @@ def _build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> A
 def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:
     """Return the controller with its agent network and action selector, on `device`."""
     mac_config = build_config(classes.mac.Config, config, {})
-    agent = _build(classes.agent, config, classes.mac.input_shape(mac_config, info), info.n_actions)
-    selector = _build(classes.selector, config, torch_generator(seed, "actions", device))
+    agent = build(classes.agent, config, classes.mac.input_shape(mac_config, info), info.n_actions)
+    selector = build(classes.selector, config, torch_generator(seed, "actions", device))
     mac: BasicMAC = classes.mac(mac_config, agent, selector, info)
     mac.to(device)
     return mac
@@ -96,7 +96,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log:
         info = env.info
         mac = build_mac(config, classes, info, run.seed, device)
         scheme, groups, preprocess = episode_scheme(info, probs=False)
-        buffer = _build(
+        buffer = build(
             classes.buffer, config, scheme, groups, info.episode_limit + 1, preprocess,
             rng=numpy_generator(run.seed, "replay"),
             device="cpu" if run.buffer_cpu_only else device,
@@ -105,9 +105,9 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log:
         log.info("Replay buffer: %d episodes, at most %.2f GiB", buffer.buffer_size, buffer.max_gib)
         mixer = None
         if classes.mixer is not None:
-            mixer = _build(classes.mixer, config, info.n_agents, info.n_actions, info.state_shape).to(device)
-        learner = _build(classes.learner, config, mac, mixer, device)
-        runner = _build(classes.runner, config, env, EpisodeSeeds(run.seed))
+            mixer = build(classes.mixer, config, info.n_agents, info.n_actions, info.state_shape).to(device)
+        learner = build(classes.learner, config, mac, mixer, device)
+        runner = build(classes.runner, config, env, EpisodeSeeds(run.seed))
         runner.setup(scheme, groups, preprocess, mac)
         runner.on_broken = lambda reason: log.warning("An episode broke and is played again; %s", reason)
     except BaseException:

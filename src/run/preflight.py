@@ -12,12 +12,14 @@ import numpy as np
 
 from envs.batched import make_batched_env, needs_process
 from envs.multiagentenv import BatchedEnv
+from run.allocation import refuse_too_large
 from run.config import RunConfig
 from run.parts import build_parts, load_networks
 from utils.checkpoint import RUN_FILE, find_checkpoint
 from utils.config import build_config
 from utils.errors import UserError
 from utils.layers import Layers
+from utils.redact import redacted
 
 CONFIG_FILE = "config.json"
 LARGEST_SEED = 2**64 - 1
@@ -48,6 +50,7 @@ def preflight(layers: Layers) -> None:
             _try_step(env, config.env)
         if config.save_replay:
             _try_replay(env, config.env)
+        refuse_too_large(layers.values, config, env.info)
         quiet = logging.getLogger(f"{__name__}.quiet")
         quiet.disabled = True
         parts = build_parts(layers.values, config, env, quiet)
@@ -100,7 +103,7 @@ def check_resume(layers: Layers) -> None:
     if layers.values.get("seed") is None:
         layers.add({"seed": before["seed"]}, str(path))
     free = FREE_ON_RESUME - ({"t_max"} if before.get("use_per") else set())  # per_beta rises over t_max
-    had, now = _dotted(before), _dotted(json.loads(json.dumps(layers.values)))
+    had, now = _dotted(before), _dotted(json.loads(json.dumps(redacted(layers.values))))
     for key in sorted(now.keys() - free):
         if key not in had or had[key] != now[key]:
             raise UserError(

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from envs.worker_process import EnvError, EnvUserError
+from run.allocation import memory_as_user_error
 from run.config import RunConfig
 from run.evaluate import evaluate
 from run.parts import Parts, build_parts, load_networks, make_env
@@ -24,6 +25,7 @@ from utils.interrupts import StopRequest
 from utils.logging import Logger
 from utils.memory import keep_freed_memory
 from utils.progress import Progress
+from utils.redact import redacted
 
 
 def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
@@ -48,7 +50,8 @@ def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
 def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any, stop: StopRequest) -> None:
     """Build the parts, train or evaluate with them, and close them."""
     log = logger.console_logger
-    parts = build_parts(flat, config, make_env(flat, config), log)
+    with memory_as_user_error("batch_size_run or the sizes in env_args"):
+        parts = build_parts(flat, config, make_env(flat, config), log)
     try:
         if config.checkpoint_path:
             step = find_checkpoint(config.checkpoint_path, config.load_step)
@@ -73,7 +76,7 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
         models = step.parent
     else:  # a new run; or one that goes on from an older checkpoint, beside what came of it the first time
         models = new_folder(results / "models", config.name)
-        write_json(models / CONFIG_FILE, flat)
+        write_json(models / CONFIG_FILE, redacted(flat))
     training = Training(parts, config, logger, models)
     if step is not None:
         training.load(load_state(step), step)

@@ -17,11 +17,13 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 from utils.errors import UserError
+from utils.values import LARGEST_INT, shown
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,13 @@ class Range:
 
     def __str__(self) -> str:
         signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-        bounds = [f"{signs[name]} {bound:g}" for name, bound in vars(self).items() if bound is not None]
+        bounds = [f"{signs[name]} {_bound(bound)}" for name, bound in vars(self).items() if bound is not None]
         return " and ".join(sorted(bounds, reverse=True))
+
+
+def _bound(number: float) -> str:
+    """Return whole numbers with all their digits."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 PositiveInt = Annotated[int, Range(ge=1)]
@@ -54,6 +61,8 @@ NonNegativeFloat = Annotated[float, Range(ge=0)]
 Probability = Annotated[float, Range(ge=0, le=1)]
 
 C = TypeVar("C")
+
+WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
 def config_class(component: Any) -> type | None:
@@ -97,15 +106,24 @@ def check_value(value: Any, kind: Any, name: str, origin: str = "") -> Any:
         value = check_value(value, base, name, origin)
         for bound in bounds:
             if isinstance(bound, Range) and value is not None and value not in bound:
-                raise UserError(f"{_where(origin)}{name}={value!r}: expected {describe(kind)}")
+                raise UserError(f"{_where(origin)}{name}={shown(value)}: expected {describe(kind)}")
         return value
     matched, result = _match(value, kind)
     if not matched:
         raise UserError(
-            f"{_where(origin)}{name}={value!r}: expected {describe(kind)}, got {type(value).__name__}"
+            f"{_where(origin)}{name}={shown(value)}: expected {describe(kind)}, got {_sort_of(value)}"
             f"{_remedy(value, kind, name)}"
         )
     return result
+
+
+def _sort_of(value: Any) -> str:
+    """Return a value's type, or what is wrong with a number that no config takes."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "a float that is not finite"
+    if isinstance(value, int) and abs(value) > LARGEST_INT:
+        return "an int beyond 2**63"
+    return type(value).__name__
 
 
 def _match(value: Any, kind: Any) -> tuple[bool, Any]:
@@ -131,10 +149,15 @@ def _match(value: Any, kind: Any) -> tuple[bool, Any]:
     if origin is dict or kind is dict:
         return isinstance(value, Mapping), value
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value), value
+        return _is_int(value) or (isinstance(value, float) and math.isfinite(value)), value
     if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
+        return _is_int(value), value
     return isinstance(value, kind), value
+
+
+def _is_int(value: Any) -> bool:
+    """Return whether a value is a whole number that numpy's and torch's integers hold."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INT
 
 
 def _match_sequence(value: Any, kind: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
@@ -169,16 +192,28 @@ def _where(origin: str) -> str:
 
 
 def _remedy(value: Any, kind: Any, name: str) -> str:
-    """Name the two traps of the notation: sacred reads false as text, PyYAML reads 1e-4 as text."""
-    if not isinstance(value, str):
-        return ""
-    if value.lower() in ("true", "false") and _match(True, kind)[0]:
-        return f" (write {name}={value.capitalize()})"
-    try:
-        number = float(value)
-    except ValueError:
-        return ""
-    return f" (write {name}={number!r})" if _match(number, kind)[0] else ""
+    """Name the traps of the notation: sacred reads false as text, YAML's null too, Python 1e3 as a float."""
+    for better in _readings(value):
+        if _match(better, kind)[0]:
+            written = f'"{better!r}"' if isinstance(better, str) else repr(better)  # quotes in quotes: for the shell
+            return f" (write {name}={written})"
+    return ""
+
+
+def _readings(value: Any) -> Iterator[Any]:
+    """Yield what a value may have been meant as."""
+    if isinstance(value, str):
+        if value.lower() in WORDS:
+            yield WORDS[value.lower()]
+        for number in (int, float):
+            with suppress(ValueError):
+                yield number(value)
+        with suppress(ValueError):
+            yield from _readings(float(value))
+    elif isinstance(value, float) and value.is_integer():
+        yield int(value)
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield str(value)
 
 
 def plain(value: Any) -> Any:

@@ -5,14 +5,34 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
 import uuid
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+LONGEST_NAME = 100
+"""Bytes of a file name that is made of a config value; file systems allow 255, and more is put before and behind."""
+
+
+def as_file_name(text: str) -> str:
+    """Return `text` as the name of one file in the folder that it is put in: itself, if it is such a name already.
+
+    Separators, colons and control characters become underscores, as does a leading dot; a long text is cut, and told
+    apart from others that begin alike by a checksum.
+    """
+    name = re.sub(r"[/\\:]|[^\S ]", "_", "".join(letter if letter.isprintable() else "_" for letter in text)).strip()
+    name = re.sub(r"^\.", "_", name) or "_"
+    encoded = name.encode("utf-8", "replace")
+    if len(encoded) <= LONGEST_NAME:
+        return encoded.decode()
+    checksum = f"-{zlib.crc32(encoded):08x}"
+    return encoded[: LONGEST_NAME - len(checksum)].decode(errors="ignore").strip() + checksum
 
 
 @contextmanager

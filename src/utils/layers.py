@@ -10,10 +10,15 @@ from typing import Any
 
 import yaml
 
+from utils.config import plain
 from utils.errors import UserError, closest
+from utils.values import MOST_ITEMS, fault, shown
 
 SRC = Path(__file__).resolve().parent.parent
 CONFIG = SRC / "config"
+FOREIGN = CONFIG / "foreign_keys.yaml"
+OPTIONS = {"algs": "--config", "envs": "--env-config"}
+"""Folder of shipped configs -> the option that names one."""
 
 
 @dataclass
@@ -23,13 +28,17 @@ class Layers:
     Attributes:
         values: the merged keys; `env_args` is a dict.
         origin: "key" or "env_args.key" -> the file that set its value, or "with".
+        order: the origins, lowest first.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
 
     def add(self, layer: Mapping[str, Any], origin: str) -> None:
         """Put a layer over the ones so far. A dict under a dict is merged, everything else replaced."""
+        if origin not in self.order:
+            self.order.append(origin)
         for key, value in layer.items():
             if isinstance(value, Mapping) and isinstance(self.values.get(key), dict):
                 self.values[key].update(value)
@@ -39,38 +48,69 @@ class Layers:
             if isinstance(value, Mapping):
                 self.origin.update({f"{key}.{inner}": origin for inner in value})
 
+    def get(self, key: str) -> Any:
+        """Return the value of "key" or "env_args.key"; None if it has none."""
+        group, dot, inner = key.partition(".")
+        return self.values[group].get(inner) if dot else self.values.get(group)
+
+    def rank(self, key: str) -> int:
+        """Return how high the layer is that set a key; -1 if none did."""
+        return self.order.index(self.origin[key]) if key in self.origin else -1
+
+    def drop(self, key: str) -> None:
+        """Forget a key."""
+        del self.values[key], self.origin[key]
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML as its users expect it: 1e-4 is a number, and a key given two values in one file is an error."""
+    """YAML as its users expect it: 1e-4 is a number, 2024-01-31 is text, a key with two values in one file an error."""
 
     def construct_unique(self, node: yaml.MappingNode) -> dict[Any, Any]:
         given: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 continue  # <<: *anchor
+            line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != "tag:yaml.org,2002:str":
-                raise UserError(f"line {key_node.start_mark.line + 1}: expected a name before the colon")
+                raise UserError(f"line {line}: expected a name before the colon")
             key, value = key_node.value, self.construct_object(value_node, deep=True)
             if key in given and given[key] != value:
-                line = key_node.start_mark.line + 1
-                raise UserError(f"line {line}: key {key!r} is given twice, as {given[key]!r} and {value!r}; keep one")
+                first, second = shown(given[key]), shown(value)
+                raise UserError(f"line {line}: key {key!r} is given twice, as {first} and {second}; keep one")
             given[key] = value
         self.flatten_mapping(node)
         return super().construct_mapping(node, deep=True)
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > MOST_ITEMS:
+            raise UserError(f"line {node.start_mark.line + 1}: << brings more than {MOST_ITEMS} keys")
+
 
 _Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_unique)
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(  # YAML 1.2 floats; PyYAML follows 1.1, where 1e-4 is text
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
+
+LARGEST_FILE = 2**20
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file. UserError names the file and the line that is wrong."""
     try:
-        loaded = yaml.load(path.read_text(), _Loader)
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{show(path)} has more than {LARGEST_FILE >> 20} MiB; is it a config?")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{show(path)}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
+    try:
+        loaded = yaml.load(text, _Loader)
     except UserError as error:
         raise UserError(f"{show(path)}, {error}") from error
     except yaml.YAMLError as error:
@@ -78,8 +118,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         where = f", line {mark.line + 1}" if mark else ""
         problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
         raise UserError(f"{show(path)}{where}: not YAML: {problem}") from error
+    except (RecursionError, ValueError) as error:  # brackets without end; a number of thousands of digits, 0x, month 13
+        problem = "nested too deep" if isinstance(error, RecursionError) else str(error).split(";")[0]
+        raise UserError(f"{show(path)}: cannot be read: {problem}") from error
     if not isinstance(loaded, dict):
-        raise UserError(f"{show(path)}: expected `key: value` lines, got {type(loaded).__name__}")
+        got = "an empty file" if loaded is None else type(loaded).__name__
+        raise UserError(f"{show(path)}: expected `key: value` lines, got {got}")
     return loaded
 
 
@@ -96,20 +140,44 @@ def is_shipped(origin: str) -> bool:
     return (SRC / origin).is_file() and origin.startswith("config/")
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def find_config(name: str, kind: str) -> Path:
     """Return the file of `--config=name` (kind "algs") or `--env-config=name` (kind "envs"), or the path itself."""
+    known = {other: sorted(path.stem for path in (CONFIG / other).glob("*.yaml")) for other in OPTIONS}
     own = Path(name)
     if own.suffix in (".yaml", ".yml") or own.parent != Path():
-        if own.is_file():
+        if _exists(own):
             return own
-        raise UserError(f"no config file {name!r}; expected an existing .yaml file or a name from src/config/{kind}")
-    shipped = CONFIG / kind / f"{name}.yaml"
-    if not shipped.is_file():
-        known = sorted(path.stem for path in (CONFIG / kind).glob("*.yaml"))
+        meant = f"; did you mean {OPTIONS[kind]}={own.stem}?" if own.stem in known[kind] else ""
+        expected = f"expected an existing .yaml file or a name from src/config/{kind}"
+        raise UserError(f"no config file {shown(name)}{meant or '; ' + expected}")
+    if name not in known[kind]:
+        other = next((option for other, option in OPTIONS.items() if name in known[other]), None)
+        meant = f"; did you mean {other}={name}?" if other else closest(name, known[kind])
         raise UserError(
-            f"no config {name!r} in src/config/{kind}{closest(name, known)} (known: {', '.join(known)}; or a path)"
+            f"no config {shown(name)} in src/config/{kind}{meant} (known: {', '.join(known[kind])}; or a path)"
         )
-    return shipped
+    return CONFIG / kind / f"{name}.yaml"
+
+
+def _check_layer(layer: Mapping[str, Any], origin: str) -> None:
+    """Raise UserError for what no config can hold, before anything else looks at it."""
+    where = "" if origin == "with" else f"{origin}: "
+    for key, value in layer.items():
+        inner = key.partition(".")[2]
+        if key.startswith("env_args.") and inner:
+            raise UserError(f"{where}key {shown(key)}: in a file write `env_args:` and, indented below it, `{inner}:`")
+        if wrong := fault({key: value}):
+            raise UserError(f"{where}{shown(key)[1:-1]}={shown(value)}: is or holds {wrong}")
+    env_args = layer.get("env_args", {})
+    if not isinstance(env_args, Mapping):
+        raise UserError(f"{where}env_args={shown(env_args)}: expected `env_args:` with one `key: value` line each")
 
 
 def merge(alg: str | None, env: str | None, updates: Mapping[str, Any]) -> Layers:
@@ -124,22 +192,23 @@ def merge(alg: str | None, env: str | None, updates: Mapping[str, Any]) -> Layer
             path = find_config(name, kind)
             named.append((read_yaml(path), show(path)))
     named.append((dict(updates), "with"))
+    for layer, origin in named:
+        _check_layer(layer, origin)
     base = read_yaml(CONFIG / "default.yaml")
     env_name = next((layer["env"] for layer, _ in reversed(named) if "env" in layer), base["env"])
     layers = Layers()
     layers.add(base, "config/default.yaml")
-    shipped = CONFIG / "envs" / f"{env_name}.yaml"
-    if shipped.is_file():
+    if isinstance(env_name, str) and env_name in {path.stem for path in (CONFIG / "envs").glob("*.yaml")}:
+        shipped = CONFIG / "envs" / f"{env_name}.yaml"
         layers.add({"env_args": read_yaml(shipped).get("env_args", {})}, show(shipped))
     for layer, origin in named:
-        layers.add(layer, origin)
-    if not isinstance(layers.values["env_args"], dict):
-        raise UserError(f"env_args={layers.values['env_args']!r}: expected `env_args:` with one `key: value` line each")
+        layers.add(plain(layer), origin)
     return layers
 
 
 def shipped_keys() -> set[str]:
-    """Return every top-level key that a shipped YAML file sets, and the ones that files of other PyMARLs set."""
+    """Return every top-level key that a shipped YAML file sets, and those of other PyMARLs that may do no harm."""
     files: Sequence[Path] = [CONFIG / "default.yaml", *CONFIG.glob("*/*.yaml")]
-    legacy = yaml.safe_load((CONFIG / "legacy_keys.yaml").read_text())
-    return set(legacy).union(*(read_yaml(path) for path in files))
+    foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
+    harmless = {*foreign["keys"], *foreign["bookkeeping"]}.union(*foreign["methods"].values())
+    return harmless.union(*(read_yaml(path) for path in files))

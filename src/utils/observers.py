@@ -11,6 +11,7 @@ from sacred.serializer import flatten
 
 from utils.errors import UserError
 from utils.files import write_json
+from utils.redact import redacted
 
 
 class RunFolder(FileStorageObserver):
@@ -41,5 +42,6 @@ def mongo_observer(url: str, db_name: str) -> Any:
         raise UserError("mongo_url needs the package pymongo; `pip install pymongo`") from error
     except Exception as error:
         raise UserError(
-            f"mongo_url={url!r}: no MongoDB answers there ({error}); start it or set mongo_url=null"
+            f"mongo_url={redacted(url)!r}: no MongoDB answers there ({redacted(str(error))}); "
+            f"start it or leave mongo_url out"
         ) from error

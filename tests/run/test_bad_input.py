@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
 import pytest
 
-import main
 import run_kit
+from run_kit import error_line
 
 HUNT = ("--config=qmix", "--env-config=stag_hunt")
 MATRIX = ("--config=qmix", "--env-config=one_step_matrix_game")
-
-
-def error_line(capsys: pytest.CaptureFixture[str], directory: Path, *words: str) -> str:
-    """Run main in this process; return its one line of error."""
-    assert main.main(words) == 1
-    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note: ")]
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ")
-    assert not (directory / "results").exists()
-    assert not [child for child in psutil.Process().children(recursive=True) if "envs.worker" in str(child.cmdline())]
-    return lines[0]
 
 
 @pytest.fixture(autouse=True)

@@ -296,8 +296,6 @@ def _check(config: StarCraftEnv.Config) -> None:
             f"env_args.move_amount={config.move_amount!r}: with obs_pathing_grid or obs_terrain_height the packages "
             f"need a whole number of cells; write move_amount={max(1, round(config.move_amount))}"
         )
-    if "/" in config.replay_prefix:
-        raise UserError(f"env_args.replay_prefix={config.replay_prefix!r} holds a '/'; write the folder as replay_dir")
 
 
 def _import_apart(package: str) -> None:

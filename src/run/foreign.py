@@ -1,0 +1,118 @@
+"""Keys that other PyMARLs have: taken as what they are here, refused, or left as harmless."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import yaml
+
+from run.config import Choices, Classes, all_keys, read_keys
+from utils.config import build_config, check_value, config_keys
+from utils.errors import UserError
+from utils.layers import FOREIGN, Layers
+from utils.values import shown
+
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """What a key is here; see config/foreign_keys.yaml."""
+
+    key: str
+    target: str | None = None
+    values: dict[Any, dict[Any, Any]] = field(default_factory=dict)
+    idle: list[Any] = field(default_factory=list)
+    there: dict[str, Any] = field(default_factory=dict)
+    write: str = ""
+
+    def refuse(self, layers: Layers, why: str = "") -> UserError:
+        """Return the error that says what to write instead."""
+        given = _given(layers, self.key)
+        return UserError(f"{given}: {'; '.join(text for text in (why, self.write) if text)}")
+
+
+@cache
+def table() -> dict[str, Foreign]:
+    """Return the foreign keys that may change what a run does."""
+    keys = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))["keys"]
+    renamed = {key: {"target" if name == "as" else name: v for name, v in entry.items()} for key, entry in keys.items()}
+    return {key: Foreign(key, **entry) for key, entry in renamed.items()}
+
+
+def take_foreign(layers: Layers) -> list[str]:
+    """Put foreign keys in place as what they are here, at the layer that set them.
+
+    Returns:
+        One note for each key that was taken or overruled.
+
+    Raises:
+        UserError: a value that has no meaning here, or that contradicts the key of ours in the same file.
+    """
+    present = [key for key in table() if key in layers.values]
+    if not present:
+        return []
+    classes = Classes.of(build_config(Choices, layers.values, layers.origin))
+    read, notes = read_keys(classes), []
+    for key in sorted(set(present) - read, key=layers.rank):
+        entry = table()[key]
+        hint = _differs_there(entry, layers)
+        target = entry.target
+        if target is not None and (not target.startswith("env_args.") or target[9:] in config_keys(classes.env)):
+            notes += [*_take(entry, target, layers, classes), *hint]
+        elif not _among(layers.values[key], entry.idle):
+            raise entry.refuse(layers)
+    return notes
+
+
+def _take(entry: Foreign, target: str, layers: Layers, classes: Classes) -> list[str]:
+    """Set the key of ours, unless a higher layer did. Returns the notes."""
+    value, origin = layers.values[entry.key], layers.origin[entry.key]
+    given = _given(layers, entry.key)
+    kind = (all_keys() | {f"env_args.{key}": kind for key, kind in config_keys(classes.env).items()})[target]
+    now, above = layers.get(target), layers.rank(target) - layers.rank(entry.key)
+    if above <= 0:
+        new = _translated(entry, value, now, kind, layers)
+        if above == 0 and now != new and not entry.values:
+            raise UserError(f"{given} contradicts {target}={shown(now)} beside it, the same thing here; keep one")
+    layers.drop(entry.key)
+    if above > 0:
+        return [f"{given} gives way to {target}={shown(now)} ({layers.origin[target]})"]
+    if new == now:
+        return [] if entry.values else [f"{given} is {target}={shown(new)} here"]
+    layers.add({"env_args": {target[9:]: new}} if target.startswith("env_args.") else {target: new}, origin)
+    return [f"{given} is taken as {target}={shown(new)}"]
+
+
+def _translated(entry: Foreign, value: Any, now: Any, kind: Any, layers: Layers) -> Any:
+    """Return the value for the key of ours."""
+    if entry.values:
+        new = entry.values[value].get(now, MISSING) if _among(value, list(entry.values)) else MISSING
+        if new is MISSING:
+            raise entry.refuse(layers, f"with {entry.target}={shown(now)} it means nothing here")
+        return new
+    try:
+        return check_value(value, kind, entry.key, layers.origin[entry.key])
+    except UserError as error:
+        raise UserError(f"{error}; it is {entry.target} here{'; ' * bool(entry.write)}{entry.write}") from error
+
+
+def _differs_there(entry: Foreign, layers: Layers) -> list[str]:
+    """Return a note for what a file's home does otherwise, where the user has not said how it shall be."""
+    return [
+        f"files with {entry.key} are trained with {key}={value} where they come from, and with "
+        f"{key}={layers.get(key)} here; write {key}={value} to train as there"
+        for key, value in entry.there.items()
+        if layers.get(key) != value and layers.rank(key) < layers.rank(entry.key)
+    ]
+
+
+def _among(value: Any, values: list[Any]) -> bool:
+    return any(value == other and type(value) is type(other) for other in values)
+
+
+def _given(layers: Layers, key: str) -> str:
+    origin = layers.origin[key]
+    return f"{key}={shown(layers.values[key])}{'' if origin == 'with' else ' of ' + origin}"

@@ -1,0 +1,98 @@
+"""Keys of other PyMARLs are taken as what they are here, refused, or harmless."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from run.config import all_keys, check
+from run.foreign import table, take_foreign
+from utils.errors import UserError
+from utils.layers import Layers, merge
+
+
+def taken(tmp_path: Path, text: str, env: str = "stag_hunt", **updates: Any) -> tuple[Layers, list[str]]:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    layers = merge(str(path), env, {"seed": 1} | updates)
+    notes = take_foreign(layers)
+    check(layers)
+    return layers, notes
+
+
+EPYMARL_IQL = """
+epsilon_anneal_time: 200000
+evaluation_epsilon: 0.0
+buffer_size: 5000
+target_update_interval_or_tau: 200
+hidden_dim: 128
+obs_individual_obs: False
+standardise_returns: False
+standardise_rewards: True
+use_rnn: True
+mixer:
+name: "iql"
+"""
+
+
+def test_epymarls_iql_is_refused_for_what_it_would_train_otherwise(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"standardise_rewards=True of .*mine.yaml: .*write standardise_rewards=False"):
+        taken(tmp_path, EPYMARL_IQL)
+    layers, notes = taken(tmp_path, EPYMARL_IQL, standardise_rewards=False)
+    assert (layers.values["rnn_hidden_dim"], layers.values["agent"]) == (128, "rnn")
+    assert any("hidden_dim=128 of" in note and "is taken as rnn_hidden_dim=128" in note for note in notes)
+    assert any("write optimizer=adam" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "updates", "key", "value"),
+    [
+        ("hidden_dim: 32", {}, "rnn_hidden_dim", 32),
+        ("rnn_hidden_dim: 128", {"hidden_dim": 32}, "rnn_hidden_dim", 32),
+        ("hidden_dim: 128", {"rnn_hidden_dim": 32}, "rnn_hidden_dim", 32),
+        ("{hidden_dim: 32, rnn_hidden_dim: 32}", {}, "rnn_hidden_dim", 32),
+        ("use_rnn: False", {}, "agent", "ff"),
+        ("use_rnn: False", {"use_rnn": True}, "agent", "rnn"),
+        ("{use_rnn: True, agent: n_rnn}", {}, "agent", "n_rnn"),
+        ("use_rnn: True", {"agent": "ff"}, "agent", "ff"),
+        ("evaluation_epsilon: 0.1", {}, "test_noise", 0.1),
+        ("target_update_interval_or_tau: 100", {}, "target_update_interval", 100),
+        ("common_reward: True", {}, "common_reward", True),
+        ("use_wandb: True", {"use_wandb": False}, "use_wandb", False),
+        ("critic_coef: 0.5", {}, "critic_coef", 0.5),
+    ],
+)
+def test_the_higher_layer_wins(text: str, updates: dict[str, Any], key: str, value: Any, tmp_path: Path) -> None:
+    assert taken(tmp_path, text, **updates)[0].get(key) == value
+
+
+def test_what_epymarl_hands_to_the_env(tmp_path: Path) -> None:
+    layers, _ = taken(tmp_path, "reward_scalarisation: mean", "gymma")
+    assert layers.get("env_args.reward_scalarisation") == "mean"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{hidden_dim: 128, rnn_hidden_dim: 64}", "contradicts rnn_hidden_dim=64"),
+        ("hidden_dim: big", "it is rnn_hidden_dim here"),
+        ("target_update_interval_or_tau: 0.01", "no soft updates; write target_update_interval=200"),
+        ("{use_rnn: True, agent: ff}", "write agent=rnn or agent=ff instead"),
+        ("standardise_returns: True", "write standardise_returns=False"),
+        ("use_wandb: True", "Weights & Biases is not supported"),
+        ("render: True", "save_replay=True"),
+        ("common_reward: False", "write common_reward=True"),
+    ],
+)
+def test_what_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        taken(tmp_path, text)
+
+
+def test_the_table_names_keys_that_exist() -> None:
+    targets = {entry.target for entry in table().values() if entry.target and "." not in entry.target}
+    assert targets <= set(all_keys())
+    assert len(targets) >= 5
+    assert not set(table()) & set(all_keys())
