@@ -165,7 +165,6 @@ def _file_name(text: str) -> str:
 def experiment(config: dict[str, Any]) -> Any:
     """Return the sacred experiment that runs this config and writes it to the results."""
     from sacred import SETTINGS, Experiment
-    from sacred.utils import apply_backspaces_and_linefeeds
 
     from utils.logging import console_logger
     from utils.observers import RunFolder, mongo_observer
@@ -175,14 +174,16 @@ def experiment(config: dict[str, Any]) -> Any:
     SETTINGS["HOST_INFO"]["CAPTURED_ENV"] = []
     ex: Any = Experiment("pymarl", base_dir=str(Path(__file__).parent), save_git_info=False)
     ex.logger = console_logger()
-    ex.captured_out_filter = apply_backspaces_and_linefeeds
+    folder = RunFolder(results_folder(config))
+    ex.captured_out_filter = folder.filter_output
     ex.add_config(config)
-    ex.observers.append(RunFolder(results_folder(config)))
+    ex.observers.append(folder)
     if config["mongo_url"]:
         ex.observers.append(mongo_observer(config["mongo_url"], config["mongo_db"]))
 
     @ex.main
     def my_main(_run: Any, _config: dict[str, Any], _log: Any) -> None:
+        folder.keep_output = len(_run.observers) > 1
         seed_everything(_config["seed"])
         run_REGISTRY[_config["run"]](_run, _config, _log)
 
@@ -214,6 +215,8 @@ def main(argv: Sequence[str]) -> int:
         ex = experiment(layers.values)
         # --debug hands exceptions to us instead of printing them; sacred has recorded them by then.
         ex.run_commandline(["main.py", *command.sacred, "--debug"])
+        if ex.observers[0].fault:  # a run that cannot write its numbers has said so
+            return 1
     except UserError as error:
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 1
