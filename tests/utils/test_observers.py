@@ -293,7 +293,7 @@ def test_numbers_that_cannot_be_written_at_the_end_are_saved_elsewhere(
 
 def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot write the run's folder in .*file/sacred: Not a directory"):
+    with pytest.raises(UserError, match=r"cannot write the run's folder in .*file/sacred: Not a directory"):
         Life(tmp_path / "file" / "sacred")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
