@@ -96,6 +96,12 @@ class RunFolder(FileStorageObserver):
         """Replace a JSON file."""
         write_json(self.folder / filename, flatten(obj))
 
+    def add(self, **entries: Any) -> None:
+        """Add entries to run.json."""
+        with self._lock:
+            self.run_entry.update(entries)
+            self.save_json(self.run_entry, "run.json")
+
     def started_event(self, *args: Any, **kwargs: Any) -> Any:
         """Make the folder. UserError if that is impossible; then nothing is left of it."""
         try:

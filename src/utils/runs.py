@@ -75,8 +75,10 @@ def read_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def token_of(folder: Path) -> Path | None:
-    """Return the folder of a run's checkpoints, results/models/<token>, as it has printed it; None if it did not."""
-    path = folder / "cout.txt"
+def token_of(record: Record) -> Path | None:
+    """Return the folder of a run's checkpoints, results/models/<token>; None if the run does not say."""
+    if "models" in record.run:
+        return Path(str(record.run["models"]))
+    path = record.folder / "cout.txt"  # runs that did not write it down have printed it
     found = re.search(r"; models in (.+)", path.read_text(errors="replace")) if path.is_file() else None
     return Path(found[1].strip()) if found else None
