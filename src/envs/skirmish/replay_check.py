@@ -1,4 +1,4 @@
-"""Reading a replay file that may be damaged, foreign or made to harm: nothing is unpacked or shown that does not fit."""
+"""Reading replays that may be damaged, foreign or made to harm: nothing is unpacked or shown that does not fit."""
 
 from __future__ import annotations
 
