@@ -41,6 +41,9 @@ def line_of(path: Path) -> str | None:
         ("limit: 90", "limit: 1" + "0" * 5000, "limit: expected plain YAML"),
         ("limit: 90", "limit: 1" + "0" * 400, "limit="),
         ("limit: 90", "limit: 2020-13-45", "limit"),
+        ("limit: 90", 'limit: !!int ""', "limit: expected plain YAML"),
+        ("limit: 90", "limit: !!float []", "limit: expected plain YAML"),
+        ("at: [12, 8]", "at: [!!int '', 8]", "at: expected plain YAML"),
         ("limit: 90", "limit: .nan", "limit=nan: expected int"),
         ("limit: 90", "limit: 1_000_000", "limit=1000000: expected int"),
         ("limit: 90", "limit: &x [*x]", "an alias that holds itself"),
@@ -109,7 +112,7 @@ def test_mutations_are_maps_or_one_line(tmp_path: Path) -> None:
     for number in range(250):
         text = OWN_MAP
         for _ in range(rng.randint(1, 2)):
-            at = rng.choice(digits) if number % 2 else rng.randrange(len(text))
+            at = rng.choice(digits) if number % 2 else rng.randrange(len(OWN_MAP))
             put = rng.choice("0123456789") if number % 2 else rng.choice(words)
             text = text[:at] + put + text[at + 1 :]
         path.write_text(text, encoding="utf-8")

@@ -24,6 +24,10 @@ MOST_VALUES = 20_000
 """In a file, with those that its aliases repeat; the largest table has some 2,000."""
 
 
+WRONG_TAG = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What PyYAML raises for a value that is not of its tag, such as `!!int ""`."""
+
+
 def compose(path: Path) -> yaml.Node:
     """Return the root of a YAML file as nodes, which know their line. UserError if it cannot be read or is not YAML."""
     try:
@@ -87,7 +91,7 @@ def shown(node: yaml.Node) -> str:
     """Return a node's value as messages show it."""
     try:
         text = repr(plain(node))
-    except (yaml.YAMLError, ValueError, UserError):
+    except (*WRONG_TAG, UserError):
         return "a value with a tag of its own"
     return text if len(text) < 100 else f"{text[:96]} ..."
 
@@ -119,7 +123,7 @@ def read(kind: Any, path: Path, node: yaml.Node, name: str) -> Any:
         value = plain(node)
     except UserError as error:  # a key that is given twice
         raise UserError(f"{show(path)}, {error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except WRONG_TAG as error:
         reason = "" if isinstance(error, yaml.YAMLError) else f" ({str(error).split(';')[0]})"
         raise UserError(f"{where(path, node)}: {name}: expected plain YAML, without tags{reason}") from error
     try:
