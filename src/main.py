@@ -97,7 +97,6 @@ def results_folder(config: dict[str, Any]) -> Path:
 def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
     """Return the sacred experiment that runs this config and writes it to the results, and to `observers`."""
     from sacred import SETTINGS, Experiment
-    from sacred.utils import apply_backspaces_and_linefeeds
 
     from utils.logging import console_logger
     from utils.observers import RunFolder, mongo_observer
@@ -107,14 +106,16 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
     SETTINGS["HOST_INFO"]["CAPTURED_ENV"] = []
     ex: Any = Experiment("pymarl", base_dir=str(Path(__file__).parent), save_git_info=False)
     ex.logger = console_logger()
-    ex.captured_out_filter = apply_backspaces_and_linefeeds
+    folder = RunFolder(results_folder(config))
+    ex.captured_out_filter = folder.filter_output
     ex.add_config(redacted(config))
-    ex.observers += [RunFolder(results_folder(config)), *observers]
+    ex.observers += [folder, *observers]
     if config["mongo_url"]:
         ex.observers.append(mongo_observer(config["mongo_url"], config["mongo_db"]))
 
     @ex.main
     def my_main(_run: Any, _log: Any) -> None:
+        folder.keep_output = len(_run.observers) > 1
         seed_everything(config["seed"])
         run_REGISTRY[config["run"]](_run, config, _log)  # with the passwords that sacred's copy lacks
 
@@ -153,7 +154,8 @@ def main(argv: Sequence[str]) -> int:
                 preflight(layers)
         ex = experiment(layers.values, extra)
         ex.run_commandline(["main.py", *command.sacred_words()])
-        return int(ex.current_run is not None and ex.current_run.status == "FAILED")  # --pdb has shown why
+        failed = ex.current_run is not None and ex.current_run.status == "FAILED"  # --pdb has shown why
+        return int(failed or ex.observers[0].fault is not None)  # a run that cannot write its numbers has said so
     except UserError as error:
         print(f"error: {redacted(' '.join(str(error).splitlines()))}", file=sys.stderr)
         return 1

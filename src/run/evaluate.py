@@ -125,7 +125,7 @@ def rows_of(records: list[EpisodeRecord]) -> list[dict[str, float]]:
         if battles:
             row["win"] = float(record.info.get("battle_won", 0))
         row["truncated"] = record.truncated
-        rows.append(row | {key: value for key, value in record.info.items() if key not in row})
+        rows.append(row | {key if key not in row else f"env_{key}": value for key, value in record.info.items()})
     return rows
 
 

@@ -1,15 +1,15 @@
-"""Plot learning curves of runs: `python src/tools/curve.py results/sacred/3m/qmix/* --out curve.png`.
+"""Plot learning curves of runs: `python src/tools/curve.py results/sacred/3m/qmix/[0-9]* --out curve.png`.
 
-Runs in the same folder (one algorithm on one scenario, several seeds) make one curve: the median over runs, with a
-band from the lowest to the highest. The numbers are those of info.json.
+Runs whose configs differ in seed, paths and length alone make one curve, the mean over their seeds with a 95% bootstrap
+interval; a run that was resumed and the run that it goes on with are one. Each map has axes of its own. A curve goes as
+far as its longest run, over the runs that come so far. The numbers are those of info.json, completed by info.jsonl.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 if not __package__:  # run as a file: python has put src/tools on the path, not src
@@ -17,18 +17,36 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 
 import matplotlib.ticker
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from utils.errors import UserError, closest
+from tools.grouping import Group, Run, group_runs, read_runs
+from utils.errors import UserError
+from utils.files import replacing_file
 
-Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Env steps and values."""
+Array = NDArray[np.float64]
 
 LABELS = {"test_battle_won_mean": "test win rate", "test_return_mean": "test return"}
-PREFERRED = tuple(LABELS)
 POINTS = 400
 """At which runs of one curve are compared."""
+
+RESAMPLES = 2000
+LEVEL = 0.95
+COLUMNS = 3
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def interquartile_mean(values: Array) -> Array:
+    """Return the mean [..., G] of the middle half of runs [..., N, G] (Agarwal et al. 2021)."""
+    cut = values.shape[-2] // 4
+    return np.sort(values, axis=-2)[..., cut : values.shape[-2] - cut, :].mean(-2)
+
+
+STATISTICS: dict[str, tuple[str, Callable[[Array], Array]]] = {
+    "mean": ("mean", lambda values: values.mean(-2)),
+    "iqm": ("interquartile mean", interquartile_mean),
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -38,95 +56,118 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", type=Path, nargs="+", help="folders with info.json: results/sacred/<map>/<name>/<id>")
     parser.add_argument("--metric", help="metric of info.json; the test win rate, or else the test return")
+    parser.add_argument("--statistic", choices=list(STATISTICS), default="mean", help="over seeds; iqm wants ten or so")
     parser.add_argument("--out", type=Path, default=Path("curve.png"), help=".png, .pdf or .svg (default: curve.png)")
     return parser
 
 
-def read_metrics(run: Path) -> dict[str, list[float]]:
-    """Return a run's info.json."""
-    path = run / "info.json"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; expected the folder of a run, results/sacred/<map>/<name>/<id>")
-    try:
-        metrics: dict[str, list[float]] = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path}: broken ({error}); expected the JSON that a run writes") from error
-    return {key: values for key, values in metrics.items() if values}
+def on_grid(run: Run, grid: Array) -> Array:
+    """Return a run's values [G] at env steps, between its numbers in a straight line; NaN where it has none.
+
+    Tests do not fall on the same env steps in all runs, so a run counts for one gap longer than its numbers.
+    """
+    inside = (grid >= run.steps[0] - run.gap) & (grid <= run.last + run.gap)
+    return np.where(inside, np.interp(grid, run.steps, run.values), np.nan)
 
 
-def trained(run: Path) -> bool:
-    """Tell whether a folder is a training run: sacred's sources and evaluations lie beside them."""
-    path = run / "config.json"
-    if run.name == "_sources":
-        return False
-    if not path.is_file():
-        return True  # read_metrics says what is wrong
-    config = json.loads(path.read_text())
-    return not (config["evaluate"] or config["save_replay"])
+def summarise(values: Array, statistic: Callable[[Array], Array]) -> tuple[Array, Array, Array, NDArray[np.int64]]:
+    """Return the statistic [G] over the runs that have a value, its interval's ends [G], and how many these are [G].
+
+    Args:
+        values: [N, G], NaN where a run has none.
+        statistic: of [..., N, G] over N.
+    """
+    centre, low, high = (np.full(values.shape[1], np.nan) for _ in range(3))
+    present = np.isfinite(values)
+    for pattern in np.unique(present, axis=1).T:
+        at, n = (present == pattern[:, None]).all(0), int(pattern.sum())
+        if n == 0:
+            continue
+        some = values[np.ix_(pattern, at)]
+        centre[at] = statistic(some)
+        draws = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))  # the same figure every time
+        if n > 1:
+            ends = np.quantile(statistic(some[draws]), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+            low[at], high[at] = ends
+    return centre, low, high, present.sum(0)
 
 
-def choose_metric(metrics: dict[str, list[float]], run: Path, wanted: str | None) -> str:
-    """Return the metric to plot; UserError if the run has no such numbers."""
-    plottable = [key for key in metrics if f"{key}_T" in metrics]
-    if wanted is None:
-        found = [key for key in PREFERRED if key in plottable]
-        if not found:
-            raise UserError(f"{run}: no test has been logged yet; name another --metric ({', '.join(plottable)})")
-        return found[0]
-    if wanted not in plottable:
-        raise UserError(f"{run}: no metric {wanted!r}{closest(wanted, plottable)} (logged: {', '.join(plottable)})")
-    return wanted
-
-
-def read_curves(runs: Sequence[Path], wanted: str | None) -> tuple[str, dict[str, list[Curve]]]:
-    """Return the metric and {label: curves of its runs}."""
-    groups: dict[str, list[Curve]] = {}
-    metric = wanted
-    for run in filter(trained, (path.resolve() for path in runs)):
-        metrics = read_metrics(run)
-        metric = choose_metric(metrics, run, metric)
-        curve = np.array(metrics[f"{metric}_T"], np.float64), np.array(metrics[metric], np.float64)
-        if len(curve[0]) != len(curve[1]):
-            raise UserError(
-                f"{run}: {len(curve[1])} values of {metric} at {len(curve[0])} env steps; info.json is broken"
-            )
-        groups.setdefault(f"{run.parent.parent.name}: {run.parent.name}", []).append(curve)
-    if metric is None or not groups:
-        raise UserError("no training run among the folders; expected results/sacred/<map>/<name>/<id>")
-    return metric, groups
-
-
-def draw(metric: str, groups: dict[str, list[Curve]]) -> Figure:
+def draw(metric: str, groups: Sequence[Group], statistic: str = "mean") -> Figure:
     """Return the picture."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    for label, curves in groups.items():
-        last = min(steps[-1] for steps, _ in curves)
-        grid = np.linspace(min(steps[0] for steps, _ in curves), last, POINTS)
-        values = np.stack([np.interp(grid, *curve) for curve in curves])
-        count = f" ({len(curves)} runs: median, lowest to highest)" if len(curves) > 1 else ""
-        (line,) = axes.plot(grid, np.median(values, 0), label=label + count, linewidth=2)
-        if len(curves) > 1:
-            axes.fill_between(grid, values.min(0), values.max(0), color=line.get_color(), alpha=0.2, linewidth=0)
+    panels = list(dict.fromkeys(group.panel for group in groups))
+    labels = list(dict.fromkeys(group.label for group in groups))
+    columns = min(len(panels), COLUMNS)
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(8 if columns == 1 else 5.5 * columns, 4.5 * rows), layout="constrained")
+    several = any(len(group.runs) > 1 for group in groups)
+    for number, panel in enumerate(panels, start=1):
+        axes = figure.add_subplot(rows, columns, number)
+        axes.set_title(_shown(panel))
+        for group in groups:
+            if group.panel == panel:
+                _draw_group(axes, group, f"C{labels.index(group.label) % 10}", STATISTICS[statistic][1])
+        _dress(axes, metric, f"{STATISTICS[statistic][0]}, {LEVEL:.0%} bootstrap interval" if several else "")
+    return figure
+
+
+def _draw_group(axes: Axes, group: Group, colour: str, statistic: Callable[[Array], Array]) -> None:
+    first, last = min(run.steps[0] for run in group.runs), group.runs[0].last
+    grid = np.linspace(first, last, POINTS if last > first else 1)
+    centre, low, high, count = summarise(np.stack([on_grid(run, grid) for run in group.runs]), statistic)
+    fewest, most = int(count[count > 0].min()), int(count.max())
+    told = f"{most} run{'s' if most > 1 else ''}" if fewest == most else f"{fewest} to {most} runs"
+    marker = "o" if len(grid) == 1 else ""
+    axes.plot(grid, centre, color=colour, linewidth=2, marker=marker, label=f"{_shown(group.label)} ({told})")
+    axes.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _dress(axes: Axes, metric: str, legend: str) -> None:
     axes.set_xlabel("env steps")
-    axes.set_ylabel(LABELS.get(metric, metric))
+    axes.set_ylabel(_shown(LABELS.get(metric, metric)))
     if metric == "test_battle_won_mean":
         axes.set_ylim(-0.02, 1.02)
     axes.xaxis.set_major_formatter(matplotlib.ticker.EngFormatter(sep=""))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="best")
-    return figure
+    axes.legend(frameon=False, loc="best", title=legend or None, alignment="left", fontsize="small")
+
+
+def _shown(text: str) -> str:
+    return text.replace("$", r"\$")  # else it would be read as a formula
+
+
+def remarks(groups: Sequence[Group]) -> list[str]:
+    """Return a line for each run that did not complete, or ends before others of its curve."""
+    lines = []
+    for group in groups:
+        longest = group.runs[0]
+        for run in group.runs:
+            ended = f"{run.status.lower()}, " if run.status not in ("", "COMPLETED") else ""
+            short = run.last + run.gap < longest.last
+            if short:
+                lines.append(
+                    f"{run.folder}: {ended}ends at {run.last:,.0f} of {longest.last:,.0f} env steps; "
+                    f"{group.panel} {group.label} goes on without it"
+                )
+            elif ended:
+                lines.append(f"{run.folder}: {ended}used up to its end at {run.last:,.0f} env steps")
+    return lines
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input."""
     options = parser().parse_args(argv)
     try:
-        if options.out.suffix not in (".png", ".pdf", ".svg"):
+        if options.out.suffix not in SUFFIXES:
             raise UserError(f"--out {options.out}: expected a name that ends in .png, .pdf or .svg")
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        draw(*read_curves(options.runs, options.metric)).savefig(options.out, dpi=150)
+        metric, runs, left_out = read_runs(options.runs, options.metric)
+        groups, twice = group_runs(runs)
+        for line in (*left_out, *twice):
+            print(f"warning: left out: {line}", file=sys.stderr)
+        for line in remarks(groups):
+            print(f"warning: {line}", file=sys.stderr)
+        with replacing_file(options.out) as temporary:
+            draw(metric, groups, options.statistic).savefig(temporary, dpi=150)
     except (UserError, OSError) as error:
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 1

@@ -1,6 +1,9 @@
 """What this machine has for StarCraft II, what is missing and what mends it: `python src/tools/doctor.py`.
 
 The exit code is 0 if --env-config=sc2 can start, else 1. --env-config=skirmish needs none of what is checked here.
+
+With --results results it says which runs there are dead, though their run.json says RUNNING, and what resumes them;
+nothing is changed without --mend.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 
 from envs.sc2 import installation
 from envs.sc2.installation import INSTALL, import_error
+from tools.dead_runs import report
 from utils import protobuf
 from utils.errors import UserError
 
@@ -203,12 +207,29 @@ def table(lines: Sequence[Row]) -> str:
     return "\n".join(text)
 
 
+def look_for_dead(results: Path, *, mend: bool) -> int:
+    """Print what there is to say of dead runs; return the exit code."""
+    try:
+        for line in report(results, mend=mend):
+            print(line)
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
 def main(argv: Sequence[str]) -> int:
     """Print the table; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python src/tools/doctor.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.parse_args(argv)
+    parser.add_argument("--results", type=Path, help="look for dead runs in this folder, a run's local_results_path")
+    parser.add_argument("--mend", action="store_true", help="complete their info.json and write their status: DIED")
+    options = parser.parse_args(argv)
+    if options.mend and options.results is None:
+        parser.error("--mend needs --results, such as --results results")
+    if options.results is not None:
+        return look_for_dead(options.results, mend=options.mend)
     print(table(list(rows())))
     problem = verdict()
     print(f"\n--env-config=sc2 {f'cannot start: {problem}' if problem else 'can start'}")

@@ -28,14 +28,30 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+SUFFIXES = {"html": (".html", ".htm"), "gif": (".gif",), "mp4": (".mp4",)}
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Raise UserError if a file to write has another ending than its kind, or is the replay or a folder."""
+    for kind, suffixes in SUFFIXES.items():
+        path = vars(options)[kind]
+        if path is None:
+            continue
+        if path.resolve() == options.replay.resolve():
+            raise UserError(f"{path}: the replay itself; name another file to write")
+        if path.suffix.lower() not in suffixes:
+            raise UserError(f"--{kind} {path}: expected a name that ends in {' or '.join(suffixes)}")
+        if path.is_dir():
+            raise UserError(f"--{kind} {path}: a folder; expected the name of a file")
+
+
 def write_all(options: argparse.Namespace) -> list[Path]:
     """Write what the options name and return the paths."""
     if not 64 <= options.width <= 4096:
         raise UserError(f"--width {options.width}: expected 64 to 4096 pixels")
     if not 0.05 <= options.speed <= 100:
         raise UserError(f"--speed {options.speed}: expected 0.05 to 100")
-    if options.replay in (options.html, options.gif, options.mp4):
-        raise UserError(f"{options.replay}: the replay itself; name another file to write")
+    check_outputs(options)
     replay = read_replay(options.replay)
     pictures = {"width": options.width, "speed": options.speed}
     if not (options.html or options.gif or options.mp4):

@@ -13,6 +13,7 @@ import uuid
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,27 @@ def write_new(target: Path, data: bytes) -> Path:
     return path
 
 
+def append_whole(file: FileIO, data: bytes) -> None:
+    """Append to a file that was opened without a buffer, or leave it as it was."""
+    size = os.fstat(file.fileno()).st_size
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError:
+        with suppress(OSError):
+            file.truncate(size)
+        raise
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """Return a value as strict JSON: NaN and the infinities, which JSON does not know, become null."""
+    try:
+        return json.dumps(value, allow_nan=False, sort_keys=True, indent=indent)
+    except ValueError:
+        finite = json.loads(json.dumps(value), parse_constant=lambda name: None)
+        return json.dumps(finite, allow_nan=False, sort_keys=True, indent=indent)
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, or leave the old file."""
-    write_text(path, json.dumps(value, sort_keys=True, indent=2))
+    """Write a value as strict JSON, see `json_text`, or leave the old file."""
+    write_text(path, json_text(value, indent=2))

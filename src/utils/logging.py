@@ -59,6 +59,7 @@ class Logger:
         self.info: dict[str, Any] = {}
         self._sinks: dict[str, Sink] = {}
         self._recent: dict[str, deque[tuple[int, float]]] = {}
+        self._not_finite: set[str] = set()
 
     def setup_sacred(self, run: Any) -> None:
         """Write to a sacred run's info.json and metrics.json; what was logged before (a resumed run) comes first."""
@@ -81,6 +82,9 @@ class Logger:
     def log_stat(self, key: str, value: float, t: int) -> None:
         """Log one number at env step `t`."""
         value = float(value)
+        if not math.isfinite(value) and key not in self._not_finite:
+            self._not_finite.add(key)
+            self.console_logger.warning("%s is %s at t_env=%d; info.json holds null where it is", key, value, t)
         self._recent.setdefault(key, deque(maxlen=self.WINDOW)).append((t, value))
         self.info.setdefault(f"{key}_T", []).append(t)
         self.info.setdefault(key, []).append(value)
@@ -130,10 +134,20 @@ class Logger:
         self._recent = {key: deque(map(tuple, values), maxlen=self.WINDOW) for key, values in recent.items()}
 
 
+OURS = frozenset({"return", "ep_length", "q_taken", "target"})
+"""Whose mean has the name of a statistic of ours."""
+
+
+def info_name(key: str) -> str:
+    """Return what an entry of an env's info is called among our own statistics."""
+    return f"env_{key}" if key in OURS or key.startswith("test_") else key
+
+
 class EpisodeStats:
     """Collects episodes until they are logged: PyMARL's `return_mean`, `return_std` and `<key>_mean`.
 
     A key of an episode's info (such as battle_won) becomes its mean over the episodes; an episode without it counts 0.
+    One that would be taken for ours, such as "return", becomes `env_return_mean`.
     """
 
     def __init__(self) -> None:
@@ -143,17 +157,20 @@ class EpisodeStats:
     def add(self, ret: float, length: int, info: Mapping[str, Any]) -> None:
         """Add an episode: its undiscounted return in env units, its number of steps, the info of its last step."""
         self.returns.append(ret)
-        for key, value in {**info, "ep_length": length}.items():
-            if isinstance(value, (bool, int, float)):
-                self.sums[key] = self.sums.get(key, 0.0) + float(value)
+        numbers = {info_name(str(key)): value for key, value in info.items() if isinstance(value, (bool, int, float))}
+        for key, value in {**numbers, "ep_length": length}.items():
+            self.sums[key] = self.sums.get(key, 0.0) + _as_float(value)
 
     def flush(self) -> dict[str, float]:
         """Return the statistics and start anew; {} if no episode was added."""
         count = len(self.returns)
         if count == 0:
             return {}
-        mean = math.fsum(self.returns) / count
-        spread = math.sqrt(math.fsum((ret - mean) ** 2 for ret in self.returns) / count)
+        try:
+            mean = math.fsum(self.returns) / count
+            spread = math.sqrt(math.fsum((ret - mean) ** 2 for ret in self.returns) / count)
+        except (OverflowError, ValueError):  # infinite, or near it
+            mean = spread = math.nan
         stats = {"return_mean": mean, "return_std": spread}
         stats.update({f"{key}_mean": total / count for key, total in self.sums.items()})
         self.returns, self.sums = [], {}
@@ -166,6 +183,13 @@ class EpisodeStats:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         self.returns, self.sums = list(state["returns"]), dict(state["sums"])
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int of more than 308 digits
+        return math.inf if value > 0 else -math.inf
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:

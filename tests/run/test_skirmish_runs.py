@@ -65,11 +65,3 @@ def test_commands_show_what_a_run_left(whole: Path, tmp_path: Path, capsys: pyte
     assert "info.json: no such file" in capsys.readouterr().err
     assert replay.main([str(tmp_path / "no.npz")]) == 1
     assert not (tmp_path / "no.png").exists()
-
-
-def test_a_curve_is_the_median_of_its_runs() -> None:
-    steps = np.array([0.0, 10.0])
-    runs = [(steps, np.array([0.0, top])) for top in (1.0, 2.0, 6.0)]
-    axes = curve.draw("test_return_mean", {"3m: qmix": runs}).axes[0]
-    np.testing.assert_allclose(axes.lines[0].get_ydata(), np.linspace(0, 2, curve.POINTS))
-    assert axes.get_legend_handles_labels()[1] == ["3m: qmix (3 runs: median, lowest to highest)"]

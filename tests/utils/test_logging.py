@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import pytest
@@ -75,3 +76,30 @@ def test_episode_stats_by_hand() -> None:
     stats.add(3.0, 20, {})
     assert stats.flush() == {"return_mean": 2.0, "return_std": 1.0, "battle_won_mean": 0.5, "ep_length_mean": 15.0}
     assert stats.flush() == {}
+
+
+def test_an_infos_keys_never_take_the_place_of_ours() -> None:
+    stats = EpisodeStats()
+    info = {"return": 7.0, "ep_length": 99, "q_taken": 1.0, "test_return": 5.0, "battle won/%": True, 3: 2.0}
+    stats.add(1.0, 10, info)
+    assert stats.flush() == {
+        "return_mean": 1.0, "return_std": 0.0, "ep_length_mean": 10.0, "env_return_mean": 7.0,
+        "env_ep_length_mean": 99.0, "env_q_taken_mean": 1.0, "env_test_return_mean": 5.0,
+        "battle won/%_mean": 1.0, "3_mean": 2.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 10**400, -(10**400)])
+def test_numbers_that_are_not_finite_are_told_once_and_kept(value: float, caplog: pytest.LogCaptureFixture) -> None:
+    logger, stats = Logger(logging.getLogger("test")), EpisodeStats()
+    for t in range(3):
+        stats.add(1e200 if t else 1e308, 10, {"battle_won": value})
+        stats.add(-1e308, 10, {"battle_won": value})
+        logger.log_stats(stats.flush(), t, prefix="test_")
+    told = [record.getMessage() for record in caplog.records]
+    shown = f"{value}" if isinstance(value, float) else "inf" if value > 0 else "-inf"
+    assert f"test_battle_won_mean is {shown} at t_env=0; info.json holds null where it is" in told
+    assert len(told) == len({line.split()[0] for line in told})
+    kept = Logger(logging.getLogger("test"))
+    kept.load_state_dict(logger.state_dict())  # exact: a resumed run equals one that never stopped
+    assert repr(kept.info) == repr(logger.info)

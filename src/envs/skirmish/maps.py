@@ -12,14 +12,20 @@ import yaml
 
 from envs.skirmish.marked import Pairs, compose, fill, pairs, read, where
 from envs.skirmish.units import load_units, on_grid
-from utils.config import PositiveInt, Range
+from utils.config import Range
 from utils.errors import UserError, closest
 
 MAPS = Path(__file__).parent / "data" / "maps.yaml"
 
-Coordinate = Annotated[float, Range(ge=0)]
+Coordinate = Annotated[float, Range(ge=0, le=1e6)]
 Point = tuple[Coordinate, Coordinate]
 Cell = Annotated[int, Range(ge=0)]
+Count = Annotated[int, Range(ge=1, le=1000)]
+"""Observations grow with the square of the units: 1000 a side make 20 MB of them in each env step."""
+
+Z = Annotated[float, Range(ge=-16, le=16)]
+"""What the game's byte of a height can hold."""
+
 Side = Annotated[int, Range(ge=1, le=64)]
 """Table of ways: 4 bytes for each pair of cells."""
 
@@ -32,7 +38,7 @@ class Group:
     """Units of one type that are created together at a point; `where` is its "file:line"."""
 
     type: str
-    count: PositiveInt
+    count: Count
     at: Point
     where: str
 
@@ -42,7 +48,7 @@ class Height:
     """A rectangle at height `z`, in units of the map editor (the plateaus of SMAC's maps: 8)."""
 
     area: Rectangle
-    z: float
+    z: Z
     where: str
 
 

@@ -12,17 +12,30 @@ import yaml
 
 from utils.config import check_value
 from utils.errors import UserError, closest
-from utils.layers import show
+from utils.layers import _Loader, show
 
 T = TypeVar("T")
 Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
 """Key -> (node of the key, node of the value) of a mapping."""
 
 
+LARGEST_FILE = 2**20
+MOST_VALUES = 20_000
+"""In a file, with those that its aliases repeat; the largest table has some 2,000."""
+
+
+WRONG_TAG = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""What PyYAML raises for a value that is not of its tag, such as `!!int ""`."""
+
+
 def compose(path: Path) -> yaml.Node:
     """Return the root of a YAML file as nodes, which know their line. UserError if it cannot be read or is not YAML."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        if path.stat().st_size > LARGEST_FILE:
+            raise UserError(f"{show(path)}: more than {LARGEST_FILE >> 20} MiB; expected the keys of a map")
+        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+    except RecursionError as error:
+        raise UserError(f"{show(path)}: not YAML: brackets or lists nested too deep") from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UserError(f"cannot read {path}: {reason}") from error
@@ -32,7 +45,21 @@ def compose(path: Path) -> yaml.Node:
         raise UserError(f"{show(path)}{f':{mark.line + 1}' if mark else ''}: not YAML: {problem}") from error
     if root is None:
         raise UserError(f"{show(path)}:1: the file is empty; expected `key: value` lines")
+    _check_size(path, root)
     return root
+
+
+def _check_size(path: Path, root: yaml.Node) -> None:
+    """Raise UserError for aliases that hold themselves, or many times one another."""
+    nodes, count = [root], 0
+    while nodes:
+        node, count = nodes.pop(), count + 1
+        if count > MOST_VALUES:
+            raise UserError(f"{where(path, node)}: more than {MOST_VALUES} values, or an alias that holds itself")
+        if isinstance(node, yaml.MappingNode):
+            nodes += [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
 
 
 def where(path: Path, node: yaml.Node) -> str:
@@ -56,16 +83,17 @@ def pairs(path: Path, node: yaml.Node, name: str) -> Pairs:
 
 def plain(node: yaml.Node) -> Any:
     """Return the value of a node as lists, dicts, text and numbers."""
-    loader = yaml.SafeLoader("")
+    loader = _Loader("")  # as the run's own files are read: 1e-1 is a number
     return loader.construct_object(node, deep=True)
 
 
 def shown(node: yaml.Node) -> str:
     """Return a node's value as messages show it."""
     try:
-        return repr(plain(node))
-    except (yaml.YAMLError, ValueError):
+        text = repr(plain(node))
+    except (*WRONG_TAG, UserError):
         return "a value with a tag of its own"
+    return text if len(text) < 100 else f"{text[:96]} ..."
 
 
 def read(kind: Any, path: Path, node: yaml.Node, name: str) -> Any:
@@ -93,9 +121,15 @@ def read(kind: Any, path: Path, node: yaml.Node, name: str) -> Any:
         return tuple(read(args[0], path, item, name) for item in node.value)
     try:
         value = plain(node)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{where(path, node)}: {name}: expected plain YAML, without tags") from error
-    return check_value(value, kind, name, where(path, node))
+    except UserError as error:  # a key that is given twice
+        raise UserError(f"{show(path)}, {error}") from error
+    except WRONG_TAG as error:
+        reason = "" if isinstance(error, yaml.YAMLError) else f" ({str(error).split(';')[0]})"
+        raise UserError(f"{where(path, node)}: {name}: expected plain YAML, without tags{reason}") from error
+    try:
+        return check_value(value, kind, name, where(path, node))
+    except OverflowError as error:
+        raise UserError(f"{where(path, node)}: {name}: a number of too many digits") from error
 
 
 def fill(

@@ -23,8 +23,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.skirmish.arrays import Rules, Terrain
+from envs.skirmish.replay_check import check_meta, check_numbers, parse_meta, read_entries
 from utils.errors import UserError
 from utils.files import write_new
 
@@ -178,18 +177,28 @@ def read_replay(path: Path) -> Replay:
     if not path.is_file():
         raise UserError(f"{path}: no such file; expected a replay (.npz) as save_replay=True writes them")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            meta = json.loads(bytes(file["meta"]))
-            entries = {name: file[name] for name in file.files if name != "meta"}
-        if meta["format"] != FORMAT:
-            raise UserError(f"{path}: replay format {meta['format']}, expected {FORMAT}; use the version that wrote it")
+        entries = read_entries(path)
+        meta = parse_meta(entries.pop("meta"))
+        found = meta.get("format")
+        if found != FORMAT:
+            raise ValueError(f"replay format {found!r}, expected {FORMAT}: use the version that wrote it")
+        check_meta(meta)
+        unknown = [name for name in entries if not name.startswith(("frame_", "step_"))]
+        if unknown:
+            raise ValueError(f"unknown entries {unknown}")
         frames = {name[6:]: array for name, array in entries.items() if name.startswith("frame_")}
         steps = {name[5:]: array for name, array in entries.items() if name.startswith("step_")}
-        return _checked(meta, frames, steps)
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, LookupError, TypeError, AttributeError, ValueError) as e:
+        for name, array in (*frames.items(), *steps.items()):
+            if array.dtype != (FRAME_TYPES | STEP_TYPES).get(name, array.dtype):
+                raise ValueError(f"{name} is {array.dtype}, expected {np.dtype((FRAME_TYPES | STEP_TYPES)[name])}")
+        replay = _checked(meta, frames, steps)
+        check_numbers(meta, frames, steps)
+    except Exception as error:  # whatever zipfile, zlib, numpy and json make of a file that is none of ours
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
-            f"{path}: not a replay of skirmish, or broken ({e}); expected a .npz that skirmish wrote"
-        ) from e
+            f"{path}: not a replay of skirmish, or broken ({reason}); expected a .npz that skirmish wrote"
+        ) from error
+    return replay
 
 
 def _kind(kind: np.void, name: str) -> dict[str, Any]:

@@ -1,0 +1,84 @@
+"""Run folders as sacred and a run leave them: which are training runs, what they were asked, whether they live."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from utils.errors import UserError
+from utils.info import alive
+
+RUNNING, DIED = "RUNNING", "DIED"
+SILENT_SECONDS = 600
+"""Without a heartbeat for this long, a run is taken for dead where no lock can say; a run beats every 10 s."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run folder says of its run; both are empty where sacred has left no such file."""
+
+    folder: Path
+    run: dict[str, Any]
+    config: dict[str, Any]
+
+    @property
+    def status(self) -> str:
+        """RUNNING, COMPLETED, INTERRUPTED, FAILED, DIED; "" if the folder does not say."""
+        return str(self.run.get("status", ""))
+
+    @property
+    def last_heard(self) -> datetime | None:
+        """The time of its last heartbeat, or of its start."""
+        text = self.run.get("heartbeat") or self.run.get("start_time")
+        try:
+            return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+        except (TypeError, ValueError):
+            return None
+
+    def dead(self) -> bool:
+        """Tell whether it says RUNNING, and nobody holds it.
+
+        On this machine the lock on info.jsonl decides. A run of another machine that shares the folder, or on a file
+        system without locks, is dead once it has been silent for SILENT_SECONDS.
+        """
+        if self.status != RUNNING:
+            return False
+        held = alive(self.folder)
+        if held:
+            return False
+        if held is False and self.run.get("host", {}).get("hostname") == platform.node():
+            return True
+        heard = self.last_heard
+        return heard is None or (datetime.now(UTC) - heard).total_seconds() > SILENT_SECONDS
+
+
+def read_record(folder: Path) -> Record:
+    """Return what a run folder says. UserError if a file is broken."""
+    return Record(folder, read_object(folder / "run.json"), read_object(folder / "config.json"))
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return a JSON file's object, {} if there is no such file. UserError if it is broken."""
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: broken ({error}); expected the JSON that a run writes") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path}: broken (a {type(value).__name__}); expected the JSON that a run writes")
+    return value
+
+
+def token_of(record: Record) -> Path | None:
+    """Return the folder of a run's checkpoints, results/models/<token>; None if the run does not say."""
+    if "models" in record.run:
+        return Path(str(record.run["models"]))
+    path = record.folder / "cout.txt"  # runs that did not write it down have printed it
+    found = re.search(r"; models in (.+)", path.read_text(errors="replace")) if path.is_file() else None
+    return Path(found[1].strip()) if found else None
