@@ -210,7 +210,7 @@ def main(argv: Sequence[str]) -> int:
             return 0
         from run.preflight import preflight
 
-        preflight(layers)
+        preflight(layers, results_folder(layers.values))
         ex = experiment(layers.values)
         # --debug hands exceptions to us instead of printing them; sacred has recorded them by then.
         ex.run_commandline(["main.py", *command.sacred, "--debug"])

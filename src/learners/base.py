@@ -108,7 +108,12 @@ class Learner:
         # PyMARL's order, on which the meaning of opt.th rests.
         self.params = list(mac.parameters()) + ([] if mixer is None else list(mixer.parameters()))
         self.optimiser = make_optimiser(
-            config.optimizer, self.params, lr=config.lr, weight_decay=config.weight_decay, alpha=config.optim_alpha, eps=config.optim_eps
+            config.optimizer,
+            self.params,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            alpha=config.optim_alpha,
+            eps=config.optim_eps,
         )
         self.last_target_update_episode = 0
         self.return_range = torch.tensor([float("inf"), -float("inf")], device=device)
@@ -188,6 +193,9 @@ class Learner:
                 load_moments(self.optimiser, state[name])
             else:
                 part.load_state_dict(state[name])
+        own = {"last_target_update_episode": 0, "return_range": self.return_range}
+        if problem := misfit(own, {key: state[key] for key in own}):
+            raise ValueError(problem)
         self.last_target_update_episode = state["last_target_update_episode"]
         self.return_range = state["return_range"].to(self.device)
 

@@ -40,6 +40,11 @@ def steps_in(directory: Path) -> list[int]:
     return sorted(int(path.name) for path in directory.iterdir() if is_step(path.name) and path.is_dir())
 
 
+def is_newest(step: Path) -> bool:
+    """Return whether no checkpoint of the same run is newer: a run that goes on from it writes to the same token."""
+    return is_step(step.name) and int(step.name) == steps_in(step.parent)[-1]
+
+
 def find_checkpoint(path: str, load_step: int, *, file: str = "agent.th") -> Path:
     """Return the checkpoint folder nearest to `load_step` env steps, or the newest if it is 0.
 
@@ -54,7 +59,9 @@ def find_checkpoint(path: str, load_step: int, *, file: str = "agent.th") -> Pat
     directory = Path(path)
     try:
         if directory.is_file():
-            raise UserError(f"{path!r} is a file; write the checkpoint folder that it lies in: {str(directory.parent)!r}")
+            raise UserError(
+                f"{path!r} is a file; write the checkpoint folder that it lies in: {str(directory.parent)!r}"
+            )
         if not directory.is_dir():
             raise UserError(f"no checkpoint folder {path!r}; expected results/models/<token>")
         steps = steps_in(directory)
@@ -70,7 +77,9 @@ def find_checkpoint(path: str, load_step: int, *, file: str = "agent.th") -> Pat
 def _missing(directory: Path, file: str) -> str:
     """Return why a file should be in a checkpoint's folder and what to do."""
     if file in (read_manifest(directory) or {}):
-        rest = f", or take its line out of {MANIFEST} to go on with an empty replay buffer" if file == BUFFER_FILE else ""
+        rest = (
+            f", or take its line out of {MANIFEST} to go on with an empty replay buffer" if file == BUFFER_FILE else ""
+        )
         return f"{directory} was copied in part: {MANIFEST} lists {file}, which is missing; copy it too{rest}"
     return f"no {file} in {str(directory)!r}; expected a checkpoint folder results/models/<token>"
 
@@ -98,6 +107,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object, got {type(value).__name__}; {OTHER}")
     return value
+
+
+def read_config(token: Path) -> dict[str, Any]:
+    """Return the config of the run that writes to a token's folder. UserError if it is missing or damaged."""
+    path = token / CONFIG_FILE
+    config = read_json(path)
+    if missing := [key for key in ("seed", "env_args") if key not in config]:
+        raise UserError(f"{path}: lacks {', '.join(missing)}, so it is not the config of a run; {OTHER}")
+    if not isinstance(config["env_args"], dict):
+        raise UserError(f"{path}: env_args is a {type(config['env_args']).__name__}, expected a JSON object; {OTHER}")
+    return config
 
 
 def verify(directory: Path, *files: str) -> None:
@@ -222,3 +242,17 @@ def sole_writer(token: Path, warn: Callable[[str], None]) -> Iterator[None]:
         if not has_lock:
             warn(f"the file system of {token} has no locks: see to it that no other run writes there")
         yield
+
+
+def add_run(token: Path, run: Path | None, origin: Path | None) -> None:
+    """Add a run to runs.json, the list of those that have written to a token.
+
+    Args:
+        token: its folder.
+        run: the run's own folder, or None if it has none.
+        origin: the checkpoint that it goes on from, or None.
+    """
+    path = token / RUNS_FILE
+    runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    entry = {"run": run and str(run), "from": origin and str(origin.absolute())}
+    write_json(path, [*runs, entry])

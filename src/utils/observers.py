@@ -23,6 +23,11 @@ class RunFolder(FileStorageObserver):
         """Replace a JSON file."""
         write_json(Path(self.dir) / filename, flatten(obj))
 
+    def add(self, **entries: Any) -> None:
+        """Add entries to run.json."""
+        self.run_entry = {**self.run_entry, **entries}  # another thread may be writing the old one
+        self.save_json(self.run_entry, "run.json")
+
     def heartbeat_event(self, info: Any, captured_out: str, beat_time: datetime, result: Any) -> None:
         """Write info.json; `info` is copied first, for the run goes on filling it in another thread."""
         info = {key: list(value) if isinstance(value, list) else value for key, value in list(info.items())}

@@ -10,7 +10,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ def save_tensors(value: Any, path: Path) -> Entry:
     with path.open("wb", buffering=0) as file:
         hashed = _Hashed(file)
         try:
-            torch.save(value, hashed)
+            torch.save(value, cast("IO[bytes]", hashed))
         except Exception as error:
             if hashed.error is not None:
                 hashed.error.filename = str(path)
