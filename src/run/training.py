@@ -251,6 +251,8 @@ class Training:
         self.parts.mac.action_selector.load_state_dict(state["selector"])
         self.stats.load_state_dict(state["stats"])
         self.logger.load_state_dict(state["logger"])
+        if not isinstance(self.logger.info, dict):
+            raise ValueError("logger: expected lists of numbers by name")
         set_global_state(state["global_rng"])
         for name in own["counters"]:
             setattr(self, name, state["counters"][name])

@@ -19,7 +19,7 @@ import torch
 
 from utils.errors import UserError
 from utils.files import locked, remove_leftovers, replacing_directory, write_json, writing_failed
-from utils.tensors import OTHER, Entry, check_archive, entry_of, load_tensors, save_tensors, tensor_bytes
+from utils.tensors import OTHER, Entry, check_archive, entry_of, kind_of, load_tensors, save_tensors, tensor_bytes
 
 FORMAT = 1
 RUN_FILE, BUFFER_FILE, MANIFEST = "run.pt", "buffer.pt", "manifest.json"
@@ -105,7 +105,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested without end
         raise UserError(f"{path}: not JSON ({error}); {OTHER}") from error
     if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object, got {type(value).__name__}; {OTHER}")
+        raise UserError(f"{path}: expected a JSON object, got {kind_of(value)}; {OTHER}")
     return value
 
 
@@ -116,7 +116,7 @@ def read_config(token: Path) -> dict[str, Any]:
     if missing := [key for key in ("seed", "env_args") if key not in config]:
         raise UserError(f"{path}: lacks {', '.join(missing)}, so it is not the config of a run; {OTHER}")
     if not isinstance(config["env_args"], dict):
-        raise UserError(f"{path}: env_args is a {type(config['env_args']).__name__}, expected a JSON object; {OTHER}")
+        raise UserError(f"{path}: env_args is {kind_of(config['env_args'])}, expected a JSON object; {OTHER}")
     return config
 
 
@@ -168,7 +168,7 @@ def load_state(directory: Path, file: str = RUN_FILE, *, mmap: bool = False) -> 
     """Return the contents of run.pt or buffer.pt. UserError if it is from another format or cannot be read."""
     path, state = directory / file, load_file(directory, file, mmap=mmap)
     if not isinstance(state, dict):
-        raise UserError(f"{path}: holds a {type(state).__name__}, expected a dict; {OTHER}")
+        raise UserError(f"{path}: holds {kind_of(state)}, expected a dict; {OTHER}")
     if file == RUN_FILE and state.get("format") != FORMAT:
         raise UserError(f"{path} has checkpoint format {state.get('format')!r}, this version reads {FORMAT}")
     return state
@@ -254,5 +254,5 @@ def add_run(token: Path, run: Path | None, origin: Path | None) -> None:
     """
     path = token / RUNS_FILE
     runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    entry = {"run": run and str(run), "from": origin and str(origin.absolute())}
+    entry = {"run": run and str(run.absolute()), "from": origin and str(origin.absolute())}
     write_json(path, [*runs, entry])

@@ -44,7 +44,7 @@ def replacing_directory(target: Path) -> Iterator[Path]:
         raise
 
 
-_LEFT_FOLDER = re.compile(r"\.(?P<name>.+)-[a-z0-9_]{8}(?P<replaced>-replaced)?")  # of replacing_directory
+_LEFT_FOLDER = re.compile(r"\.(?P<name>.+?)-[a-z0-9_]{8}(?P<replaced>-replaced)?")  # of replacing_directory
 _LEFT_FILE = re.compile(r"\.[0-9a-f]{12}-.+|.+\.tmp")  # of temporary_beside, and of earlier versions
 
 
@@ -111,8 +111,12 @@ def writing_failed(path: Path, error: OSError, needed: int | None = None) -> str
 
 def existing_parent(path: Path) -> Path:
     """Return the path, or the nearest thing above it that exists (a broken link does)."""
-    while not os.path.lexists(path) and path != path.parent:
-        path = path.parent
+    while path != path.parent:
+        try:
+            path.lstat()
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            path = path.parent
     return path
 
 

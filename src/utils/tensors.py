@@ -144,18 +144,18 @@ def misfit(own: Any, given: Any, name: str = "") -> str:
     where = f"{name} is" if name else "it is"
     if isinstance(own, Tensor):
         if not isinstance(given, Tensor):
-            return f"{where} {_kind(given)}, expected a tensor"
+            return f"{where} {kind_of(given)}, expected a tensor"
         if own.shape != given.shape:
             return f"{where} of shape {list(given.shape)}, expected {list(own.shape)}"
         same = own.is_floating_point() == given.is_floating_point()
         return "" if same else f"{where} of {given.dtype}, expected {own.dtype}"
     if isinstance(own, Mapping):
         if not isinstance(given, Mapping):
-            return f"{where} {_kind(given)}, expected a dict"
+            return f"{where} {kind_of(given)}, expected a dict"
         return _misfit_of_entries(own, given, name)
     if isinstance(own, float) and type(given) is int:
         return ""
-    return "" if type(own) is type(given) else f"{where} {_kind(given)}, expected {_kind(own)}"
+    return "" if type(own) is type(given) else f"{where} {kind_of(given)}, expected {kind_of(own)}"
 
 
 def _misfit_of_entries(own: Mapping[str, Any], given: Mapping[str, Any], name: str) -> str:
@@ -168,7 +168,7 @@ def _misfit_of_entries(own: Mapping[str, Any], given: Mapping[str, Any], name: s
     return next((problem for problem in inner if problem), "")
 
 
-def _kind(value: Any) -> str:
-    if value is None:
-        return "None"
-    return "a tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+def kind_of(value: Any) -> str:
+    """Return what a value is: "None", "a list", "an int"."""
+    name = "tensor" if isinstance(value, Tensor) else type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
