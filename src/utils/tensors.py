@@ -44,13 +44,12 @@ class _Hashed:
 
 def save_tensors(value: Any, path: Path) -> Entry:
     """Write `value` as torch.save does and return the file's size and hash. OSError if the system refuses it."""
-    with path.open("wb", buffering=0) as file:
+    with path.open("wb") as file:
         hashed = _Hashed(file)
         try:
             torch.save(value, cast("IO[bytes]", hashed))
         except Exception as error:
             if hashed.error is not None:
-                hashed.error.filename = str(path)
                 raise hashed.error from error
             raise
     return {"bytes": hashed.bytes, "sha256": hashed.hash.hexdigest()}
