@@ -217,6 +217,13 @@ def main(argv: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 1
+    except OSError as error:  # of sacred's files; those of checkpoints say it themselves
+        from utils.files import DISK_ERRORS, writing_failed
+
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {writing_failed(Path(str(error.filename or 'the results')), error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -28,6 +28,8 @@ def load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> Non
     problem = misfit({"state": {}, "param_groups": []}, state)
     if problem:
         raise ValueError(problem)
+    if orphans := state["state"].keys() - {key for group in state["param_groups"] for key in group["params"]}:
+        raise ValueError(f"averages of {', '.join(map(str, orphans))}, which are no parameters of it")
     settings = []
     for own, given in zip(optimiser.param_groups, state["param_groups"], strict=True):
         _check_group(type(optimiser).__name__, own, given, state["state"])
@@ -49,5 +51,7 @@ def _check_group(kind: str, own: dict[str, Any], given: Any, moments: dict[Any, 
             continue  # never stepped
         if not isinstance(moments[key], dict) or not {"step", *averages} <= moments[key].keys():
             raise ValueError(f"parameter {key} has no step, {', '.join(averages)}")
+        if not 0 <= float(moments[key]["step"]) < float("inf"):
+            raise ValueError(f"parameter {key}: step={moments[key]['step']}")
         if problem := misfit({name: param for name in averages}, {name: moments[key][name] for name in averages}):
             raise ValueError(f"parameter {key}: {problem}")

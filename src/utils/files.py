@@ -89,6 +89,10 @@ def locked(path: Path) -> Iterator[bool]:
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 
 
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""What the system says when a disk takes no more."""
+
+
 def readable_size(count: float) -> str:
     """Return a number of bytes in words: "1.5 GiB"."""
     for unit in ("bytes", "KiB", "MiB"):
