@@ -151,13 +151,20 @@ def main(argv: Sequence[str]) -> int:
         extra = observers(command)
         if not command.task and "--help" not in command.sacred:
             with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):
-                preflight(layers)
+                preflight(layers, results_folder(layers.values))
         ex = experiment(layers.values, extra)
         ex.run_commandline(["main.py", *command.sacred_words()])
         failed = ex.current_run is not None and ex.current_run.status == "FAILED"  # --pdb has shown why
         return int(failed or ex.observers[0].fault is not None)  # a run that cannot write its numbers has said so
     except UserError as error:
         print(f"error: {redacted(' '.join(str(error).splitlines()))}", file=sys.stderr)
+        return 1
+    except OSError as error:  # of sacred's files; those of checkpoints say it themselves
+        from utils.files import DISK_ERRORS, writing_failed
+
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(f"error: {writing_failed(Path(str(error.filename or 'the results')), error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

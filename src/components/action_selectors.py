@@ -69,7 +69,7 @@ class ActionSelector:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
-        self.epsilon = state["epsilon"]
+        self.epsilon = float(state["epsilon"])
         self.generator.set_state(state["generator"].cpu())
         self.test_generator.set_state(state["test_generator"].cpu())
 

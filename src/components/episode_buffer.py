@@ -14,6 +14,7 @@ from torch import Tensor
 from components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme, stored_fields
 from utils.config import PositiveFloat, PositiveInt, Probability
 from utils.errors import UserError
+from utils.tensors import misfit
 
 GIB = 2**30
 
@@ -66,7 +67,7 @@ class ReplayBuffer:
         pin_memory: bool = False,
     ) -> None:
         self.scheme, self.groups, self.preprocess = scheme, groups, preprocess
-        self.buffer_size = config.buffer_size
+        self.buffer_size, self.max_seq_length = config.buffer_size, max_seq_length
         self.device = torch.device(device)
         self.fields = stored_fields(scheme, groups)
         self.episodes: list[dict[str, Tensor]] = []
@@ -146,11 +147,42 @@ class ReplayBuffer:
             "rng": json.dumps(self._rng.bit_generator.state),
         }
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise ValueError if `load_state_dict` cannot take this; of the episodes only shapes and types are read."""
+        slots = state.get("slots")
+        if not isinstance(slots, Tensor) or slots.dtype != torch.int64 or slots.dim() != 1:
+            raise ValueError("slots: expected a vector of int64")
+        if problem := misfit({"episodes": {}, "slots": slots, "buffer_index": 0, "rng": ""}, state):
+            raise ValueError(problem)
+        count, index = len(slots), state["buffer_index"]
+        if count > self.buffer_size or not all(0 < slot <= self.max_seq_length for slot in slots.tolist()):
+            raise ValueError(
+                f"slots: {count} episodes of {min(slots.tolist(), default=0)} to {max(slots.tolist(), default=0)} "
+                f"slots, expected up to {self.buffer_size} of 1 to {self.max_seq_length}"
+            )
+        if not 0 <= index < self.buffer_size or (count < self.buffer_size and index != count):
+            raise ValueError(f"buffer_index={index} with {count} of {self.buffer_size} episodes")
+        if count:
+            self._check_episodes(state["episodes"], int(slots.sum()))
+        type(self._rng.bit_generator)().state = json.loads(state["rng"])
+
+    def _check_episodes(self, episodes: dict[str, Any], slots: int) -> None:
+        fields = {
+            key: torch.empty(slots, *field.shape, dtype=field.dtype, device="meta")
+            for key, field in self.fields.items()
+        }
+        if problem := misfit(fields, episodes, "episodes"):
+            raise ValueError(problem)
+        for key, field in self.fields.items():
+            if episodes[key].dtype != field.dtype:
+                raise ValueError(f"episodes.{key} is of {episodes[key].dtype}, expected {field.dtype}")
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
+        """Continue where `state_dict` was taken. ValueError if it is not of such a buffer."""
+        self.check_state_dict(state)
         slots = state["slots"].tolist()
-        parts = {key: tensor.to(self.device).split(slots) for key, tensor in state["episodes"].items()}
-        self.episodes = [{key: parts[key][i].clone() for key in parts} for i in range(len(slots))]
+        parts = {key: tensor.split(slots) for key, tensor in state["episodes"].items()}
+        self.episodes = [{key: parts[key][i].to(self.device, copy=True) for key in parts} for i in range(len(slots))]
         self.buffer_index = state["buffer_index"]
         self._rng.bit_generator.state = json.loads(state["rng"])
 
@@ -206,8 +238,20 @@ class PrioritizedReplayBuffer(ReplayBuffer):
             "max_priority": self.max_priority,
         }
 
+    def check_state_dict(self, state: dict[str, Any]) -> None:
+        """Raise ValueError if `load_state_dict` cannot take this."""
+        super().check_state_dict({key: state[key] for key in state if key not in {"priorities", "max_priority"}})
+        own = {"priorities": torch.from_numpy(self.priorities), "max_priority": 1.0}
+        if problem := misfit(own, {key: state[key] for key in own if key in state}):
+            raise ValueError(problem)
+        priorities, count = state["priorities"], len(state["slots"])
+        if not (priorities.isfinite().all() and (priorities[:count] > 0).all() and (priorities[count:] == 0).all()):
+            raise ValueError("priorities: expected a positive one for each episode and 0 elsewhere")
+        if not 0 < state["max_priority"] < float("inf"):
+            raise ValueError(f"max_priority={state['max_priority']}: expected a positive number")
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
+        """Continue where `state_dict` was taken. ValueError if it is not of such a buffer."""
         super().load_state_dict(state)
         self.priorities[:] = state["priorities"].numpy()
         self.max_priority = state["max_priority"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,16 +13,24 @@ from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
 from controllers.basic_controller import BasicMAC
+from learners.optimisers import load_moments, make_optimiser
 from learners.values import Loss, Rows
 from modules.mixers import REGISTRY as MIXERS
 from modules.mixers.mixer import BaseMixer
+from utils.checkpoint import load_file
 from utils.config import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
 from utils.errors import UserError
+from utils.files import replacing_file
+from utils.tensors import misfit, save_tensors
 
 
 class _Stateful(Protocol):
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
+
+
+class DoesNotFit(UserError):
+    """A file is whole, but of other networks than this run's."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,14 @@ class Learner:
         self.target_mixer = None if mixer is None else _frozen_copy(mixer)
         # PyMARL's order, on which the meaning of opt.th rests.
         self.params = list(mac.parameters()) + ([] if mixer is None else list(mixer.parameters()))
-        self.optimiser = _optimiser(config, self.params)
+        self.optimiser = make_optimiser(
+            config.optimizer,
+            self.params,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            alpha=config.optim_alpha,
+            eps=config.optim_eps,
+        )
         self.last_target_update_episode = 0
         self.return_range = torch.tensor([float("inf"), -float("inf")], device=device)
 
@@ -176,16 +189,21 @@ class Learner:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
         for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+            if part is self.optimiser:
+                load_moments(self.optimiser, state[name])
+            else:
+                part.load_state_dict(state[name])
+        own = {"last_target_update_episode": 0, "return_range": self.return_range}
+        if problem := misfit(own, {key: state[key] for key in own}):
+            raise ValueError(problem)
         self.last_target_update_episode = state["last_target_update_episode"]
         self.return_range = state["return_range"].to(self.device)
 
     def save_models(self, directory: Path) -> None:
         """Write agent.th, mixer.th and opt.th as PyMARL2 does: plain state_dicts. Each appears whole or not at all."""
         for name, part in self._files().items():
-            temporary = directory / f"{name}.tmp"
-            torch.save(part.state_dict(), temporary)
-            os.replace(temporary, directory / name)
+            with replacing_file(directory / name) as temporary:
+                save_tensors(part.state_dict(), temporary)
 
     def load_models(self, directory: Path) -> None:
         """Read what `save_models` or PyMARL2 wrote; the target networks become copies, lr and its like stay as set.
@@ -209,15 +227,17 @@ class Learner:
         path = directory / name
         if not path.is_file():
             raise UserError(f"{path}: no such file; a checkpoint folder holds {', '.join(self._files())}")
+        state = load_file(directory, name, self.device)
         try:
-            state = torch.load(path, map_location=self.device, weights_only=True)
             if part is self.optimiser:
-                _load_moments(self.optimiser, state)
+                load_moments(self.optimiser, state)
             else:
+                if problem := misfit(part.state_dict(), state):
+                    raise ValueError(problem)
                 part.load_state_dict(state)
-        except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             reason = " ".join(str(error).split())
-            raise UserError(
+            raise DoesNotFit(
                 f"{path} does not fit this run's networks ({reason}); use the config and env it was trained with"
             ) from error
 
@@ -257,20 +277,3 @@ class Learner:
 
 def _frozen_copy(mixer: BaseMixer) -> BaseMixer:
     return copy.deepcopy(mixer).requires_grad_(False)
-
-
-def _optimiser(config: Learner.Config, params: list[nn.Parameter]) -> torch.optim.Optimizer:
-    if config.optimizer == "adam":
-        return torch.optim.Adam(params, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.RMSprop(
-        params, lr=config.lr, alpha=config.optim_alpha, eps=config.optim_eps, weight_decay=config.weight_decay
-    )
-
-
-def _load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Load an optimiser's running averages; its lr and other settings stay those of this run's config."""
-    own = {key: value for key, value in optimiser.param_groups[0].items() if key != "params"}
-    if ("betas" in own) != ("betas" in state["param_groups"][0]):
-        raise ValueError(f"another kind of optimiser than {type(optimiser).__name__} wrote it")
-    optimiser.load_state_dict(state)
-    optimiser.param_groups[0].update(own)

@@ -72,6 +72,7 @@ class RunConfig(Choices):
     save_model_interval: PositiveInt
     keep_checkpoints: NonNegativeInt
     save_buffer: bool
+    save_final: bool
     checkpoint_path: str
     load_step: NonNegativeInt
     resume: str

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from components.episode_buffer import ReplayBuffer
 from components.transforms import OneHot
 from controllers.basic_controller import BasicMAC
 from envs.multiagentenv import BatchedEnv, EnvInfo
-from learners.base import Learner
+from learners.base import DoesNotFit, Learner
 from run.config import Classes, RunConfig
 from runners.runner import Runner
 from runners.seeds import EpisodeSeeds
-from utils.config import build_config, config_class
+from utils.checkpoint import load_state, read_config
+from utils.config import build_config, config_class, config_keys
+from utils.errors import UserError
 from utils.seeding import numpy_generator, torch_generator
 
 
@@ -116,9 +119,41 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log:
     return Parts(runner, mac, buffer, learner)
 
 
-def load_networks(learner: Learner, config: RunConfig, directory: Path) -> None:
-    """Load a checkpoint: all networks and the optimiser to train on, the agent alone to play with."""
-    if config.evaluate or config.save_replay:
-        learner.load_agent(directory)
-    else:
-        learner.load_models(directory)
+def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, directory: Path) -> None:
+    """Load a checkpoint: all networks and the optimiser to train on, the agent alone to play with.
+
+    Raises:
+        UserError: a file is missing or damaged, or the networks are of another env or config, which it names.
+    """
+    try:
+        if config.evaluate or config.save_replay:
+            learner.load_agent(directory)
+        else:
+            learner.load_models(directory)
+    except DoesNotFit as error:
+        had, now = _differences(flat, config, info, directory)
+        if not had:
+            raise
+        raise DoesNotFit(f"{directory} was trained with {had}, this run has {now}; {error}") from error
+
+
+def _differences(flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, directory: Path) -> tuple[str, str]:
+    """Return what the run that wrote a checkpoint had, and this one has, where they differ as far as files tell."""
+    had: dict[str, Any] = {}
+    with suppress(UserError, KeyError, TypeError):  # PyMARL2's folders say nothing of this
+        had |= load_state(directory)["env"]
+    with suppress(UserError):
+        had |= dotted(read_config(directory.parent))
+    classes = Classes.of(config)
+    networks = [part for part in (classes.mac, classes.agent, classes.mixer) if part is not None]
+    keys = {"mac", "agent", "mixer", "learner", "optimizer", "env"}.union(*(config_keys(part) for part in networks))
+    now = {key: value for key, value in dotted(flat).items() if key in keys or key.startswith("env_args.")}
+    differing = {key: value for key, value in {**asdict(info), **now}.items() if key in had and had[key] != value}
+    ours = ", ".join(f"{key}={value}" for key, value in differing.items())
+    return ", ".join(f"{key}={had[key]}" for key in differing), ours
+
+
+def dotted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with the keys of env_args beside the others, as "env_args.<key>"."""
+    env_args = {f"env_args.{key}": value for key, value in values["env_args"].items()}
+    return {key: value for key, value in values.items() if key != "env_args"} | env_args

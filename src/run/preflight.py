@@ -6,7 +6,6 @@ import json
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,36 +13,45 @@ from envs.batched import make_batched_env, needs_process
 from envs.multiagentenv import BatchedEnv
 from run.allocation import refuse_too_large
 from run.config import RunConfig
-from run.parts import build_parts, load_networks
-from utils.checkpoint import RUN_FILE, find_checkpoint
+from run.parts import build_parts, dotted, load_networks
+from run.training import Training
+from utils.checkpoint import CONFIG_FILE, RUN_FILE, find_checkpoint, is_newest, read_config, sole_writer, steps_in
 from utils.config import build_config
 from utils.errors import UserError
+from utils.files import why_no_folder
 from utils.layers import Layers
+from utils.logging import Logger
 from utils.redact import redacted
 
-CONFIG_FILE = "config.json"
 LARGEST_SEED = 2**64 - 1
 
 # Keys that may change when a run goes on; any other change would make it another run.
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
-     "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda", "buffer_cpu_only",
-     "env_workers", "max_restarts", "env_args.threads", "env_args.game_timeout", "env_args.replay_dir",
-     "env_args.replay_prefix", "env_args.debug"}
+     "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda",
+     "buffer_cpu_only", "env_workers", "max_restarts", "env_args.threads", "env_args.game_timeout",
+     "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 
 
-def preflight(layers: Layers) -> None:
+def preflight(layers: Layers, results: Path) -> None:
     """Build the whole run once around a single env, load what it asks for, and take one step in the env.
 
     An env that starts a game is only built, and asked whether it could save replays.
 
+    Args:
+        layers: the merged keys.
+        results: the folder in which sacred makes that of the run.
+
     Raises:
-        UserError: the checkpoint is missing or of another run, a part cannot be built, or the env breaks its contract.
+        UserError: results cannot be written, the checkpoint is missing, damaged or of another run, a part cannot be
+            built, or the env breaks its contract.
     """
     config = build_config(RunConfig, layers.values, layers.origin)
-    if config.resume:
-        find_checkpoint(config.resume, config.load_step, file=RUN_FILE)
+    quiet = logging.getLogger(f"{__name__}.quiet")
+    quiet.disabled = True
+    _check_results(config, results)
+    step = _checkpoint_to_resume(config, quiet) if config.resume else None
     env = make_batched_env(config.env, config.env_args, 1, config.seed, layers.origin, in_process=False)
     try:
         if not needs_process(config.env):
@@ -51,13 +59,42 @@ def preflight(layers: Layers) -> None:
         if config.save_replay:
             _try_replay(env, config.env)
         refuse_too_large(layers.values, config, env.info)
-        quiet = logging.getLogger(f"{__name__}.quiet")
-        quiet.disabled = True
         parts = build_parts(layers.values, config, env, quiet)
         if config.checkpoint_path:
-            load_networks(parts.learner, config, find_checkpoint(config.checkpoint_path, config.load_step))
+            checkpoint = find_checkpoint(config.checkpoint_path, config.load_step)
+            load_networks(parts.learner, layers.values, config, env.info, checkpoint)
+        if step is not None:
+            Training(parts, config, Logger(quiet), step.parent).check(step)
     finally:
         env.close()
+
+
+def _check_results(config: RunConfig, results: Path) -> None:
+    """Raise UserError if a folder that the run writes to cannot be made."""
+    root = Path(config.local_results_path)
+    evaluates = config.evaluate or config.save_replay
+    wanted = {results: True, root / "models": not evaluates, root / "tb_logs": config.use_tensorboard,
+              root / "replays": config.save_replay}  # fmt: skip
+    for folder in (folder for folder, needed in wanted.items() if needed):
+        if reason := why_no_folder(folder):
+            raise UserError(
+                f"local_results_path={config.local_results_path!r}: cannot write to {folder}, for {reason}; "
+                f"move that out of the way or name another folder"
+            )
+
+
+def _checkpoint_to_resume(config: RunConfig, quiet: logging.Logger) -> Path:
+    """Return the checkpoint that a run goes on from. UserError if another one is writing where it would."""
+    taken = None
+    try:
+        with sole_writer(Path(config.resume), quiet.warning):
+            pass
+    except UserError as error:
+        taken = error
+    step = find_checkpoint(config.resume, config.load_step, file=RUN_FILE)
+    if taken is not None and is_newest(step):
+        raise taken
+    return step
 
 
 def _try_step(env: BatchedEnv, name: str) -> None:
@@ -82,12 +119,6 @@ def _try_replay(env: BatchedEnv, name: str) -> None:
             raise UserError(f"save_replay=True: env {name!r} has no replays") from error
 
 
-def _dotted(values: dict[str, Any]) -> dict[str, Any]:
-    """Return a config with the keys of env_args beside the others, as "env_args.<key>"."""
-    env_args = {f"env_args.{key}": value for key, value in values["env_args"].items()}
-    return {key: value for key, value in values.items() if key != "env_args"} | env_args
-
-
 def check_resume(layers: Layers) -> None:
     """Give a resumed run the seed of the one it continues, and refuse other changes of its config.
 
@@ -96,17 +127,29 @@ def check_resume(layers: Layers) -> None:
     """
     if not layers.values.get("resume"):
         return
-    path = Path(str(layers.values["resume"])) / CONFIG_FILE
-    if not path.is_file():
-        raise UserError(f"resume={layers.values['resume']!r}: no {CONFIG_FILE} there; expected results/models/<token>")
-    before: dict[str, Any] = json.loads(path.read_text())
+    resume = str(layers.values["resume"])
+    before = read_config(_token(resume))
     if layers.values.get("seed") is None:
-        layers.add({"seed": before["seed"]}, str(path))
+        layers.add({"seed": before["seed"]}, str(Path(resume) / CONFIG_FILE))
     free = FREE_ON_RESUME - ({"t_max"} if before.get("use_per") else set())  # per_beta rises over t_max
-    had, now = _dotted(before), _dotted(json.loads(json.dumps(redacted(layers.values))))
+    had, now = dotted(before), dotted(json.loads(json.dumps(redacted(layers.values))))
     for key in sorted(now.keys() - free):
         if key not in had or had[key] != now[key]:
             raise UserError(
                 f"resume: {key}={now[key]!r}, but the run had {had.get(key, 'no such key')!r}; "
                 f"start it with the same --config, --env-config and `with` words"
             )
+
+
+def _token(resume: str) -> Path:
+    """Return the folder that `resume` names, if a run writes its checkpoints there."""
+    token, hint = Path(resume), "expected results/models/<token>"
+    try:
+        if (token / CONFIG_FILE).is_file():
+            return token
+        for folder in (token.parent, token.parent.parent):  # one checkpoint, or a file of one
+            if (folder / CONFIG_FILE).is_file() and steps_in(folder):
+                hint = f"write resume={folder}, with load_step=<env steps> for a checkpoint that is not the newest"
+    except (OSError, ValueError) as error:
+        hint = str(error)
+    raise UserError(f"resume={resume!r}: no {CONFIG_FILE} there; {hint}")

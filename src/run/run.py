@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -13,17 +14,27 @@ import torch
 from envs.worker_process import EnvError, EnvUserError
 from run.allocation import memory_as_user_error
 from run.config import RunConfig
-from run.evaluate import evaluate
+from run.evaluate import evaluate, run_folder
 from run.parts import Parts, build_parts, load_networks, make_env
-from run.preflight import CONFIG_FILE
 from run.training import Training
 from runners.runner import BrokenTooOften
-from utils.checkpoint import RUN_FILE, find_checkpoint, load_state, steps_in
+from utils.checkpoint import (
+    CONFIG_FILE,
+    RUN_FILE,
+    add_run,
+    find_checkpoint,
+    is_newest,
+    is_step,
+    sole_writer,
+    steps_in,
+)
 from utils.config import build_config, plain
-from utils.files import write_json
+from utils.errors import UserError
+from utils.files import write_json, writing_failed
 from utils.interrupts import StopRequest
 from utils.logging import Logger
 from utils.memory import keep_freed_memory
+from utils.observers import RunFolder
 from utils.progress import Progress
 from utils.redact import redacted
 
@@ -56,8 +67,8 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
         if config.checkpoint_path:
             step = find_checkpoint(config.checkpoint_path, config.load_step)
             log.info("Loading model from %s", step)
-            load_networks(parts.learner, config, step)
-            parts.runner.t_env = int(step.name) if step.name.isdigit() else 0
+            load_networks(parts.learner, flat, config, parts.runner.get_env_info(), step)
+            parts.runner.t_env = int(step.name) if is_step(step.name) else 0
         if config.evaluate or config.save_replay:
             logger.setup_sacred(run)
             with stop.deferred():
@@ -70,38 +81,75 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
 
 def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any, stop: StopRequest) -> None:
     """Train to t_max, from the start or from where `resume` left off."""
-    results = Path(config.local_results_path)
+    log = logger.console_logger
     step = find_checkpoint(config.resume, config.load_step, file=RUN_FILE) if config.resume else None
-    if step is not None and step.name == str(steps_in(step.parent)[-1]):
-        models = step.parent
-    else:  # a new run; or one that goes on from an older checkpoint, beside what came of it the first time
-        models = new_folder(results / "models", config.name)
+    models = _models_folder(flat, config, step)
+    with sole_writer(models, log.warning):
+        try:
+            training = Training(parts, config, logger, models)
+            if step is not None:
+                training.load(step)
+                log.info("Going on from %s", step)
+            _record(run, models, step)
+            logger.setup_sacred(run)
+            if config.use_tensorboard:
+                logger.setup_tb(Path(config.local_results_path) / "tb_logs" / models.name)
+            log.info("Beginning training for %d timesteps; models in %s", config.t_max, models)
+            _loop(training, stop)
+            if training.saved_t is not None:
+                log.info("The networks are in %s", models / str(training.saved_t))
+                log.info("To evaluate them: the same words and checkpoint_path=%s evaluate=True", models)
+        finally:
+            if not steps_in(models):
+                shutil.rmtree(models, ignore_errors=True)
+    log.info("Finished Training")
+
+
+def _models_folder(flat: dict[str, Any], config: RunConfig, step: Path | None) -> Path:
+    """Return where the run's checkpoints go. A run that goes on from an older one than the newest gets a new folder,
+    beside what came of it the first time.
+    """
+    if step is not None and is_newest(step):
+        return step.parent
+    parent = Path(config.local_results_path) / "models"
+    try:
+        models = new_folder(parent, config.name)
         write_json(models / CONFIG_FILE, redacted(flat))
-    training = Training(parts, config, logger, models)
-    if step is not None:
-        training.load(load_state(step), step)
-        logger.console_logger.info("Going on from %s", step)
-    logger.setup_sacred(run)
-    if config.use_tensorboard:
-        logger.setup_tb(results / "tb_logs" / models.name)
-    logger.console_logger.info("Beginning training for %d timesteps; models in %s", config.t_max, models)
-    progress = Progress(config.t_max, initial=parts.runner.t_env)
+    except OSError as error:
+        raise UserError(writing_failed(parent, error)) from error
+    return models
+
+
+def _record(run: Any, models: Path, step: Path | None) -> None:
+    """Let the run's folder and its token name each other."""
+    try:
+        add_run(models, run_folder(run), step)
+        for observer in run.observers:
+            if isinstance(observer, RunFolder):
+                observer.add(models=str(models.absolute()))
+    except OSError as error:
+        raise UserError(writing_failed(models, error)) from error
+
+
+def _loop(training: Training, stop: StopRequest) -> None:
+    """Train to t_max, or until a stop is requested; the last state is saved."""
+    runner, config = training.parts.runner, training.config
+    progress = Progress(config.t_max, initial=runner.t_env)
     try:
         with stop.deferred():
-            while parts.runner.t_env <= config.t_max:
+            while runner.t_env <= config.t_max:
                 training.iterate()
                 if stop.requested:
                     training.save()
                     raise KeyboardInterrupt
-                progress.update(parts.runner.t_env, training.headline())
+                progress.update(runner.t_env, training.headline())
         training.finish()
     except (EnvError, EnvUserError, BrokenTooOften):  # what was learned until then is not lost
-        training.save()
+        training.try_save()
         raise
     finally:
         training.log_restarts()
         progress.close()
-    logger.console_logger.info("Finished Training")
 
 
 def new_folder(parent: Path, name: str) -> Path:

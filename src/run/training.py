@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,26 @@ import torch
 from learners.base import TrainResult
 from run.config import RunConfig
 from run.parts import Parts
-from utils.checkpoint import BUFFER_FILE, load_state, prune, save_checkpoint
+from utils.checkpoint import BUFFER_FILE, RUN_FILE, SavingFailed, files_of, load_state, prune, save_checkpoint, verify
+from utils.errors import UserError
+from utils.files import writing_failed
 from utils.logging import EpisodeStats, Logger
 from utils.seeding import global_state, set_global_state
+from utils.tensors import OTHER, misfit
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Make a UserError that names the file of whatever its contents lead to: they may be of any kind."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: its contents are not of this run ({reason or type(error).__name__}); {OTHER}"
+        ) from error
 
 
 class Stopwatch:
@@ -68,6 +87,7 @@ class Training:
         self.last_runner_log_t = -config.runner_log_interval
         self.last_learner_log_t = -config.learner_log_interval - 1
         self.last_save_t = 0
+        self.saved_t: int | None = None  # of the newest checkpoint in `models`
         self.stats = EpisodeStats()
         self.stopwatch = Stopwatch()
 
@@ -87,7 +107,7 @@ class Training:
         if self.config.save_model and (
             self.last_save_t == 0 or t_env - self.last_save_t >= self.config.save_model_interval
         ):
-            self.save()
+            self.try_save()
 
     def _collect(self) -> None:
         runner, started = self.parts.runner, time.perf_counter()
@@ -156,36 +176,86 @@ class Training:
         values = {short: self.logger.last(key) for short, key in names.items()}
         return {short: value for short, value in values.items() if value is not None}
 
-    def save(self) -> None:
-        """Write a checkpoint, if there is none of this moment: `load` continues as if nothing had happened."""
-        t_env = self.parts.runner.t_env
-        if self.last_save_t == t_env:
+    def save(self, *, buffer: bool = True) -> None:
+        """Write a checkpoint, if there is none of this moment: `load` continues as if nothing had happened.
+
+        Args:
+            buffer: with the replay buffer, if the config says save_buffer.
+
+        Raises:
+            SavingFailed: the disk is full, or the system refuses for another reason; earlier checkpoints stay.
+        """
+        t_env, log = self.parts.runner.t_env, self.logger.console_logger
+        if self.saved_t == t_env:
             return
         self.last_save_t = t_env
-        buffer = self.parts.buffer.state_dict() if self.config.save_buffer else None
-        save_checkpoint(self.models / str(t_env), self.parts.learner.save_models, self.state_dict(), buffer)
-        prune(self.models, self.config.keep_checkpoints)
-        self.logger.console_logger.info("Saved %s", self.models / str(t_env))
+        episodes = self.parts.buffer.state_dict() if self.config.save_buffer and buffer else None
+        state = self.state_dict() | {"env": asdict(self.parts.runner.get_env_info())}
+        save_checkpoint(self.models / str(t_env), self.parts.learner.save_models, state, episodes)
+        self.saved_t = t_env
+        log.info("Saved %s", self.models / str(t_env))
+        try:
+            prune(self.models, self.config.keep_checkpoints)
+        except OSError as error:
+            log.warning("Old checkpoints stay: %s", writing_failed(self.models, error))
+
+    def try_save(self) -> None:
+        """Write a checkpoint, or say loudly that there is none: the run goes on without it."""
+        try:
+            self.save()
+        except SavingFailed as error:
+            self.logger.console_logger.error(
+                "NO CHECKPOINT at t_env=%d: %s; make room, the earlier ones stay", self.parts.runner.t_env, error
+            )
 
     def finish(self) -> None:
-        """Save the last state of a run that keeps checkpoints."""
-        if self.config.save_model:
-            self.save()
+        """Save the last state of a run that keeps checkpoints, or with save_final its networks."""
+        if self.config.save_model or self.config.save_final:
+            self.save(buffer=self.config.save_model)
 
-    def load(self, state: dict[str, Any], directory: Path) -> None:
-        """Continue from a checkpoint. Without its buffer.pt the replay buffer starts empty, and a warning says so."""
+    def check(self, directory: Path) -> None:
+        """Raise UserError if `load` could not go on from a checkpoint; the replay buffer is not kept in memory."""
+        verify(directory, *files_of(directory))
+        self.load(directory, keep_buffer=False)
+
+    def load(self, directory: Path, *, keep_buffer: bool = True) -> None:
+        """Continue from a checkpoint. Without its buffer.pt the replay buffer starts empty, and a warning says so.
+
+        Raises:
+            UserError: a file is damaged, or what it holds is not of this run.
+        """
+        with _reading(directory / RUN_FILE):
+            self._load_state(load_state(directory))
+        if directory.parent == self.models:
+            self.saved_t = self.parts.runner.t_env
+        if BUFFER_FILE not in files_of(directory):
+            self.logger.console_logger.warning("%s has no %s: the replay buffer starts empty", directory, BUFFER_FILE)
+            return
+        with _reading(directory / BUFFER_FILE):
+            episodes = load_state(directory, BUFFER_FILE, mmap=True)  # the buffer copies them: never twice in memory
+            if keep_buffer:
+                self.parts.buffer.load_state_dict(episodes)
+            else:
+                self.parts.buffer.check_state_dict(episodes)
+
+    def _load_state(self, state: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        own = self.state_dict() | {"learner": {}, "selector": {}}  # these look at their own, which may be a user's
+        if problem := misfit(own, {key: value for key, value in state.items() if key not in {"env", "format"}}):
+            raise ValueError(problem)
+        numbers = [*state["stats"]["returns"], *state["stats"]["sums"].values()]
+        if not all(isinstance(number, (int, float)) for number in numbers):
+            raise ValueError("stats: expected numbers alone")
         self.parts.learner.load_state_dict(state["learner"])
         self.parts.runner.load_state_dict(state["runner"])
         self.parts.mac.action_selector.load_state_dict(state["selector"])
         self.stats.load_state_dict(state["stats"])
         self.logger.load_state_dict(state["logger"])
+        if not isinstance(self.logger.info, dict):
+            raise ValueError("logger: expected lists of numbers by name")
         set_global_state(state["global_rng"])
-        for name, value in state["counters"].items():
-            setattr(self, name, value)
-        if (directory / BUFFER_FILE).is_file():
-            self.parts.buffer.load_state_dict(load_state(directory, BUFFER_FILE))
-        else:
-            self.logger.console_logger.warning("%s has no %s: the replay buffer starts empty", directory, BUFFER_FILE)
+        for name in own["counters"]:
+            setattr(self, name, state["counters"][name])
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that the run depends on, beside the replay buffer."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import itertools
 import json
 import os
@@ -38,23 +40,121 @@ def as_file_name(text: str) -> str:
 
 @contextmanager
 def replacing_directory(target: Path) -> Iterator[Path]:
-    """Yield a new folder beside `target` that takes its name at the end; on an error nothing is left of it."""
+    """Yield a new folder beside `target` that takes its name at the end; on an error nothing is left of it.
+
+    A process that is killed leaves a folder which `remove_leftovers` knows.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    replaced = temporary.with_name(f"{temporary.name}-replaced")
     try:
         temporary.chmod(stat.S_IMODE(target.parent.stat().st_mode))  # mkdtemp's are for their owner alone
         yield temporary
         for path in temporary.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
-        replaced = temporary.with_name(f"{temporary.name}-replaced")
         if target.exists():
             target.replace(replaced)
         temporary.replace(target)
         shutil.rmtree(replaced, ignore_errors=True)
     except BaseException:
+        if replaced.exists() and not target.exists():
+            replaced.replace(target)
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+_LEFT_FOLDER = re.compile(r"\.(?P<name>.+?)-[a-z0-9_]{8}(?P<replaced>-replaced)?")  # of replacing_directory
+_LEFT_FILE = re.compile(r"\.[0-9a-f]{12}-.+|.+\.tmp")  # of temporary_beside, and of earlier versions
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove what a killed process left half-written in a folder; nobody may be writing to it now.
+
+    A folder that was about to be replaced, and whose successor never took its place, gets its name back.
+    """
+    for path in list(directory.iterdir()):
+        if path.is_dir():
+            left = _LEFT_FOLDER.fullmatch(path.name)
+            if left and left["replaced"] and not (directory / left["name"]).exists():
+                path.replace(directory / left["name"])
+            elif left:
+                shutil.rmtree(path)
+        elif _LEFT_FILE.fullmatch(path.name):
+            path.unlink()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold an existing file's lock, which the system takes back however this process ends.
+
+    Yields:
+        Whether there is a lock: some network file systems have none.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        OSError: the file cannot be opened for writing.
+    """
+    with path.open("r+b") as file:  # NFS locks for writing only what is open for writing
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            yield False
+        else:
+            yield True
+
+
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+
+
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""What the system says when a disk takes no more."""
+
+
+def readable_size(count: float) -> str:
+    """Return a number of bytes in words: "1.5 GiB"."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"
+
+
+def writing_failed(path: Path, error: OSError, needed: int | None = None) -> str:
+    """Return one line: what could not be written, why, the bytes that were needed and what is free."""
+    line = f"cannot write {path}: {error.strerror or error}"
+    try:
+        free = shutil.disk_usage(existing_parent(path)).free
+    except OSError:
+        return line
+    need = "" if needed is None else f"{readable_size(needed)} needed, "
+    return f"{line}; {need}{readable_size(free)} free on its disk"
+
+
+def existing_parent(path: Path) -> Path:
+    """Return the path, or the nearest thing above it that exists (a broken link does)."""
+    while path != path.parent:
+        try:
+            path.lstat()
+            break
+        except (FileNotFoundError, NotADirectoryError):
+            path = path.parent
+    return path
+
+
+def why_no_folder(path: Path) -> str | None:
+    """Return why a folder could not be made, or written to if it is there; None if it can. Writes nothing."""
+    try:
+        nearest = existing_parent(path)
+        if not nearest.is_dir():
+            return f"{nearest} is a broken link" if nearest.is_symlink() else f"{nearest} is a file, not a folder"
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            return f"{nearest} may not be written to"
+    except (OSError, ValueError) as error:  # a name that is too long, or has a null character
+        return str(error)
+    return None
 
 
 @contextmanager

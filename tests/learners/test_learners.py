@@ -170,7 +170,7 @@ def test_model_files_that_are_missing_or_do_not_fit(tmp_path):
     with pytest.raises(UserError, match=r"opt\.th does not fit.*another kind of optimiser than Adam"):
         learner.load_models(tmp_path)
     (tmp_path / "agent.th").write_bytes(b"")
-    with pytest.raises(UserError, match=r"agent\.th does not fit"):
+    with pytest.raises(UserError, match=r"agent\.th: the file is empty"):
         learner.load_models(tmp_path)
     small_learner(rnn_hidden_dim=16).save_models(tmp_path)
     with pytest.raises(UserError, match=r"agent\.th does not fit") as error:

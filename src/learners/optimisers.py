@@ -1,0 +1,57 @@
+"""Optimisers as PyMARL sets them up, and loading what they had averaged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from utils.tensors import misfit
+
+
+def make_optimiser(
+    name: str, params: list[nn.Parameter], *, lr: float, weight_decay: float, alpha: float, eps: float
+) -> torch.optim.Optimizer:
+    """Return "adam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
+    if name == "adam":
+        return torch.optim.Adam(params, lr=lr, weight_decay=weight_decay)
+    return torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+
+
+def load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load an optimiser's running averages; its lr and other settings stay those of this run's config.
+
+    Raises:
+        ValueError: they are not of these parameters, or of another kind of optimiser.
+    """
+    problem = misfit({"state": {}, "param_groups": []}, state)
+    if problem:
+        raise ValueError(problem)
+    if orphans := state["state"].keys() - {key for group in state["param_groups"] for key in group["params"]}:
+        raise ValueError(f"averages of {', '.join(map(str, orphans))}, which are no parameters of it")
+    settings = []
+    for own, given in zip(optimiser.param_groups, state["param_groups"], strict=True):
+        _check_group(type(optimiser).__name__, own, given, state["state"])
+        settings.append({key: value for key, value in own.items() if key != "params"})
+    optimiser.load_state_dict(state)
+    for group, values in zip(optimiser.param_groups, settings, strict=True):
+        group.update(values)
+
+
+def _check_group(kind: str, own: dict[str, Any], given: Any, moments: dict[Any, Any]) -> None:
+    """Raise ValueError if averages are not of these parameters: torch looks at neither their names nor their shapes."""
+    if not isinstance(given, dict) or not isinstance(given.get("params"), list):
+        raise ValueError("param_groups lack params")
+    if ("betas" in own) != ("betas" in given):
+        raise ValueError(f"another kind of optimiser than {kind} wrote it")
+    averages = ("exp_avg", "exp_avg_sq") if "betas" in own else ("square_avg",)
+    for key, param in zip(given["params"], own["params"], strict=True):
+        if key not in moments:
+            continue  # never stepped
+        if not isinstance(moments[key], dict) or not {"step", *averages} <= moments[key].keys():
+            raise ValueError(f"parameter {key} has no step, {', '.join(averages)}")
+        if not 0 <= float(moments[key]["step"]) < float("inf"):
+            raise ValueError(f"parameter {key}: step={moments[key]['step']}")
+        if problem := misfit({name: param for name in averages}, {name: moments[key][name] for name in averages}):
+            raise ValueError(f"parameter {key}: {problem}")
