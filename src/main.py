@@ -216,6 +216,8 @@ def main(argv: Sequence[str]) -> int:
         ex.run_commandline(["main.py", *command.sacred, "--debug"])
     except UserError as error:
         print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        if error.details:
+            print(error.details, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -21,7 +21,15 @@ from modules.mixers.mixer import BaseMixer
 from run import REGISTRY as RUNS
 from runners import REGISTRY as RUNNERS
 from runners.runner import Runner
-from utils.config import NonNegativeInt, PositiveInt, build_config, check_value, config_class, config_keys
+from utils.config import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    build_config,
+    check_value,
+    config_class,
+    config_keys,
+)
 from utils.errors import UserError, closest
 from utils.layers import Layers, is_shipped, shipped_keys
 
@@ -43,6 +51,7 @@ class RunConfig:
     seed: NonNegativeInt
     batch_size_run: PositiveInt
     env_workers: PositiveInt | None
+    env_timeout: PositiveFloat | None
     t_max: PositiveInt
     updates_per_collect: PositiveInt
     accumulated_episodes: PositiveInt | None

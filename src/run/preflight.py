@@ -26,7 +26,7 @@ LARGEST_SEED = 2**64 - 1
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
      "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda", "buffer_cpu_only",
-     "env_workers", "max_restarts", "env_args.threads", "env_args.game_timeout", "env_args.replay_dir",
+     "env_workers", "env_timeout", "max_restarts", "env_args.threads", "env_args.game_timeout", "env_args.replay_dir",
      "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 
@@ -42,7 +42,9 @@ def preflight(layers: Layers) -> None:
     config = build_config(RunConfig, layers.values, layers.origin)
     if config.resume:
         find_checkpoint(config.resume, config.load_step, file=RUN_FILE)
-    env = make_batched_env(config.env, config.env_args, 1, config.seed, layers.origin, in_process=False)
+    env = make_batched_env(
+        config.env, config.env_args, 1, config.seed, layers.origin, in_process=False, timeout=config.env_timeout
+    )
     try:
         if not needs_process(config.env):
             _try_step(env, config.env)
