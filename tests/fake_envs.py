@@ -17,10 +17,12 @@ from envs.multiagentenv import EpisodeBroken, ReplayError
 from utils.errors import UserError
 
 RAISED = {
-    "raise": ZeroDivisionError("planted fault"),
-    "reset_connection": ConnectionResetError("the game hung up"),
-    "user": UserError("map 'x' is missing; download it"),
-    "broken": EpisodeBroken("the game is gone"),
+    "raise": lambda: ZeroDivisionError("planted fault"),
+    "reset_connection": lambda: ConnectionResetError("the game hung up"),
+    "user": lambda: UserError("map 'x' is missing; download it"),
+    "memory": lambda: MemoryError(),
+    "interrupt": lambda: KeyboardInterrupt(),
+    "broken": lambda: EpisodeBroken("the game is gone"),
 }
 
 
@@ -65,9 +67,13 @@ class RandomWalk:
         if self.t != self.at:
             return
         if self.trouble in RAISED:
-            raise RAISED[self.trouble]
+            raise RAISED[self.trouble]()
         if self.trouble == "exit":
             sys.exit(7)
+        if self.trouble == "gone":
+            os._exit(9)
+        if self.trouble == "deep":
+            self._misbehave()
         if self.trouble == "segfault":
             ctypes.string_at(0)
         if self.trouble == "sleep":
@@ -245,3 +251,80 @@ class WithGame(RandomWalk):
         self.game.wait()
         if self.trouble == "close":
             raise OSError("planted fault in close")
+
+
+class Habits:
+    """What envs written for PyMARL do: `habit` says which. Two agents and steps, reward 2, over after the second."""
+
+    def __init__(self, habit: str = "pymarl", seed: int = 0) -> None:
+        self.habit = habit
+        self.reward: Any = 2.0
+
+    def reset(self) -> None:
+        self.t = 0
+
+    def step(self, actions: Any) -> Any:
+        self.t += 1
+        if self.habit in ("pymarl", "tensors", "tensor"):
+            return self.reward, self.t == 2, None
+        import torch  # a worker that does not need it is spared it
+
+        one = {
+            "array": lambda x: np.array([x]),
+            "array_0d": lambda x: np.array(x),
+            "array_2d": lambda x: np.array([[x]]),
+            "numpy": lambda x: np.float32(x),
+            "list": lambda x: [x],
+            "tensor_1d": lambda x: torch.tensor([x]),
+            "tensor_0d": lambda x: torch.tensor(x),
+            "bfloat16": lambda x: torch.tensor([[x]], dtype=torch.bfloat16),
+            "gradient": lambda x: torch.tensor(float(x), requires_grad=True),
+        }[self.habit]
+        return one(self.reward), one(self.t == 2), {"number": one(self.reward)}
+
+    def get_obs(self) -> Any:
+        rows = [[float(self.t), 1.0]] * 2
+        if not self.habit.startswith("tensor"):
+            return rows
+        import torch
+
+        tensors = [torch.tensor(row, requires_grad=True) for row in rows]
+        return tensors if self.habit == "tensors" else torch.stack(tensors).bfloat16()
+
+    def get_state(self) -> Any:
+        return [float(self.t)]
+
+    def get_avail_actions(self) -> Any:
+        return [[1, 1, 1]] * 2
+
+    def get_env_info(self) -> Any:
+        return {"n_agents": 2, "n_actions": 3, "obs_shape": 2, "state_shape": 1, "episode_limit": 2}
+
+    def get_stats(self) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> Any:
+        raise NotImplementedError
+
+
+class NoState(Habits):
+    """A method is missing."""
+
+    get_state = None  # type: ignore[assignment]
+
+
+class KeepsActions(Habits):
+    """Its state is the first agent's action in the step before, and it writes into what it was handed."""
+
+    def reset(self) -> None:
+        super().reset()
+        self.kept, self.shown = None, 0
+
+    def step(self, actions: Any) -> Any:
+        self.shown = int(actions[0]) if self.kept is None else int(self.kept[0])
+        actions[1] = 7
+        self.kept, self.t = actions, 0
+        return super().step(actions)
+
+    def get_state(self) -> Any:
+        return [float(self.shown)]

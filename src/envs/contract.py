@@ -89,7 +89,7 @@ def check_avail(name: str, avail: NDArray[Any]) -> None:
 def read_step(name: str, result: Any) -> Outcome:
     """Return what `step` returned: PyMARL's three values, or EPyMARL's five."""
     if not isinstance(result, tuple) or len(result) not in (3, 5):
-        given = f"{len(result)} values" if isinstance(result, tuple) else describe(result)
+        given = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
         raise UserError(
             f"env {name!r}: step returned {given}, expected (reward, terminated, info) "
             "or (obs, reward, terminated, truncated, info)"

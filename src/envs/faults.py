@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from utils.errors import UserError, one_line, users_lines
 
 
@@ -23,6 +26,17 @@ def fault(error: BaseException) -> tuple[str, str]:
 def env_error(env: str, row: int, action: str, line: str, details: str) -> EnvError:
     """Return the error of an env that raised something in a reset, a step, ..., the `action`."""
     return EnvError(f"env {env!r} failed in row {row} during {action}: {line}", details)
+
+
+@contextmanager
+def calling(env: str, action: str) -> Iterator[None]:
+    """Turn what an env raises within into an EnvError; a UserError stays what it is."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise env_error(env, 0, action, *fault(error)) from error
 
 
 def stuck_error(env: str, row: int, action: str, step: int, timeout: float, stood: str) -> EnvError:
