@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import subprocess
 import sys
@@ -23,6 +24,39 @@ RAISED = {
     "memory": lambda: MemoryError(),
     "interrupt": lambda: KeyboardInterrupt(),
     "broken": lambda: EpisodeBroken("the game is gone"),
+}
+
+
+def loop_in_python() -> None:
+    while True:
+        pass
+
+
+def loop_in_c() -> None:
+    sum(itertools.repeat(0))  # holds the interpreter, and looks at no signal
+
+
+def wait_in_c() -> None:
+    ctypes.CDLL(None).poll(None, 0, -1)  # lets others have the interpreter
+
+
+def retry_for_ever() -> None:
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:
+            continue
+
+
+CALLED = {
+    "loop": loop_in_python,
+    "c_loop": loop_in_c,
+    "c_wait": wait_in_c,
+    "retry": retry_for_ever,
+    "sleep": lambda: time.sleep(60),
+    "exit": lambda: sys.exit(7),
+    "gone": lambda: os._exit(9),
+    "segfault": lambda: ctypes.string_at(0),
 }
 
 
@@ -68,16 +102,10 @@ class RandomWalk:
             return
         if self.trouble in RAISED:
             raise RAISED[self.trouble]()
-        if self.trouble == "exit":
-            sys.exit(7)
-        if self.trouble == "gone":
-            os._exit(9)
         if self.trouble == "deep":
             self._misbehave()
-        if self.trouble == "segfault":
-            ctypes.string_at(0)
-        if self.trouble == "sleep":
-            time.sleep(60)
+        if self.trouble in CALLED:
+            CALLED[self.trouble]()
         if self.trouble == "shape":
             self.obs = self.obs[:1]
         if self.trouble == "ragged":
@@ -113,7 +141,8 @@ class RandomWalk:
         raise NotImplementedError
 
     def close(self) -> None:
-        pass
+        if self.trouble == "stuck_close":
+            loop_in_python()
 
 
 class WithReplays(RandomWalk):
@@ -328,3 +357,15 @@ class KeepsActions(Habits):
 
     def get_state(self) -> Any:
         return [float(self.shown)]
+
+
+class Promptly(RandomWalk):
+    """Each step takes `seconds`; makes no promise about it."""
+
+    def __init__(self, seconds: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seconds = seconds
+
+    def step(self, actions: Any) -> Any:
+        time.sleep(self.seconds)
+        return super().step(actions)

@@ -136,7 +136,7 @@ class WorkerProcess:
     def end(self) -> None:
         """End a process that does not answer: politely, and soon."""
         self.terminate()
-        self.wait(LEAVE_SECONDS)
+        self.wait(LEAVE_SECONDS / 2)
         self.kill()
 
     def _name(self) -> str:
