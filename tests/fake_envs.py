@@ -231,6 +231,18 @@ class Fragile(WithReplays):
             super()._misbehave()
 
 
+class Late(RandomWalk):
+    """Has its trouble only after `whole` episodes."""
+
+    def __init__(self, whole: int, **kwargs: Any) -> None:
+        self.whole = whole
+        super().__init__(**kwargs)
+
+    def _misbehave(self) -> None:
+        if self.episodes >= self.whole:
+            super()._misbehave()
+
+
 class DiesAtStart(RandomWalk):
     """Its process ends in the constructor as long as there are files in the folder `curses`; each time one goes.
 

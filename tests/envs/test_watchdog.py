@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def test_in_a_worker(trouble: str, at: int) -> None:
     bad = constructor_seeds(1, 3)[1]
     env_args = {"bad_seed": bad, "trouble": trouble, "at": at}
     with pytest.raises(EnvError) as caught:
-        play(WorkerEnvs("fake_envs:OneBadRow", env_args, 3, 1, {}, 2, timeout=0.5), [1, 2, 1])
+        play(WorkerEnvs("fake_envs:OneBadRow", env_args, 3, 1, {}, 2, timeout=0.5), [5, 6, 9])
     assert str(caught.value) == (
         f"env 'fake_envs:OneBadRow' has not come back from {WHAT[at]} in row 1 within env_timeout=0.5 seconds; "
         "mend what it waits for, or raise env_timeout"
@@ -75,13 +75,19 @@ def test_an_env_with_a_limit_of_its_own_keeps_it() -> None:
     env.close()
 
 
+def play_in_this_process(env_args: dict[str, Any]) -> None:
+    env = SerialEnvs("fake_envs:RandomWalk", env_args, 1, 1, {}, 0.4)
+    try:
+        play(env, [1])
+    finally:
+        env.close()
+
+
 @pytest.mark.parametrize(("trouble", "at"), [("loop", -1), ("loop", 0), ("loop", 3), ("c_wait", 3), ("retry", 0)])
 def test_in_this_process(trouble: str, at: int) -> None:
     before = signal.getsignal(signal.SIGUSR2)
-    with pytest.raises(EnvError) as caught, ExitStack() as stack:
-        env = SerialEnvs("fake_envs:RandomWalk", {"trouble": trouble, "at": at}, 1, 1, {}, 0.4)
-        stack.callback(env.close)
-        play(env, [1])
+    with pytest.raises(EnvError) as caught:
+        play_in_this_process({"trouble": trouble, "at": at})
     assert str(caught.value) == (
         f"env 'fake_envs:RandomWalk' has not come back from {WHAT[at]} in row 0 within env_timeout=0.4 seconds; "
         "mend what it waits for, or raise env_timeout"
