@@ -107,13 +107,11 @@ class EnvAdapter:
         return over
 
     def _observe(self) -> None:
-        self._write(self._obs, self.env.get_obs(), "get_obs")
-        self._write(self._state, self.env.get_state(), "get_state")
-        self._write(self._avail, self.env.get_avail_actions(), "get_avail_actions")
-        check_avail(self.name, self._avail)
-
-    def _write(self, target: NDArray[Any], value: Any, method: str) -> None:
-        target[...] = read_array(self.name, value, target.shape, method)
+        name, env = self.name, self.env
+        self._obs[...] = read_array(name, env.get_obs(), self._obs.shape, "get_obs")
+        self._state[...] = read_array(name, env.get_state(), self._state.shape, "get_state")
+        self._avail[...] = read_array(name, env.get_avail_actions(), self._avail.shape, "get_avail_actions")
+        check_avail(name, self._avail)
 
     def get_stats(self) -> dict[str, float]:
         """Return the env's statistics; {} if it keeps none."""

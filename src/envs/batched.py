@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from envs import REGISTRY
 from envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_seeds, save_replays
-from envs.faults import EnvUserError, env_error, fault, stuck_error
-from envs.multiagentenv import BatchedEnv, EnvArrays
+from envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
+from envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
 from envs.watchdog import NotBack, Watchdog
 from envs.workers import WorkerEnvs
 from utils.config import build_config
@@ -78,6 +78,38 @@ def env_name(env: BatchedEnv) -> str:
     return env.name if isinstance(env, (SerialEnvs, WorkerEnvs)) else type(env).__name__
 
 
+class _Call:
+    """A call of an env in this process, as a context that is entered anew for each: there are many, and they are short.
+
+    What the env raises within becomes an EnvError, or an EnvUserError where it said in one line what is wrong.
+    """
+
+    def __init__(self, env: str, watchdog: Watchdog | None) -> None:
+        self.env, self.watchdog = env, watchdog
+        self.row, self.action, self.step = 0, "start", 0
+
+    def __enter__(self) -> None:
+        if self.watchdog is not None:
+            self.watchdog.begin(self.row, self.action, self.step)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.watchdog is not None:
+            self.watchdog.end()
+        if error is None:
+            return
+        if isinstance(error, ReplayError | EnvError | EnvUserError):
+            return
+        if isinstance(error, UserError):
+            raise EnvUserError(str(error), error.details) from error
+        if isinstance(error, NotBack):
+            stood = where(traceback.extract_tb(trace))
+            raise stuck_error(self.env, self.row, self.action, self.step, error.seconds, stood) from error
+        if isinstance(error, Exception | SystemExit):
+            raise env_error(self.env, self.row, self.action, *fault(error)) from error
+
+
 class SerialEnvs:
     """B copies of a `MultiAgentEnv`, stepped one after the other in this process. Arguments as `make_batched_env`.
 
@@ -101,6 +133,7 @@ class SerialEnvs:
         self._steps = [0] * batch_size
         self._envs: list[EnvAdapter] = []
         self._watchdog = Watchdog(env, timeout) if timeout and Watchdog.possible() else None
+        self._one_call = _Call(env, self._watchdog)
         try:
             for row, child in enumerate(constructor_seeds(seed, batch_size)):
                 with self._call(row, "start"):
@@ -113,23 +146,11 @@ class SerialEnvs:
         for row, adapter in enumerate(self._envs):
             adapter.bind(self.arrays, row)
 
-    @contextmanager
-    def _call(self, row: int, action: str) -> Iterator[None]:
+    def _call(self, row: int, action: str) -> _Call:
         """Watch a call of a row's env, and say whose fault it is if it fails."""
-        try:
-            if self._watchdog is not None:
-                self._watchdog.begin(row, action, self._steps[row])
-            yield
-        except UserError as error:
-            raise EnvUserError(str(error), error.details) from error
-        except (Exception, SystemExit) as error:
-            raise env_error(self.name, row, action, *fault(error)) from error
-        except NotBack as error:
-            stood = where(traceback.extract_tb(error.__traceback__))
-            raise stuck_error(self.name, row, action, self._steps[row], error.seconds, stood) from error
-        finally:
-            if self._watchdog is not None:
-                self._watchdog.end()
+        call = self._one_call
+        call.row, call.action, call.step = row, action, self._steps[row]
+        return call
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Start the episode of `seeds[k]` in row `rows[k]`."""
@@ -180,4 +201,4 @@ class SerialEnvs:
                 sys.stderr.write(f"warning: {error}\n{error.details}\n")
         if self._watchdog is not None:
             self._watchdog.close()
-            self._watchdog = None
+            self._watchdog = self._one_call.watchdog = None

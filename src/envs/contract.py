@@ -62,7 +62,7 @@ def read_info(name: str, said: Any) -> EnvInfo:
 def read_array(name: str, value: Any, shape: tuple[int, ...], method: str) -> NDArray[Any]:
     """Return what a method returned (arrays, tensors, lists of them) as an array of this shape, of finite numbers."""
     try:
-        array = _as_array(value)
+        array = value if type(value) is np.ndarray else _as_array(value)
     except ValueError:  # ragged lists
         array = np.empty(0, dtype=object)
     if array.shape != shape or array.dtype.kind not in "biuf":
@@ -140,8 +140,10 @@ def describe(value: Any) -> str:
 
 def _number(name: str, value: Any, what: str) -> float:
     """Return a value as a float, if it is one finite number; PyMARL stores [r] and np.array([r]) too, and so do we."""
-    alone = value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
-    number = single_number(alone)
+    if type(value) in (float, bool):  # nearly always
+        number: float | None = float(value)
+    else:
+        number = single_number(value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value)
     if number is None or not math.isfinite(number):
         raise UserError(
             f"env {name!r}: step returned {what} {describe(value)}, expected one finite number for the team"

@@ -31,6 +31,7 @@ GRACE_SECONDS = 5.0
 """After NotBack was raised, before the process is killed."""
 
 ACTIONS = ("start", "reset", "step", "get_stats", "save_replay", "close")
+_NUMBER = {action: number for number, action in enumerate(ACTIONS)}
 _CALL, _ROW, _ACTION, _STEP, _ASKED = range(5)  # what is shared; CALL counts beginnings and ends: odd within a call
 _BYTES = 64
 _START = "import sys; sys.path[:] = sys.argv[6:]; from envs.watchdog import watch; watch(*sys.argv[1:6])"
@@ -77,7 +78,7 @@ class Watchdog:
     def begin(self, row: int, action: str, step: int) -> None:
         """Look on from now."""
         page = self._page
-        page[_ROW], page[_ACTION], page[_STEP] = row, ACTIONS.index(action), step
+        page[_ROW], page[_ACTION], page[_STEP] = row, _NUMBER[action], step
         page[_CALL] += 1
 
     def end(self) -> None:
