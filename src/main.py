@@ -158,6 +158,8 @@ def main(argv: Sequence[str]) -> int:
         return int(failed or ex.observers[0].fault is not None)  # a run that cannot write its numbers has said so
     except UserError as error:
         print(f"error: {redacted(' '.join(str(error).splitlines()))}", file=sys.stderr)
+        if error.details:
+            print(redacted(error.details), file=sys.stderr)
         return 1
     except OSError as error:  # of sacred's files; those of checkpoints say it themselves
         from utils.files import DISK_ERRORS, writing_failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import subprocess
 import sys
@@ -17,10 +18,45 @@ from envs.multiagentenv import EpisodeBroken, ReplayError
 from utils.errors import UserError
 
 RAISED = {
-    "raise": ZeroDivisionError("planted fault"),
-    "reset_connection": ConnectionResetError("the game hung up"),
-    "user": UserError("map 'x' is missing; download it"),
-    "broken": EpisodeBroken("the game is gone"),
+    "raise": lambda: ZeroDivisionError("planted fault"),
+    "reset_connection": lambda: ConnectionResetError("the game hung up"),
+    "user": lambda: UserError("map 'x' is missing; download it"),
+    "memory": lambda: MemoryError(),
+    "interrupt": lambda: KeyboardInterrupt(),
+    "broken": lambda: EpisodeBroken("the game is gone"),
+}
+
+
+def loop_in_python() -> None:
+    while True:
+        pass
+
+
+def loop_in_c() -> None:
+    sum(itertools.repeat(0))  # holds the interpreter, and looks at no signal
+
+
+def wait_in_c() -> None:
+    ctypes.CDLL(None).poll(None, 0, -1)  # lets others have the interpreter
+
+
+def retry_for_ever() -> None:
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:
+            continue
+
+
+CALLED = {
+    "loop": loop_in_python,
+    "c_loop": loop_in_c,
+    "c_wait": wait_in_c,
+    "retry": retry_for_ever,
+    "sleep": lambda: time.sleep(60),
+    "exit": lambda: sys.exit(7),
+    "gone": lambda: os._exit(9),
+    "segfault": lambda: ctypes.string_at(0),
 }
 
 
@@ -65,13 +101,11 @@ class RandomWalk:
         if self.t != self.at:
             return
         if self.trouble in RAISED:
-            raise RAISED[self.trouble]
-        if self.trouble == "exit":
-            sys.exit(7)
-        if self.trouble == "segfault":
-            ctypes.string_at(0)
-        if self.trouble == "sleep":
-            time.sleep(60)
+            raise RAISED[self.trouble]()
+        if self.trouble == "deep":
+            self._misbehave()
+        if self.trouble in CALLED:
+            CALLED[self.trouble]()
         if self.trouble == "shape":
             self.obs = self.obs[:1]
         if self.trouble == "ragged":
@@ -107,7 +141,8 @@ class RandomWalk:
         raise NotImplementedError
 
     def close(self) -> None:
-        pass
+        if self.trouble == "stuck_close":
+            loop_in_python()
 
 
 class WithReplays(RandomWalk):
@@ -196,6 +231,18 @@ class Fragile(WithReplays):
             super()._misbehave()
 
 
+class Late(RandomWalk):
+    """Has its trouble only after `whole` episodes."""
+
+    def __init__(self, whole: int, **kwargs: Any) -> None:
+        self.whole = whole
+        super().__init__(**kwargs)
+
+    def _misbehave(self) -> None:
+        if self.episodes >= self.whole:
+            super()._misbehave()
+
+
 class DiesAtStart(RandomWalk):
     """Its process ends in the constructor as long as there are files in the folder `curses`; each time one goes.
 
@@ -245,3 +292,92 @@ class WithGame(RandomWalk):
         self.game.wait()
         if self.trouble == "close":
             raise OSError("planted fault in close")
+
+
+class Habits:
+    """What envs written for PyMARL do: `habit` says which. Two agents and steps, reward 2, over after the second."""
+
+    def __init__(self, habit: str = "pymarl", seed: int = 0) -> None:
+        self.habit = habit
+        self.reward: Any = 2.0
+
+    def reset(self) -> None:
+        self.t = 0
+
+    def step(self, actions: Any) -> Any:
+        self.t += 1
+        if self.habit in ("pymarl", "tensors", "tensor"):
+            return self.reward, self.t == 2, None
+        import torch  # a worker that does not need it is spared it
+
+        one = {
+            "array": lambda x: np.array([x]),
+            "array_0d": lambda x: np.array(x),
+            "array_2d": lambda x: np.array([[x]]),
+            "numpy": lambda x: np.float32(x),
+            "list": lambda x: [x],
+            "tensor_1d": lambda x: torch.tensor([x]),
+            "tensor_0d": lambda x: torch.tensor(x),
+            "bfloat16": lambda x: torch.tensor([[x]], dtype=torch.bfloat16),
+            "gradient": lambda x: torch.tensor(float(x), requires_grad=True),
+        }[self.habit]
+        return one(self.reward), one(self.t == 2), {"number": one(self.reward)}
+
+    def get_obs(self) -> Any:
+        rows = [[float(self.t), 1.0]] * 2
+        if not self.habit.startswith("tensor"):
+            return rows
+        import torch
+
+        tensors = [torch.tensor(row, requires_grad=True) for row in rows]
+        return tensors if self.habit == "tensors" else torch.stack(tensors).bfloat16()
+
+    def get_state(self) -> Any:
+        return [float(self.t)]
+
+    def get_avail_actions(self) -> Any:
+        return [[1, 1, 1]] * 2
+
+    def get_env_info(self) -> Any:
+        return {"n_agents": 2, "n_actions": 3, "obs_shape": 2, "state_shape": 1, "episode_limit": 2}
+
+    def get_stats(self) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> Any:
+        raise NotImplementedError
+
+
+class NoState(Habits):
+    """A method is missing."""
+
+    get_state = None  # type: ignore[assignment]
+
+
+class KeepsActions(Habits):
+    """Its state is the first agent's action in the step before, and it writes into what it was handed."""
+
+    def reset(self) -> None:
+        super().reset()
+        self.kept, self.shown = None, 0
+
+    def step(self, actions: Any) -> Any:
+        self.shown = int(actions[0]) if self.kept is None else int(self.kept[0])
+        actions[1] = 7
+        self.kept, self.t = actions, 0
+        return super().step(actions)
+
+    def get_state(self) -> Any:
+        return [float(self.shown)]
+
+
+class Promptly(RandomWalk):
+    """Each step takes `seconds`; makes no promise about it."""
+
+    def __init__(self, seconds: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seconds = seconds
+
+    def step(self, actions: Any) -> Any:
+        time.sleep(self.seconds)
+        return super().step(actions)

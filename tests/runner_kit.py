@@ -19,6 +19,7 @@ def make_runner(
     batch_size: int = 1,
     env_workers: int | None = None,
     max_restarts: int = 0,
+    env_timeout: float | None = None,
     in_process: bool | None = None,
     with_probs: bool = False,
 ) -> Runner:
@@ -26,7 +27,9 @@ def make_runner(
     runner_class = REGISTRY[kind]
     if in_process is not None:
         runner_class = type(runner_class.__name__, (runner_class,), {"in_process": in_process})
-    config = runner_class.Config(batch_size_run=batch_size, env_workers=env_workers, max_restarts=max_restarts)
+    config = runner_class.Config(
+        batch_size_run=batch_size, env_workers=env_workers, max_restarts=max_restarts, env_timeout=env_timeout
+    )
     batched = runner_class.make_env(config, env, env_args, 3, {})
     try:
         runner: Runner = runner_class(config, batched, EpisodeSeeds(11))

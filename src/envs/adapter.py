@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import REGISTRY
-from envs.multiagentenv import EnvArrays, EnvInfo, EpisodeBroken, ReplayError, env_seed
+from envs.actions import handed_over
+from envs.contract import check_avail, check_methods, numeric_info, read_array, read_info, read_stats, read_step
+from envs.multiagentenv import EnvArrays, EpisodeBroken, ReplayError, env_seed
 from utils.config import build_config, config_class
 from utils.errors import UserError
 
@@ -24,15 +25,6 @@ def constructor_seeds(seed: int, batch_size: int) -> list[int]:
     """Return one seed below 2**32 per env; no two envs share a stream, and env i's does not depend on `batch_size`."""
     children = np.random.SeedSequence(seed).spawn(batch_size)
     return [int(child.generate_state(1)[0]) for child in children]
-
-
-def numeric_info(info: Mapping[str, Any]) -> dict[str, float]:
-    """Return the entries of an info that are single numbers or bools, as floats."""
-    return {
-        str(key): float(value)
-        for key, value in info.items()
-        if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating))
-    }
 
 
 class EnvAdapter:
@@ -57,8 +49,9 @@ class EnvAdapter:
     def __init__(self, name: str, env_args: EnvArgs, origin: Mapping[str, str], seed: int) -> None:
         self.name = name
         self.env = _build(name, env_args, origin, seed)
+        check_methods(name, self.env)
         self._takes_seed = _accepts(self.env.reset, "seed")
-        self.info = _read_info(name, self.env)
+        self.info = read_info(name, self.env.get_env_info())
         self._arrays: EnvArrays | None = None
         self._row = 0
         self.last_info: dict[str, Any] = {}
@@ -99,71 +92,35 @@ class EnvAdapter:
     def step(self, actions: NDArray[np.int64]) -> bool:
         """Take one step, write everything, return whether the episode is over (`last_info` is then its info)."""
         try:
-            result = self.env.step(actions)
+            result = self.env.step(handed_over(actions))
         except EpisodeBroken as error:
             return self._break(error)
-        if not isinstance(result, tuple) or len(result) not in (3, 5):
-            raise UserError(
-                f"env {self.name!r}: step returned {_shape_of(result)}, expected (reward, terminated, info) "
-                "or (obs, reward, terminated, truncated, info)"
-            )
-        reward, terminated, info = (result[0], result[1], result[2]) if len(result) == 3 else self._epymarl(result)
-        ended = bool(self._scalar(terminated, "terminated"))
-        truncated = bool(info.get("episode_limit", False)) or (len(result) == 5 and bool(result[3]) and not result[2])
+        reward, over, truncated, info = read_step(self.name, result)
         arrays, row = self._arrays, self._row
         assert arrays is not None
-        arrays.reward[row] = self._scalar(reward, "reward")
-        arrays.terminated[row] = ended and not truncated
-        arrays.truncated[row] = ended and truncated
+        arrays.reward[row] = reward
+        arrays.terminated[row] = over and not truncated
+        arrays.truncated[row] = over and truncated
         self._observe()
-        if ended:
+        if over:
             self.last_info = numeric_info(info)
-        return ended
-
-    def _epymarl(self, result: tuple[Any, ...]) -> tuple[Any, Any, Mapping[str, Any]]:
-        """Return (reward, over, info) of EPyMARL's five values."""
-        _, reward, terminated, truncated, info = result
-        over = bool(self._scalar(terminated, "terminated")) or bool(self._scalar(truncated, "truncated"))
-        return reward, over, info
+        return over
 
     def _observe(self) -> None:
-        self._write(self._obs, self.env.get_obs(), "get_obs")
-        self._write(self._state, self.env.get_state(), "get_state")
-        self._write(self._avail, self.env.get_avail_actions(), "get_avail_actions")
-        if not self._avail.any(1).all():
-            agent = int(np.flatnonzero(~self._avail.any(1))[0])
-            raise UserError(
-                f"env {self.name!r}: get_avail_actions leaves agent {agent} no action; give it at least one "
-                "(a no-op for an agent that is out)"
-            )
-
-    def _write(self, target: NDArray[Any], value: Any, method: str) -> None:
-        """Copy what an env method returned into its array, if it has the right shape and holds finite numbers."""
-        try:
-            array = np.asarray(value)
-        except ValueError:  # ragged lists
-            array = np.empty(0, dtype=object)
-        if array.shape != target.shape or array.dtype.kind not in "biuf":
-            raise UserError(
-                f"env {self.name!r}: {method} returned {_shape_of(value)}, expected shape {target.shape} of numbers "
-                "(get_env_info says so)"
-            )
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            where = tuple(int(axis) for axis in np.argwhere(~np.isfinite(array))[0])
-            raise UserError(f"env {self.name!r}: {method} returned {array[where]} at {where}, expected finite numbers")
-        target[...] = array
-
-    def _scalar(self, value: Any, what: str) -> float:
-        number = np.asarray(value)
-        if number.shape != () or number.dtype.kind not in "biuf" or not np.isfinite(number):
-            raise UserError(
-                f"env {self.name!r}: step returned {what} {_shape_of(value)}, expected one finite number for the team"
-            )
-        return float(number)
+        name, env = self.name, self.env
+        self._obs[...] = read_array(name, env.get_obs(), self._obs.shape, "get_obs")
+        self._state[...] = read_array(name, env.get_state(), self._state.shape, "get_state")
+        self._avail[...] = read_array(name, env.get_avail_actions(), self._avail.shape, "get_avail_actions")
+        check_avail(name, self._avail)
 
     def get_stats(self) -> dict[str, float]:
         """Return the env's statistics; {} if it keeps none."""
-        return numeric_info(self.env.get_stats() or {}) if hasattr(self.env, "get_stats") else {}
+        if not hasattr(self.env, "get_stats"):
+            return {}
+        try:
+            return read_stats(self.name, self.env.get_stats())
+        except NotImplementedError:  # PyMARL's base class
+            return {}
 
     def save_replay(self, directory: Path) -> list[Path]:
         """Save a replay; an env whose `save_replay` takes a `directory` is told where. Return the files it names."""
@@ -181,8 +138,14 @@ class EnvAdapter:
 
     def close(self) -> None:
         """Close the env."""
-        if hasattr(self.env, "close"):
-            self.env.close()
+        close_env(self.env)
+
+
+def close_env(env: Any) -> None:
+    """Close an env, if it has anything to close."""
+    if hasattr(env, "close"):
+        with suppress(NotImplementedError):  # PyMARL's base class
+            env.close()
 
 
 def save_replays(envs: Iterable[EnvAdapter], directory: Path) -> tuple[list[Path], list[str]]:
@@ -213,8 +176,10 @@ def _build(name: str, env_args: EnvArgs, origin: Mapping[str, str], seed: int) -
     kwargs = dict(env_args)
     if _accepts(env_class, "seed"):
         kwargs["seed"] = seed
-    elif not _accepts(env_class.reset, "seed"):
-        raise UserError(f"env {name!r} cannot be seeded: let its __init__ or its reset take `seed`")
+    else:
+        check_methods(name, env_class, ["reset"])
+        if not _accepts(env_class.reset, "seed"):
+            raise UserError(f"env {name!r} cannot be seeded: let its __init__ or its reset take `seed`")
     try:
         inspect.signature(env_class).bind(**kwargs)
     except TypeError as error:
@@ -226,31 +191,3 @@ def _accepts(function: Any, keyword: str) -> bool:
     """Return whether a call may name `keyword`."""
     parameters = inspect.signature(function).parameters
     return keyword in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def _read_info(name: str, env: Any) -> EnvInfo:
-    """Return what the env says of itself, as five positive ints."""
-    said = env.get_env_info()
-    values = {}
-    for field in fields(EnvInfo):
-        try:
-            values[field.name] = operator.index(said[field.name])
-        except (KeyError, TypeError) as error:
-            given = said.get(field.name, "missing")
-            raise UserError(f"env {name!r}: get_env_info()[{field.name!r}] is {given}, expected an int") from error
-        if values[field.name] < 1:
-            raise UserError(
-                f"env {name!r}: get_env_info()[{field.name!r}] is {values[field.name]}, expected at least 1"
-            )
-    return EnvInfo(**values)
-
-
-def _shape_of(value: Any) -> str:
-    """Describe a value that does not fit: its shape and type, or the value itself if it is small."""
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        return f"{type(value).__name__} of unequal rows"
-    if array.ndim == 0:
-        return repr(value)
-    return f"shape {array.shape} of {array.dtype}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -11,9 +14,12 @@ from numpy.typing import NDArray
 
 from envs import REGISTRY
 from envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_seeds, save_replays
-from envs.multiagentenv import BatchedEnv, EnvArrays
+from envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
+from envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
+from envs.watchdog import NotBack, Watchdog
 from envs.workers import WorkerEnvs
 from utils.config import build_config
+from utils.errors import UserError, where
 
 
 def make_batched_env(
@@ -25,6 +31,7 @@ def make_batched_env(
     in_process: bool,
     workers: int | None = None,
     revive: bool = False,
+    timeout: float | None = None,
 ) -> BatchedEnv:
     """Return `batch_size` envs that step together.
 
@@ -42,20 +49,22 @@ def make_batched_env(
         workers: how many to start, at most B; None: one for each CPU core that this process may use, or for
             each copy of an env with `own_process`.
         revive: start a worker that dies again; what its rows were playing is `broken`.
+        timeout: seconds that a reset, a step or the constructor of one env may take; None: no limit. A native batched
+            env and one that has `answer_seconds` are left alone.
 
     Raises:
         UserError: unknown env or option, missing package, an env that describes itself wrongly.
-        EnvError: an env failed in its worker.
+        EnvError: an env raised something else, does not come back, or its worker died.
     """
     env_class = REGISTRY[env]
     if hasattr(env_class, "batched") and env_class.batched:
         native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
         return native
     if needs_process(env):
-        return WorkerEnvs(env, env_args, batch_size, seed, origin, workers or batch_size, revive)
+        return WorkerEnvs(env, env_args, batch_size, seed, origin, workers or batch_size, revive, timeout)
     if in_process:
-        return SerialEnvs(env, env_args, batch_size, seed, origin)
-    return WorkerEnvs(env, env_args, batch_size, seed, origin, workers, revive)
+        return SerialEnvs(env, env_args, batch_size, seed, origin, timeout)
+    return WorkerEnvs(env, env_args, batch_size, seed, origin, workers, revive, timeout)
 
 
 def needs_process(env: str) -> bool:
@@ -69,17 +78,66 @@ def env_name(env: BatchedEnv) -> str:
     return env.name if isinstance(env, (SerialEnvs, WorkerEnvs)) else type(env).__name__
 
 
+class _Call:
+    """A call of an env in this process, as a context that is entered anew for each: there are many, and they are short.
+
+    What the env raises within becomes an EnvError, or an EnvUserError where it said in one line what is wrong.
+    """
+
+    def __init__(self, env: str, watchdog: Watchdog | None) -> None:
+        self.env, self.watchdog = env, watchdog
+        self.row, self.action, self.step = 0, "start", 0
+
+    def __enter__(self) -> None:
+        if self.watchdog is not None:
+            self.watchdog.begin(self.row, self.action, self.step)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.watchdog is not None:
+            self.watchdog.end()
+        if error is None:
+            return
+        if isinstance(error, ReplayError | EnvError | EnvUserError):
+            return
+        if isinstance(error, UserError):
+            raise EnvUserError(str(error), error.details) from error
+        if isinstance(error, NotBack):
+            stood = where(traceback.extract_tb(trace))
+            raise stuck_error(self.env, self.row, self.action, self.step, error.seconds, stood) from error
+        if isinstance(error, Exception | SystemExit):
+            raise env_error(self.env, self.row, self.action, *fault(error)) from error
+
+
 class SerialEnvs:
-    """B copies of a `MultiAgentEnv`, stepped one after the other in this process. Arguments as `make_batched_env`."""
+    """B copies of a `MultiAgentEnv`, stepped one after the other in this process. Arguments as `make_batched_env`.
+
+    Raises:
+        UserError: from any method, what an env says or returns is wrong.
+        EnvError: from any method, an env raised something else, or did not come back within `timeout`.
+    """
 
     replay_of_episode = False
 
-    def __init__(self, env: str, env_args: EnvArgs, batch_size: int, seed: int, origin: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        env: str,
+        env_args: EnvArgs,
+        batch_size: int,
+        seed: int,
+        origin: Mapping[str, str],
+        timeout: float | None = None,
+    ) -> None:
         self.name, self.batch_size = env, batch_size
+        self._steps = [0] * batch_size
         self._envs: list[EnvAdapter] = []
+        self._watchdog = Watchdog(env, timeout) if timeout and Watchdog.possible() else None
+        self._one_call = _Call(env, self._watchdog)
         try:
-            for child in constructor_seeds(seed, batch_size):
-                self._envs.append(EnvAdapter(env, env_args, origin, child))
+            for row, child in enumerate(constructor_seeds(seed, batch_size)):
+                with self._call(row, "start"):
+                    self._envs.append(EnvAdapter(env, env_args, origin, child))
         except BaseException:
             self.close()
             raise
@@ -88,15 +146,25 @@ class SerialEnvs:
         for row, adapter in enumerate(self._envs):
             adapter.bind(self.arrays, row)
 
+    def _call(self, row: int, action: str) -> _Call:
+        """Watch a call of a row's env, and say whose fault it is if it fails."""
+        call = self._one_call
+        call.row, call.action, call.step = row, action, self._steps[row]
+        return call
+
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Start the episode of `seeds[k]` in row `rows[k]`."""
         for row, seed in zip(rows.tolist(), seeds.tolist(), strict=True):
-            self._envs[row].reset(seed)
+            self._steps[row] = 0
+            with self._call(row, "reset"):
+                self._envs[row].reset(seed)
 
     def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Step the rows given with `actions[rows]`, actions being [B, N]."""
         for row in rows.tolist():
-            self._envs[row].step(actions[row])
+            self._steps[row] += 1
+            with self._call(row, "step"):
+                self._envs[row].step(actions[row])
 
     def episode_info(self, row: int) -> dict[str, Any]:
         """Return the numbers in the info of the row's last finished episode, or {"broken": why}."""
@@ -104,16 +172,33 @@ class SerialEnvs:
 
     def get_stats(self) -> list[dict[str, float]]:
         """Return each env's statistics."""
-        return [adapter.get_stats() for adapter in self._envs]
+        stats = []
+        for row, adapter in enumerate(self._envs):
+            with self._call(row, "get_stats"):
+                stats.append(adapter.get_stats())
+        return stats
 
     def save_replay(
         self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
     ) -> list[Path]:
         """Save each env's replay. UserError if the env has none, ReplayError if one cannot be saved."""
-        return all_or_error(*save_replays(self._envs[:rows], directory))
+        saved, errors = [], []
+        for row, adapter in enumerate(self._envs[:rows]):
+            with self._call(row, "save_replay"):
+                files, refused = save_replays([adapter], directory)
+            saved += files
+            errors += refused
+        return all_or_error(saved, errors)
 
     def close(self) -> None:
-        """Close every env, once."""
+        """Close every env, once. What fails then, or does not come back, is said and no error."""
         envs, self._envs = self._envs, []
-        for adapter in envs:
-            adapter.close()
+        for row, adapter in enumerate(envs):
+            try:
+                with self._call(row, "close"):
+                    adapter.close()
+            except UserError as error:
+                sys.stderr.write(f"warning: {error}\n{error.details}\n")
+        if self._watchdog is not None:
+            self._watchdog.close()
+            self._watchdog = self._one_call.watchdog = None

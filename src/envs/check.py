@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +17,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from envs.actions import handed_over
+from envs.adapter import close_env
+from envs.contract import Outcome, check_avail, check_methods, read_array, read_info, read_step
+from envs.faults import calling
 from envs.multiagentenv import EnvInfo, MultiAgentEnv
 from envs.single import make_env
-from utils.errors import UserError
-
-METHODS = ("reset", "step", "get_obs", "get_state", "get_avail_actions", "get_env_info")
+from utils.errors import UserError, where
 
 
 @dataclass
@@ -60,29 +63,32 @@ class Episode:
     truncated: bool = False
 
 
-def check_env(env: MultiAgentEnv, steps: int = 1000, seed: int = 0) -> CheckReport:
+def check_env(env: MultiAgentEnv, steps: int = 1000, seed: int = 0, name: str = "") -> CheckReport:
     """Play at least `steps` env steps and two whole episodes, and check all that the env returns.
 
     Args:
         env: any object with PyMARL's methods.
         steps: env steps to play.
         seed: of the random actions and of the episodes.
+        name: what to call the env; its class's name if empty.
 
     Raises:
         UserError: one line with the first thing that breaks the contract.
+        EnvError: the env raised something else.
     """
-    for method in METHODS:
-        if not callable(inspect.getattr_static(env, method, None)):
-            raise UserError(f"method {method} is missing; see envs/multiagentenv.py")
-    report = CheckReport(info=_read_info(env))
+    name = name or type(env).__name__
+    check_methods(name, env)
+    with calling(name, "get_env_info"):
+        report = CheckReport(info=read_info(name, env.get_env_info()))
     takes_seed = "seed" in inspect.signature(env.reset).parameters and repeatable(env)
+    player = _Player(name, env, report)
     number = 0
     while report.steps < steps or number < 2:
-        first = _play(env, report, seed + number if takes_seed else None, number)
+        first = player.play(seed + number if takes_seed else None, number)
         if takes_seed:
-            _play(env, report, seed + number + 1, number + 1)
-            again = _play(env, report, seed + number, number)
-            _compare(first, again, seed + number)
+            player.play(seed + number + 1, number + 1)
+            again = player.play(seed + number, number)
+            _compare(first, again, f"env {name!r}: reset(seed={seed + number})")
             report.repeated += 1
         number += 1
     return report
@@ -93,90 +99,72 @@ def repeatable(env: Any) -> bool:
     return not hasattr(env, "repeatable") or bool(env.repeatable)
 
 
-def _read_info(env: MultiAgentEnv) -> EnvInfo:
-    said = env.get_env_info()
-    values = {}
-    for key in ("n_agents", "n_actions", "obs_shape", "state_shape", "episode_limit"):
-        value = said.get(key) if isinstance(said, dict) else None
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise UserError(f"get_env_info()[{key!r}] is {value!r}, expected an int >= 1")
-        values[key] = int(value)
-    return EnvInfo(**values)
+class _Player:
+    """Plays episodes with random available actions, checks every step of them and counts them in the report."""
 
+    def __init__(self, name: str, env: MultiAgentEnv, report: CheckReport) -> None:
+        self.name, self.env, self.report = name, env, report
 
-def _play(env: MultiAgentEnv, report: CheckReport, seed: int | None, actions_seed: int) -> Episode:
-    """Play one episode with random available actions and check every step of it."""
-    generator, info, episode = np.random.default_rng(actions_seed), report.info, Episode()
-    env.reset(seed=seed) if seed is not None else env.reset()
-    over, reward = False, 0.0
-    while True:
-        obs = _array(env.get_obs(), (info.n_agents, info.obs_shape), "get_obs")
-        state = _array(env.get_state(), (info.state_shape,), "get_state")
-        avail = _avail(env.get_avail_actions(), info)
+    def play(self, seed: int | None, actions_seed: int) -> Episode:
+        """Play one episode; `reset` gets the seed if there is one."""
+        generator, limit, episode = np.random.default_rng(actions_seed), self.report.info.episode_limit, Episode()
+        with calling(self.name, "reset"):
+            self.env.reset(seed=seed) if seed is not None else self.env.reset()
+            avail = self._observe(episode, 0.0)
+        over = False
+        while not over:
+            if episode.steps == limit:
+                raise UserError(f"env {self.name!r}: the episode goes on after {limit} steps, its episode_limit")
+            with calling(self.name, "step"):
+                outcome = self._step((generator.random(avail.shape) * avail).argmax(1))
+                avail = self._observe(episode, outcome.reward)
+            over, episode.truncated = outcome.over, outcome.truncated
+            episode.steps += 1
+        self.report.steps += episode.steps
+        self.report.truncated += episode.truncated
+        self.report.terminated += not episode.truncated
+        return episode
+
+    def _observe(self, episode: Episode, reward: float) -> NDArray[Any]:
+        """Add what the env shows to the episode's trace; return avail_actions [N, A]."""
+        i = self.report.info
+        obs = read_array(self.name, self.env.get_obs(), (i.n_agents, i.obs_shape), "get_obs")
+        state = read_array(self.name, self.env.get_state(), (i.state_shape,), "get_state")
+        avail = read_array(self.name, self.env.get_avail_actions(), (i.n_agents, i.n_actions), "get_avail_actions")
+        wrong = avail[~np.isin(avail, (0, 1))]
+        if len(wrong):
+            raise UserError(f"env {self.name!r}: get_avail_actions returned {wrong[0]}, expected 0 or 1")
+        check_avail(self.name, avail)
         numbers = np.concatenate([obs.ravel(), state, avail.ravel(), [reward]]).astype(np.float64)
         episode.trace.append(numbers.tobytes())
-        if over:
-            break
-        if episode.steps == info.episode_limit:
-            raise UserError(f"the episode goes on after {info.episode_limit} steps, its episode_limit")
-        actions = (generator.random(avail.shape) * avail).argmax(1)
-        reward, over, episode.truncated = _step(env, actions)
-        episode.steps += 1
-    report.steps += episode.steps
-    report.truncated += episode.truncated
-    report.terminated += not episode.truncated
-    return episode
+        return avail
+
+    def _step(self, actions: NDArray[np.int64]) -> Outcome:
+        outcome = read_step(self.name, self.env.step(handed_over(actions)))
+        if outcome.truncated and not outcome.over:
+            raise UserError(f"env {self.name!r}: info['episode_limit'] is true, but step says that the episode goes on")
+        return outcome
 
 
-def _step(env: MultiAgentEnv, actions: NDArray[np.int64]) -> tuple[float, bool, bool]:
-    """Take a step and return (reward, over, truncated)."""
-    result: Any = env.step(actions)
-    if not isinstance(result, tuple) or len(result) not in (3, 5):
-        size = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
-        raise UserError(f"step returned {size}, expected (reward, terminated, info)")
-    reward, terminated, info = result if len(result) == 3 else (result[1], result[2] or result[3], result[4])
-    for what, value in (("reward", reward), ("terminated", terminated)):
-        number = np.asarray(value)
-        if number.shape != () or number.dtype.kind not in "biuf" or not np.isfinite(number):
-            raise UserError(f"step returned {what} {value!r}, expected one finite number for the whole team")
-    if not isinstance(info, dict):
-        raise UserError(f"step returned info {info!r}, expected a dict")
-    truncated = bool(info.get("episode_limit", False)) or (len(result) == 5 and bool(result[3]) and not result[2])
-    if truncated and not terminated:
-        raise UserError("info['episode_limit'] is true, but step says that the episode goes on")
-    return float(reward), bool(terminated), truncated
-
-
-def _array(value: Any, shape: tuple[int, ...], method: str) -> NDArray[Any]:
-    """Return what a method returned as an array of this shape, of finite numbers."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise UserError(f"{method} returned rows of unequal length, expected shape {shape}") from error
-    if array.shape != shape:
-        raise UserError(f"{method} returned shape {array.shape}, expected {shape} (get_env_info says so)")
-    if array.dtype.kind not in "biuf":
-        raise UserError(f"{method} returned {array.dtype}, expected numbers")
-    if not np.isfinite(array).all():
-        where = tuple(int(axis) for axis in np.argwhere(~np.isfinite(array))[0])
-        raise UserError(f"{method} returned {array[where]} at {where}, expected finite numbers")
-    return array
-
-
-def _avail(value: Any, info: EnvInfo) -> NDArray[Any]:
-    avail = _array(value, (info.n_agents, info.n_actions), "get_avail_actions")
-    if not np.isin(avail, (0, 1)).all():
-        raise UserError(f"get_avail_actions returned {avail[~np.isin(avail, (0, 1))][0]}, expected 0 or 1")
-    for agent in np.flatnonzero(~avail.any(1)):
-        raise UserError(f"get_avail_actions leaves agent {agent} no action; give it at least one (a no-op)")
-    return avail
-
-
-def _compare(first: Episode, again: Episode, seed: int) -> None:
+def _compare(first: Episode, again: Episode, what: str) -> None:
     same = [a == b for a, b in zip(first.trace, again.trace, strict=False)]
     if not all(same) or len(first.trace) != len(again.trace):
         step = same.index(False) if not all(same) else len(same)
-        raise UserError(f"reset(seed={seed}) and the same actions gave another episode, from step {step} on")
+        raise UserError(f"{what} and the same actions gave another episode, from step {step} on")
+
+
+def parse_env_args(words: Sequence[str]) -> dict[str, Any]:
+    """Return {key: value} of key=value words. UserError for a word that is none."""
+    env_args = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"{word!r}: expected key=value")
+        try:
+            env_args[key.removeprefix("env_args.")] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            raise UserError(f"{key}={value[:80]!r}: the value is not YAML; quote it if it is text") from error
+    return env_args
 
 
 def main(argv: Sequence[str]) -> int:
@@ -184,21 +172,24 @@ def main(argv: Sequence[str]) -> int:
     if not argv or argv[0].startswith("-"):
         print("usage: python -m envs.check ENV [key=value ...]", file=sys.stderr)
         return 1
+    name = argv[0]
     try:
-        env_args = {}
-        for update in argv[1:]:
-            key, equals, value = update.partition("=")
-            if not equals:
-                raise UserError(f"{update!r}: expected key=value")
-            env_args[key.removeprefix("env_args.")] = yaml.safe_load(value)
-        env = make_env(argv[0], env_args, seed=0)
+        env_args = parse_env_args(argv[1:])
+        with calling(name, "start"):
+            env = make_env(name, env_args, seed=0)
         try:
-            print(f"ok: {argv[0]}: {check_env(env)}")
+            report = check_env(env, name=name)
         finally:
-            env.close()
+            with calling(name, "close"):
+                close_env(env)
+        print(f"ok: {name}: {report}")
     except UserError as error:
-        print(f"{argv[0]}: {error}", file=sys.stderr)
+        print(f"error: {error}", *filter(None, [error.details]), sep="\n", file=sys.stderr)
         return 1
+    except KeyboardInterrupt as error:
+        stood = where(traceback.extract_tb(error.__traceback__))
+        print(f"interrupted; it stood here (most recent call last):\n{stood}", end="", file=sys.stderr)
+        return 130
     return 0
 
 

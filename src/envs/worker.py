@@ -8,14 +8,13 @@ when the run is killed; because it may be deep inside a step just then, the kern
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import pickle
 import signal
 import socket
 import struct
 import sys
-import traceback
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,25 +22,23 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from envs.adapter import EnvAdapter, save_replays
-from envs.multiagentenv import EnvArrays, EnvInfo
+from envs.faults import fault
+from envs.multiagentenv import EnvInfo
+from envs.shared import SharedArrays, shared_clock
+from envs.stacks import tell_when_asked
+from envs.watchdog import CLOSE_SECONDS
 from utils.errors import UserError
 
 # A message is one of these with a pickle of plain values. The two ends take turns.
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
 STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; (directory, rows)
 # From it: RESULT of SPEC: [EnvInfo], of BIND: seconds or None (see Rows.bind), of RESET and STEP: {row: info} of the
-# episodes that ended or broke, of STATS: [stats], of REPLAY: ([path], [why one is missing]). USER_ERROR: the message.
-# ENV_ERROR: (row, traceback).
+# episodes that ended or broke, of STATS: [stats], of REPLAY: ([path], [why one is missing]). USER_ERROR: its message
+# and details. ENV_ERROR: row, line and details.
 RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
 _HEADER = struct.Struct("<cQ")  # kind and length
 _READ_SIZE = 4096
-
-CLOSE_SECONDS = 10
-"""How long each env may take to close before its process is ended."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -53,7 +50,8 @@ class WorkerSpec:
     Attributes:
         rows: the rows of the batch that it drives.
         seeds: for the constructor of each row's env.
-        memory: descriptor of the shared memory, sized before BIND.
+        memory: descriptor of the shared memory; the clock is there from the start, the arrays from BIND on.
+        stacks: descriptor of the file that workers write to when they are asked where they stand.
     """
 
     env: str
@@ -63,32 +61,7 @@ class WorkerSpec:
     seeds: list[int]
     batch_size: int
     memory: int
-
-
-class SharedArrays:
-    """The arrays of a batch and its actions, laid out the same way in each process that maps the memory."""
-
-    def __init__(self, info: EnvInfo, batch_size: int, memory: int, *, create: bool) -> None:
-        self._used = 0
-        self._memory: mmap.mmap | None = None
-        if create:
-            self._lay_out(info, batch_size)
-            os.ftruncate(memory, self._used)
-            self._used = 0
-        self._memory = mmap.mmap(memory, 0)
-        self.arrays, self.actions = self._lay_out(info, batch_size)
-
-    def _lay_out(self, info: EnvInfo, batch_size: int) -> tuple[EnvArrays, NDArray[np.int64]]:
-        arrays = EnvArrays.allocate(info, batch_size, self._allocate)
-        return arrays, self._allocate((batch_size, info.n_agents), np.int64)
-
-    def _allocate(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """Return the next array, on a cache line of its own; an empty one while only sizes are counted."""
-        start, dtype = self._used, np.dtype(dtype)
-        self._used += -(-int(np.prod(shape)) * dtype.itemsize // 64) * 64
-        if self._memory is None:
-            return np.empty(0, dtype)
-        return np.ndarray(shape, dtype, buffer=self._memory, offset=start)
+    stacks: int
 
 
 class ChannelClosed(Exception):
@@ -158,9 +131,11 @@ class Rows:
 
     def build(self, spec: WorkerSpec) -> list[EnvInfo]:
         """Build each row's env and return what it says of itself."""
+        self._clock = shared_clock(spec.batch_size, spec.memory, create=False)
         for row, seed in zip(spec.rows, spec.seeds, strict=True):
-            self.row = row
+            self._began(row)
             self._envs[row] = EnvAdapter(spec.env, spec.env_args, spec.origin, seed)
+            self._clock[row] = 0.0
         return [env.info for env in self._envs.values()]
 
     def bind(self, spec: WorkerSpec) -> float | None:
@@ -179,8 +154,13 @@ class Rows:
 
     def _each(self, rows: Iterable[int]) -> Iterator[tuple[int, EnvAdapter]]:
         for row in rows:
-            self.row = row
+            self._began(row)
             yield row, self._envs[row]
+            self._clock[row] = 0.0
+
+    def _began(self, row: int) -> None:
+        self.row = row
+        self._clock[row] = time.monotonic()
 
     def reset(self, seeds: Mapping[int, int]) -> dict[int, dict[str, Any]]:
         """Start the episode of `seeds[row]` in each row given; return the info of each that broke."""
@@ -226,15 +206,18 @@ def _work(channel: Channel, rows: Rows) -> None:
     """Build the envs and serve them; failures go to the other end."""
     try:
         spec: WorkerSpec = channel.receive()[1]
+        tell_when_asked(spec.stacks)
         channel.send(RESULT, rows.build(spec))
         while True:
             channel.send(RESULT, _answer(rows, spec, *channel.receive()))
     except ChannelClosed:
         pass
+    except _Leaving:
+        raise
     except UserError as error:
-        _report(channel, USER_ERROR, str(error))
-    except Exception:
-        _report(channel, ENV_ERROR, (rows.row, traceback.format_exc()))
+        _report(channel, USER_ERROR, str(error), error.details)
+    except BaseException as error:  # Ctrl-C is not for this process, so KeyboardInterrupt too is the env's
+        _report(channel, ENV_ERROR, rows.row, *fault(error))
 
 
 def _answer(rows: Rows, spec: WorkerSpec, command: bytes, value: Any) -> Any:
@@ -251,11 +234,15 @@ def _answer(rows: Rows, spec: WorkerSpec, command: bytes, value: Any) -> Any:
     return rows.save_replay(Path(directory), of_rows)
 
 
-def _report(channel: Channel, kind: bytes, value: Any) -> None:
+def _report(channel: Channel, kind: bytes, *values: Any) -> None:
     try:
-        channel.send(kind, value)
+        channel.send(kind, values)
     except ChannelClosed:
-        sys.stderr.write(f"{value if kind == USER_ERROR else value[1]}\n")  # nobody is left to tell
+        sys.stderr.write("".join(f"{value}\n" for value in values))  # nobody is left to tell
+
+
+class _Leaving(SystemExit):
+    """The process was asked to end. Any other SystemExit is the env's."""
 
 
 def _guard(parent: int) -> None:
@@ -279,7 +266,7 @@ def _guard(parent: int) -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     """End the process by way of main's `finally`, which closes the env."""
     _ignore_signals()
-    sys.exit(128 + number)
+    raise _Leaving(128 + number)
 
 
 def _ignore_signals() -> None:

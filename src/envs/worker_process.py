@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -12,8 +13,9 @@ from contextlib import suppress
 from typing import Any
 
 from envs import worker
+from envs.faults import EnvError, EnvUserError, env_error
+from envs.stacks import ask
 from envs.worker import Channel, ChannelClosed, WorkerSpec
-from utils.errors import UserError
 
 # A fresh interpreter that knows our import path and nothing else of us: the user's script is not run again.
 _START = (
@@ -21,14 +23,7 @@ _START = (
 )
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 LEAVE_SECONDS = 2
-
-
-class EnvError(Exception):
-    """An env failed in its worker process. The message holds the worker's traceback, or how its process ended."""
-
-
-class EnvUserError(UserError):
-    """An env in a worker process said what is wrong in one line."""
+__all__ = ["EnvError", "EnvUserError", "WorkerDied", "WorkerProcess"]
 
 
 class WorkerDied(EnvError):
@@ -50,7 +45,7 @@ class WorkerProcess:
 
     def __init__(self, env: str, spec: WorkerSpec) -> None:
         self.rows = spec.rows
-        self._env = env
+        self._env, self._stacks = env, spec.stacks
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         arguments = [str(theirs.fileno()), str(os.getpid()), *sys.path]
@@ -61,7 +56,7 @@ class WorkerProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, *arguments],
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), spec.memory),
+                pass_fds=(theirs.fileno(), spec.memory, spec.stacks),
                 env=environment,
                 process_group=0,
             )
@@ -103,10 +98,10 @@ class WorkerProcess:
         except ChannelClosed as error:
             raise self.death(action) from error
         if kind == worker.USER_ERROR:
-            raise EnvUserError(value)
+            raise EnvUserError(*value)
         if kind == worker.ENV_ERROR:
-            row, text = value
-            raise EnvError(f"env {self._env!r} failed in row {row} during {action}:\n{text}")
+            row, line, details = value
+            raise env_error(self._env, row, action, line, details)
         return value
 
     def ended(self) -> bool:
@@ -127,6 +122,22 @@ class WorkerProcess:
         """Return that the process has not answered since `began` (monotonic seconds), as an exception."""
         seconds = time.monotonic() - began
         return WorkerDied(f"{self._name()} (process {self.pid}) has not answered for {seconds:.0f} s during {action}")
+
+    def answers(self, seconds: float | None) -> bool:
+        """Wait for a reply, or for the end; tell whether there is one within so many seconds (None: any)."""
+        poller = select.poll()
+        poller.register(self, select.POLLIN)
+        return bool(poller.poll(None if seconds is None else 1000 * seconds))
+
+    def stack(self) -> str:
+        """Return where the env stands, as the lines of a traceback that are its own; "" if the process does not say."""
+        return ask(self.pid, self._stacks)
+
+    def end(self) -> None:
+        """End a process that does not answer: politely, and soon."""
+        self.terminate()
+        self.wait(LEAVE_SECONDS / 2)
+        self.kill()
 
     def _name(self) -> str:
         rows = self.rows

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import select
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,11 +16,15 @@ from numpy.typing import NDArray
 
 from envs import worker
 from envs.adapter import EnvArgs, all_or_error, constructor_seeds
+from envs.faults import stuck_error
 from envs.multiagentenv import EnvInfo
-from envs.worker import SharedArrays, WorkerSpec
+from envs.shared import SharedArrays, shared_clock
+from envs.watchdog import CLOSE_SECONDS
+from envs.worker import WorkerSpec
 from envs.worker_process import LEAVE_SECONDS, EnvError, EnvUserError, WorkerDied, WorkerProcess
 from utils.config import plain
 from utils.errors import UserError
+from utils.memory import anonymous_memory
 
 __all__ = ["EnvError", "WorkerEnvs"]
 
@@ -39,6 +42,9 @@ class WorkerEnvs:
     the episodes of its rows are broken. So is one that takes longer than its envs say they may (`answer_seconds`). One
     that cannot be started is tried again when its rows are reset.
 
+    An env that does not promise this, and is in one reset, one step or its constructor for longer than `timeout`, is an
+    error that says where it stands.
+
     Raises:
         UserError: from any method, one that a worker raised: missing package, unknown option, wrong shape.
         EnvError: from any method, the env raised something else or its process died.
@@ -55,8 +61,9 @@ class WorkerEnvs:
         origin: Mapping[str, str],
         workers: int | None,
         revive: bool = False,
+        timeout: float | None = None,
     ) -> None:
-        self.name, self.batch_size, self._revive = env, batch_size, revive
+        self.name, self.batch_size, self._revive, self._timeout = env, batch_size, revive, timeout
         rows_of = _deal(batch_size, min(batch_size, _cores()) if workers is None else workers)
         self._worker_of_row = [index for index, rows in enumerate(rows_of) for _ in rows]
         self._processes: list[WorkerProcess] = []
@@ -66,12 +73,15 @@ class WorkerEnvs:
         self._revivals = 0
         self._down: dict[int, str] = {}  # workers that could not be started again, and why
         self._limits: list[float | None] = [None] * len(rows_of)  # seconds that a worker may take for a reset or a step
-        self._memory = _anonymous_memory()
+        self._poll_ms = _POLL_MS if timeout is None else min(_POLL_MS, 250 * timeout)
+        self._steps = np.zeros(batch_size, np.int64)  # of each row's episode, for messages
+        self._memory, self._stacks = anonymous_memory(), anonymous_memory()
+        self._clock = shared_clock(batch_size, self._memory, create=True)
         args, origin, seeds = plain(env_args), plain(origin), constructor_seeds(seed, batch_size)
         self._specs = [
             WorkerSpec(
                 env=env, env_args=args, origin=origin, rows=rows, seeds=seeds[rows.start : rows.stop],
-                batch_size=batch_size, memory=self._memory,
+                batch_size=batch_size, memory=self._memory, stacks=self._stacks,
             )
             for rows in rows_of
         ]  # fmt: skip
@@ -106,6 +116,7 @@ class WorkerEnvs:
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Start the episode of `seeds[k]` in row `rows[k]`."""
+        self._steps[rows] = 0
         seed_of = dict(zip(rows.tolist(), seeds.tolist(), strict=True))
         by_worker = self._by_worker(list(seed_of))
         messages = {index: {row: seed_of[row] for row in mine} for index, mine in by_worker.items()}
@@ -113,6 +124,7 @@ class WorkerEnvs:
 
     def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         """Step the rows given with `actions[rows]`, actions being [B, N]."""
+        self._steps[rows] += 1
         self._actions[rows] = actions[rows]
         self._call(worker.STEP, self._by_worker(rows.tolist()), "step")
 
@@ -175,7 +187,7 @@ class WorkerEnvs:
             self._note_ends(replies[index])
         began = time.monotonic()
         while len(replies) < len(values):
-            events = self._poller.poll(_POLL_MS)
+            events = self._poller.poll(self._poll_ms)
             ready = [self._worker_of_descriptor[descriptor] for descriptor, _ in events]
             for index in ready or [index for index in values if index not in replies]:
                 process = self._processes[index]
@@ -183,6 +195,7 @@ class WorkerEnvs:
                     if ready:
                         reply = process.receive(action)
                     elif not process.ended() and not (in_play and self._is_late(index, began)):
+                        self._refuse_stuck(index, action)
                         continue
                     else:  # a process that the env forked may hold the socket of a dead worker open
                         raise process.death(action) if process.ended() else process.lateness(action, began)
@@ -201,6 +214,21 @@ class WorkerEnvs:
     def _is_late(self, index: int, began: float) -> bool:
         limit = self._limits[index]
         return limit is not None and time.monotonic() - began > limit
+
+    def _refuse_stuck(self, index: int, action: str) -> None:
+        """Raise EnvError if a call of one of a worker's envs lasts longer than env_timeout, and end the worker.
+
+        Workers whose envs have limits of their own are left to `_is_late`.
+        """
+        if self._timeout is None or self._limits[index] is not None:
+            return
+        for row in self._specs[index].rows:
+            since = float(self._clock[row])
+            if since and time.monotonic() - since > self._timeout:
+                process = self._processes[index]
+                stood = process.stack()
+                process.end()
+                raise stuck_error(self.name, row, action, int(self._steps[row]), self._timeout, stood)
 
     def _replace(self, index: int, reason: str) -> dict[int, dict[str, Any]]:
         """Start a dead worker again and return {row: info}: the episodes of its rows are broken.
@@ -223,10 +251,14 @@ class WorkerEnvs:
             self._down[index] = str(death)
             return
         self._processes[index] = process
+        limit, began = None if self._timeout is None else self._timeout * len(spec.rows), time.monotonic()
         try:
-            process.receive("start")
-            process.send(worker.BIND, None)
-            process.receive("start")
+            for message in (None, worker.BIND):
+                if message is not None:
+                    process.send(message, None)
+                if not process.answers(limit):
+                    raise process.lateness("start", began)
+                process.receive("start")
         except (WorkerDied, EnvUserError) as death:  # the first start was well: what is missing now may come back
             self._down[index] = str(death)
             process.hang_up()
@@ -246,15 +278,15 @@ class WorkerEnvs:
     def close(self) -> None:
         """End every worker: by closing its socket, then by SIGTERM, then by SIGKILL. Calling it again does nothing."""
         processes, self._processes = self._processes, []
-        if self._memory >= 0:
-            os.close(self._memory)
-            self._memory = -1
+        for descriptor in {self._memory, self._stacks} - {-1}:
+            os.close(descriptor)
+        self._memory = self._stacks = -1
         for process in processes:
             self._hang_up(process)
         _wait(processes, LEAVE_SECONDS)
         for process in processes:
             process.terminate()
-        _wait(processes, worker.CLOSE_SECONDS * max((len(process.rows) for process in processes), default=0))
+        _wait(processes, CLOSE_SECONDS * max((len(process.rows) for process in processes), default=0))
         for process in processes:
             process.kill()
 
@@ -277,11 +309,3 @@ def _wait(processes: list[WorkerProcess], seconds: float) -> None:
     for process in processes:
         if not process.wait(deadline - time.monotonic()):
             return
-
-
-def _anonymous_memory() -> int:
-    """Return the descriptor of memory without a name: however the processes end, nothing is left behind."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("envs")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())

@@ -21,7 +21,16 @@ from modules.mixers.mixer import BaseMixer
 from run import REGISTRY as RUNS
 from runners import REGISTRY as RUNNERS
 from runners.runner import Runner
-from utils.config import NonNegativeInt, PositiveInt, Range, build_config, check_value, config_class, config_keys
+from utils.config import (
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    build_config,
+    check_value,
+    config_class,
+    config_keys,
+)
 from utils.errors import UserError, closest
 from utils.files import LONGEST_NAME, as_file_name
 from utils.layers import Layers, is_shipped, shipped_keys
@@ -55,6 +64,7 @@ class RunConfig(Choices):
     seed: Seed
     batch_size_run: PositiveInt
     env_workers: PositiveInt | None
+    env_timeout: PositiveFloat | None
     t_max: PositiveInt
     updates_per_collect: PositiveInt
     accumulated_episodes: PositiveInt | None

@@ -29,7 +29,7 @@ LARGEST_SEED = 2**64 - 1
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
      "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda",
-     "buffer_cpu_only", "env_workers", "max_restarts", "env_args.threads", "env_args.game_timeout",
+     "buffer_cpu_only", "env_workers", "env_timeout", "max_restarts", "env_args.threads", "env_args.game_timeout",
      "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 
@@ -52,7 +52,9 @@ def preflight(layers: Layers, results: Path) -> None:
     quiet.disabled = True
     _check_results(config, results)
     step = _checkpoint_to_resume(config, quiet) if config.resume else None
-    env = make_batched_env(config.env, config.env_args, 1, config.seed, layers.origin, in_process=False)
+    env = make_batched_env(
+        config.env, config.env_args, 1, config.seed, layers.origin, in_process=False, timeout=config.env_timeout
+    )
     try:
         if not needs_process(config.env):
             _try_step(env, config.env)

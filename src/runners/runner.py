@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
-from envs.adapter import EnvArgs, numeric_info
+from envs.adapter import EnvArgs
 from envs.batched import env_name, make_batched_env
+from envs.contract import numeric_info
+from envs.faults import EnvUserError
 from envs.multiagentenv import BatchedEnv, EnvInfo
 from runners.seeds import EpisodeSeeds, Phase
-from utils.config import NonNegativeInt, PositiveInt
+from utils.config import NonNegativeInt, PositiveFloat, PositiveInt
 from utils.errors import UserError
 
 OBSERVATIONS = ("obs", "state", "avail_actions")
@@ -85,13 +87,14 @@ class Runner:
         batch_size_run: PositiveInt
         env_workers: PositiveInt | None
         max_restarts: NonNegativeInt
+        env_timeout: PositiveFloat | None
 
     @classmethod
     def make_env(cls, config: Config, env: str, env_args: EnvArgs, seed: int, origin: Mapping[str, str]) -> BatchedEnv:
         """Return the env that this runner drives; see `make_batched_env`."""
         return make_batched_env(
             env, env_args, config.batch_size_run, seed, origin, cls.in_process, config.env_workers,
-            revive=config.max_restarts > 0,
+            revive=config.max_restarts > 0, timeout=config.env_timeout,
         )  # fmt: skip
 
     def __init__(self, config: Config, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
@@ -128,7 +131,7 @@ class Runner:
 
         Raises:
             BrokenTooOften: an episode broke more than max_restarts times.
-            UserError: an episode did not end within the env's episode_limit.
+            EnvUserError: an episode did not end within the env's episode_limit.
         """
         drawn = self.seeds.state_dict()
         try:
@@ -236,7 +239,7 @@ class Runner:
                     return
         if not len(rows):
             return
-        raise UserError(
+        raise EnvUserError(
             f"env {env_name(env)!r}: an episode goes on after episode_limit={env.info.episode_limit} steps; "
             "let step end it, with info['episode_limit'] = True"
         )

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import importlib
+import os
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+_OURS = (str(Path(__file__).resolve().parents[1]) + os.sep, "<frozen ", str(importlib.__file__))
 
 LONGEST = 200
 """Letters of a name that are compared: longer ones are near to nothing, and take long to find that out."""
@@ -13,7 +19,48 @@ class UserError(Exception):
     """Bad input. The message is one line: what was given, what was expected and how to mend it.
 
     `main` prints it without a traceback and exits with code 1.
+
+    Args:
+        message: the line.
+        details: lines to print below it, such as where in the user's own module it happened.
     """
+
+    def __init__(self, message: str = "", details: str = "") -> None:
+        super().__init__(message)
+        self.details = details.rstrip()
+        if self.details:
+            self.add_note(self.details)  # a record of the whole traceback has them too
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception as its type and message, in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def users_frames(frames: Iterable[traceback.FrameSummary]) -> traceback.StackSummary:
+    """Return the frames that are not ours: neither of this source tree nor of Python's import system."""
+    theirs = [frame for frame in frames if not frame.filename.startswith(_OURS)]
+    return traceback.StackSummary.from_list(theirs)
+
+
+def where(frames: Iterable[traceback.FrameSummary]) -> str:
+    """Return the lines of a traceback for these frames, without ours unless there are no others."""
+    frames = list(frames)
+    return "".join((users_frames(frames) or traceback.StackSummary.from_list(frames)).format())
+
+
+def users_lines(error: BaseException) -> str:
+    """Return an exception's traceback, and that of what led to it, without our frames; whole if all are ours."""
+    told = traceback.TracebackException.from_exception(error)
+    parts = [told]
+    while (cause := parts[-1].__cause__ or parts[-1].__context__) is not None:
+        parts.append(cause)
+    theirs = [users_frames(part.stack) for part in parts]
+    if any(theirs) or isinstance(error, SyntaxError):  # whose lines are in the message
+        for part, stack in zip(parts, theirs, strict=True):
+            part.stack = stack
+    return "".join(line for line in told.format() if not line.startswith("Traceback "))
 
 
 def closest(name: str, known: Iterable[str]) -> str:

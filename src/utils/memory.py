@@ -1,9 +1,11 @@
-"""How this process takes memory from the system."""
+"""How this process takes memory from the system, and shares it."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+import tempfile
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # malloc.h
 
@@ -17,3 +19,11 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def anonymous_memory() -> int:
+    """Return the descriptor of memory without a name: however the processes end, nothing is left behind."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("envs")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())

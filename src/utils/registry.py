@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
-from utils.errors import UserError, closest
+from utils.errors import UserError, closest, one_line, users_lines
+
+_ON_PYPI = ("gymnasium", "pettingzoo", "numba", "torch")
+"""Modules that entries of ours import; each is what `pip install` with its name installs."""
 
 
 class Registry(Mapping[str, Any]):
@@ -19,10 +23,11 @@ class Registry(Mapping[str, Any]):
     Args:
         kind: what the entries are, for error messages ("mixer", "env").
         entries: name -> "module:attribute".
+        holds: what a user's own must be an instance of.
     """
 
-    def __init__(self, kind: str, entries: Mapping[str, str]) -> None:
-        self.kind = kind
+    def __init__(self, kind: str, entries: Mapping[str, str], holds: type = type) -> None:
+        self.kind, self._holds = kind, holds
         self._entries: dict[str, str] = {}
         for name, target in entries.items():
             self.register(name, target)
@@ -36,29 +41,73 @@ class Registry(Mapping[str, Any]):
         self._entries[name] = target
 
     def __getitem__(self, name: str) -> Any:
-        target = self._entries.get(name, name)
-        if target.count(":") != 1:
+        if name in self._entries:
+            module_name, _, attribute = self._entries[name].partition(":")
+        else:
+            module_name, attribute = self._split(name)
+        module = self._import(name, module_name)
+        if not hasattr(module, attribute):
+            raise UserError(
+                f"{self.kind} {name!r}: module {module_name!r} has no {attribute!r}{closest(attribute, vars(module))}"
+            )
+        value = getattr(module, attribute)
+        if name not in self._entries and not isinstance(value, self._holds):
+            expected = "class" if self._holds is type else "function"
+            raise UserError(f"{self.kind} {name!r}: expected a {expected}, {attribute!r} is a {type(value).__name__}")
+        return value
+
+    def _split(self, name: str) -> tuple[str, str]:
+        """Return module and attribute of a user's own. UserError if it is not "module:Class"."""
+        if ":" not in name:
             known = ", ".join(self._entries)
             raise UserError(
                 f"unknown {self.kind} {name!r}{closest(name, self._entries)} "
                 f"(known: {known}; or your own as 'module:Class')"
             )
-        module_name, attribute = target.split(":")
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").split(".")[0]
-            if target == self._entries.get(name) and missing == module_name.split(".")[0]:
-                raise  # a fault in our own tree, not a missing package
+        module_name, _, attribute = name.partition(":")
+        if not (all(part.isidentifier() for part in module_name.split(".")) and attribute.isidentifier()):
             raise UserError(
-                f"{self.kind} {name!r} needs the Python module {error.name!r}, which is not installed; "
-                f"`pip install {missing}`, or put your own module on PYTHONPATH"
-            ) from error
-        if not hasattr(module, attribute):
-            raise UserError(
-                f"{self.kind} {name!r}: module {module_name!r} has no {attribute!r}{closest(attribute, vars(module))}"
+                f"{self.kind} {name!r}: expected 'module:Class', a module as in `import module` and a class in it; "
+                f"or one of {', '.join(self._entries)}"
             )
-        return getattr(module, attribute)
+        return module_name, attribute
+
+    def _import(self, name: str, module_name: str) -> ModuleType:
+        """Import the module that a name stands for. UserError, with the user's own lines, if that fails."""
+        try:
+            return importlib.import_module(module_name)
+        except UserError:
+            raise
+        except ModuleNotFoundError as error:
+            raise self._missing(name, module_name, error) from error
+        except SystemExit as error:
+            raise UserError(
+                f"{self.kind} {name!r}: module {module_name!r} ends the program when it is imported "
+                f"(sys.exit({error.code!r})); put that below `if __name__ == '__main__':`",
+                users_lines(error),
+            ) from error
+        except Exception as error:
+            raise UserError(
+                f"{self.kind} {name!r}: module {module_name!r} cannot be imported: {one_line(error)}",
+                users_lines(error),
+            ) from error
+
+    def _missing(self, name: str, module_name: str, error: ModuleNotFoundError) -> Exception:
+        """Return what to raise for a module that is not there: the named one, or one that it imports."""
+        missing = error.name or ""
+        needs = f"{self.kind} {name!r} needs the Python module {missing!r}, which is not installed"
+        if f"{module_name}.".startswith(f"{missing}."):
+            if name in self._entries:
+                return error  # a fault in our own tree, not a missing package
+            return UserError(f"{needs}; if it is your own, put its folder on PYTHONPATH")
+        top = missing.split(".")[0]
+        if not top:  # raised by hand
+            needs = f"{self.kind} {name!r}: module {module_name!r} cannot be imported: {one_line(error)}"
+        advice = f"; `pip install {top}`" if top in _ON_PYPI else ""
+        return UserError(f"{needs}{advice}", "" if name in self._entries else users_lines(error))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

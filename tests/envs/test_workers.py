@@ -19,6 +19,7 @@ from utils.errors import UserError
 from utils.layers import merge
 from worker_kit import nothing_left, play, start
 
+ROOT = Path(__file__).parents[2]
 __all__ = ["nothing_left"]
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -122,24 +123,40 @@ def test_only_the_given_rows_are_written(workers: int) -> None:
     env.close()
 
 
-@pytest.mark.parametrize("at", [-1, 0, 3])
-@pytest.mark.parametrize("trouble", ["raise", "reset_connection"])
-def test_an_exception_arrives_with_the_workers_traceback(trouble: str, at: int) -> None:
+EXCEPTIONS = {
+    "raise": "ZeroDivisionError: planted fault",
+    "reset_connection": "ConnectionResetError: the game hung up",
+    "exit": "it ended the program by sys.exit(7)",
+    "deep": "RecursionError: maximum recursion depth exceeded",
+    "memory": "MemoryError",
+}
+
+
+@pytest.mark.parametrize(("at", "action"), [(-1, "start"), (0, "reset"), (3, "step")])
+@pytest.mark.parametrize("trouble", EXCEPTIONS)
+@pytest.mark.parametrize("kind", [SerialEnvs, WorkerEnvs])
+def test_an_exception_is_one_line_with_the_envs_own_lines_below(kind: type, trouble: str, at: int, action: str) -> None:
     with pytest.raises(EnvError) as caught:
-        play(start(WorkerEnvs, trouble=trouble, at=at), [1, 2])
-    message = str(caught.value)
-    assert "Traceback" in message
-    assert "_misbehave" in message
-    assert ("planted fault" if trouble == "raise" else "the game hung up") in message
-    assert "in row" in message
-    assert ("start", "reset", "step")[(at > -1) + (at > 0)] in message.splitlines()[0]
+        play(start(kind, batch_size=1, trouble=trouble, at=at), [1])
+    line = f"env 'fake_envs:RandomWalk' failed in row 0 during {action}: {EXCEPTIONS[trouble]}"
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+    details = caught.value.details
+    assert "in _misbehave" in details
+    assert str(ROOT / "src") not in details
+    assert "Traceback" not in details
+
+
+def test_a_keyboard_interrupt_in_a_worker_is_the_envs_own() -> None:
+    with pytest.raises(EnvError, match="during step: KeyboardInterrupt"):
+        play(start(WorkerEnvs, batch_size=1, trouble="interrupt"), [1])
 
 
 @pytest.mark.parametrize(("at", "action"), [(-1, "start"), (0, "reset"), (3, "step")])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_exception_names_the_row_within_its_worker(workers: int, at: int, action: str) -> None:
     seeds = constructor_seeds(1, 4)
-    with pytest.raises(EnvError, match=f"in row 2 during {action}:\n(.|\n)*planted fault"):
+    with pytest.raises(EnvError, match=f"in row 2 during {action}: ZeroDivisionError: planted fault"):
         play(start(WorkerEnvs, "OneBadRow", 4, workers, bad_seed=seeds[2], trouble="raise", at=at), [1, 2, 4, 3])
 
 
@@ -175,7 +192,7 @@ def test_a_bad_start_is_one_line_too(kind: type) -> None:
         start(kind, episode_limit=0)
 
 
-@pytest.mark.parametrize(("trouble", "expected"), [("exit", "exited with code 7"), ("segfault", "killed by SIGSEGV")])
+@pytest.mark.parametrize(("trouble", "expected"), [("gone", "exited with code 9"), ("segfault", "killed by SIGSEGV")])
 def test_a_worker_that_ends_by_itself_is_noticed(trouble: str, expected: str) -> None:
     with pytest.raises(EnvError, match=f"{expected}.* during step"):
         play(start(WorkerEnvs, trouble=trouble), [1, 2])

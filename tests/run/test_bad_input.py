@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 import run_kit
 from run_kit import error_line
+from utils.checkpoint import steps_in
 
 HUNT = ("--config=qmix", "--env-config=stag_hunt")
 MATRIX = ("--config=qmix", "--env-config=one_step_matrix_game")
@@ -47,6 +49,11 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "seed=1"), "'seed=1' comes before `with`; write: with seed=1"),
         ((*HUNT, "with", "foo.yaml"), "with foo.yaml: expected key=value"),
         ((*HUNT, "with", "env=no_such:Env"), "env 'no_such:Env' needs the Python module 'no_such'"),
+        ((*HUNT, "with", "env=:Y"), "env ':Y': expected 'module:Class'"),
+        ((*HUNT, "with", "env=os:getcwd"), "env 'os:getcwd': expected a class"),
+        ((*HUNT, "with", "mixer=.:X"), "mixer '.:X': expected 'module:Class'"),
+        ((*HUNT, "with", "env_timeout=0"), "env_timeout=0: expected float > 0 or None"),
+        (("--config=qmix", "with", "env=fake_envs:NoState"), "env 'fake_envs:NoState': method get_state is missing"),
         ((*HUNT, "with", "mongo_url=4"), "mongo_url=4: expected str or None, got int"),
     ],
 )  # fmt: skip
@@ -82,14 +89,69 @@ def test_a_missing_package_is_named(
     assert "pip install" in line
 
 
-def test_an_exception_in_an_env_fails_the_run_with_its_traceback(tmp_path: Path) -> None:
+MINE = """\
+import fake_envs
+
+class Fails(fake_envs.RandomWalk):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.find_level()
+
+    def find_level(self):
+        raise FileNotFoundError("no level here")
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "below"),
+    [
+        (MINE, "env 'mine:Fails' failed in row 0 during start: FileNotFoundError: no level here", "in find_level"),
+        (MINE + "}", "env 'mine:Fails': module 'mine' cannot be imported: SyntaxError: unmatched '}'", "line 10"),
+        ("raise SystemExit", "module 'mine' ends the program when it is imported", 'mine.py", line 1'),
+    ],
+)
+def test_a_mistake_in_the_users_module_shows_his_lines(
+    text: str, expected: str, below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (tmp_path / "mine.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    assert main.main(["--config=qmix", "with", "env=mine:Fails"]) == 1
+    line, *details = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert expected in line
+    assert below in "\n".join(details)
+    assert str(run_kit.SRC) not in "\n".join(details)
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("runner", "trouble", "says"),
+    [
+        ("episode", "raise", "during step: ZeroDivisionError: planted fault"),
+        ("episode", "loop", "has not come back from step 3 of its episode in row 0"),
+        ("parallel", "raise", "during step: ZeroDivisionError: planted fault"),
+    ],
+)
+def test_a_fault_of_the_env_fails_the_run_and_saves_what_was_learned(
+    runner: str, trouble: str, says: str, tmp_path: Path
+) -> None:
     code, _, err = run_kit.run_main(
-        tmp_path, "--config=qmix", "with", "env=fake_envs:RandomWalk", "env_args.trouble=raise", "t_max=100",
+        tmp_path, "--config=qmix", "with", "env=fake_envs:Late", f"env_args.trouble={trouble}", "env_args.whole=12",
+        "env_timeout=1.5", f"runner={runner}", f"batch_size_run={2 if runner == 'parallel' else 1}", "t_max=3000",
+        "test_nepisode=1",
         PYTHONPATH=str(Path(run_kit.__file__).parent),
     )  # fmt: skip
-    assert code != 0
+    assert code == 1
     (folder,) = run_kit.run_folders(tmp_path)
     record = run_kit.read(folder, "run.json")
     assert record["status"] == "FAILED"
-    assert "planted fault" in "".join(record["fail_trace"])
-    assert "planted fault" in err
+    assert says in "".join(record["fail_trace"])
+    assert "in _misbehave" in "".join(record["fail_trace"])
+    (line,) = (line for line in err.splitlines() if line.startswith("error: "))
+    assert says in line
+    below = err[err.index(line) :]
+    assert "in _misbehave" in below
+    assert str(run_kit.SRC) not in below
+    assert steps_in(run_kit.models(tmp_path))

@@ -14,7 +14,6 @@ from run.config import RunConfig, _keys_of_all_parts, check
 from utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
 from utils.errors import UserError
 from utils.layers import CONFIG, merge, read_yaml
-from utils.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,22 +147,6 @@ PYMARL2 = {
 def test_values_are_pymarl2s(alg: str) -> None:
     values = merge(alg, "stag_hunt", {}).values
     assert {key: values[key] for key in PYMARL2[alg]} == PYMARL2[alg]
-
-
-def test_registry() -> None:
-    registry = Registry("thing", {"path": "pathlib:Path", "gone": "no_such_module.x:X"})
-    assert registry["path"] is Path
-    assert registry["pathlib:PurePath"] is __import__("pathlib").PurePath
-    with pytest.raises(UserError, match=r"unknown thing 'pahth'; did you mean 'path'\? \(known: path, gone"):
-        registry["pahth"]
-    with pytest.raises(UserError, match=r"needs the Python module 'no_such_module', which is not installed; `pip"):
-        registry["no_such_module.x:X"]
-    with pytest.raises(ModuleNotFoundError):  # an entry of ours that does not exist is our mistake, not the user's
-        registry["gone"]
-    with pytest.raises(UserError, match="module 'pathlib' has no 'Nope'"):
-        registry["pathlib:Nope"]
-    with pytest.raises(ValueError, match="registered twice"):
-        registry.register("path", "a:b")
 
 
 def test_registries_hold_what_they_say() -> None:

@@ -63,7 +63,7 @@ def require(package: str, map_name: str) -> Path:
     root = find_sc2()
     problem = problem or (map_problem(root, map_name) if root else None)
     if problem or root is None:
-        raise UserError(problem)
+        raise UserError(str(problem))
     return root
 
 

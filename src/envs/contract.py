@@ -1,0 +1,172 @@
+"""What an env returns, read and checked: for the run and for `envs.check`, which so say the same of the same fault."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.multiagentenv import EnvInfo
+from utils.errors import UserError
+
+METHODS = ("reset", "step", "get_obs", "get_state", "get_avail_actions", "get_env_info")
+
+
+class Outcome(NamedTuple):
+    """What a step returned: the team's reward, whether the episode is over, whether the clock alone ended it."""
+
+    reward: float
+    over: bool
+    truncated: bool
+    info: Mapping[str, Any]
+
+
+def check_methods(name: str, env: Any, methods: Iterable[str] = METHODS) -> None:
+    """Raise UserError if an env lacks one of these methods."""
+    for method in methods:
+        if not callable(getattr(env, method) if hasattr(env, method) else None):
+            raise UserError(f"env {name!r}: method {method} is missing; see envs/multiagentenv.py")
+
+
+def read_info(name: str, said: Any) -> EnvInfo:
+    """Return what `get_env_info` returned as five positive ints.
+
+    A shape may be a tuple or list of one int, as Gymnasium writes it. A float is refused, 3.0 too: PyMARL cannot
+    make a tensor with it either.
+    """
+    if not isinstance(said, Mapping):
+        raise UserError(f"env {name!r}: get_env_info returned {describe(said)}, expected a dict")
+    values = {}
+    for field in fields(EnvInfo):
+        what = f"env {name!r}: get_env_info()[{field.name!r}]"
+        if field.name not in said:
+            raise UserError(f"{what} is missing, expected an int")
+        value = said[field.name]
+        if field.name.endswith("_shape") and isinstance(value, (tuple, list)) and len(value) == 1:
+            value = value[0]
+        try:
+            values[field.name] = operator.index(value)
+        except TypeError as error:
+            flat = "; flatten it, and let this be its length" if isinstance(value, (tuple, list)) else ""
+            raise UserError(f"{what} is {describe(value)}, expected an int{flat}") from error
+        if values[field.name] < 1:
+            raise UserError(f"{what} is {values[field.name]}, expected at least 1")
+    return EnvInfo(**values)
+
+
+def read_array(name: str, value: Any, shape: tuple[int, ...], method: str) -> NDArray[Any]:
+    """Return what a method returned (arrays, tensors, lists of them) as an array of this shape, of finite numbers."""
+    try:
+        array = value if type(value) is np.ndarray else _as_array(value)
+    except ValueError:  # ragged lists
+        array = np.empty(0, dtype=object)
+    if array.shape != shape or array.dtype.kind not in "biuf":
+        raise UserError(
+            f"env {name!r}: {method} returned {describe(value)}, expected shape {shape} of numbers "
+            "(get_env_info says so)"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        where = tuple(int(axis) for axis in np.argwhere(~np.isfinite(array))[0])
+        raise UserError(f"env {name!r}: {method} returned {array[where]} at {where}, expected finite numbers")
+    return array
+
+
+def check_avail(name: str, avail: NDArray[Any]) -> None:
+    """Raise UserError if an agent has no action, [N, A]."""
+    some = avail.any(1)
+    if not some.all():
+        raise UserError(
+            f"env {name!r}: get_avail_actions leaves agent {int(np.flatnonzero(~some)[0])} no action; give it at "
+            "least one (a no-op for an agent that is out)"
+        )
+
+
+def read_step(name: str, result: Any) -> Outcome:
+    """Return what `step` returned: PyMARL's three values, or EPyMARL's five."""
+    if not isinstance(result, tuple) or len(result) not in (3, 5):
+        given = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+        raise UserError(
+            f"env {name!r}: step returned {given}, expected (reward, terminated, info) "
+            "or (obs, reward, terminated, truncated, info)"
+        )
+    cut = len(result) == 5 and bool(_number(name, result[3], "truncated"))
+    reward, terminated, info = (result[0], result[1], result[2]) if len(result) == 3 else (*result[1:3], result[4])
+    ended = bool(_number(name, terminated, "terminated"))
+    info = _mapping(name, info, "step returned info")
+    late = info.get("episode_limit")
+    truncated = late is not None and bool(_number(name, late, "info['episode_limit']"))
+    return Outcome(_number(name, reward, "reward"), ended or cut, truncated or (cut and not ended), info)
+
+
+def read_stats(name: str, stats: Any) -> dict[str, float]:
+    """Return the numbers of what `get_stats` returned."""
+    return numeric_info(_mapping(name, stats, "get_stats returned"))
+
+
+def numeric_info(info: Mapping[str, Any]) -> dict[str, float]:
+    """Return the entries of an info that are one number each, as floats; arrays and tensors of one number too."""
+    numbers = ((str(key), single_number(value)) for key, value in info.items())
+    return {key: number for key, number in numbers if number is not None}
+
+
+def single_number(value: Any) -> float | None:
+    """Return a number, or the one in an array or tensor of any shape, as a float; None if it is something else."""
+    if isinstance(value, (bool, int, float, np.bool_, np.integer, np.floating)):
+        try:
+            return float(value)
+        except OverflowError:  # an int of more than 308 digits
+            return math.inf if value > 0 else -math.inf
+    if hasattr(value, "item") and hasattr(value, "shape") and math.prod(value.shape) == 1:
+        return single_number(value.item())
+    return None
+
+
+def describe(value: Any) -> str:
+    """Describe a value that does not fit: its shape and type, or the value itself if it is small."""
+    try:
+        array = _as_array(value)
+    except ValueError:
+        return f"{type(value).__name__} of unequal rows"
+    if array.ndim == 0:
+        text = " ".join(repr(value).split())
+        return text if len(text) < 80 else f"{text[:77]}..."
+    return f"shape {array.shape} of {array.dtype}"
+
+
+def _number(name: str, value: Any, what: str) -> float:
+    """Return a value as a float, if it is one finite number; PyMARL stores [r] and np.array([r]) too, and so do we."""
+    if type(value) in (float, bool):  # nearly always
+        number: float | None = float(value)
+    else:
+        number = single_number(value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value)
+    if number is None or not math.isfinite(number):
+        raise UserError(
+            f"env {name!r}: step returned {what} {describe(value)}, expected one finite number for the team"
+        )
+    return number
+
+
+def _mapping(name: str, value: Any, what: str) -> Mapping[str, Any]:
+    """Return a value if it is a dict; {} for None, which PyMARL's envs return where they have nothing to say."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UserError(f"env {name!r}: {what} {describe(value)}, expected a dict")
+    return value
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    """Return an array. ValueError if rows differ in length."""
+    try:
+        return np.asarray(value)
+    except (TypeError, RuntimeError):  # a tensor that is on a GPU, has a gradient, or is of a type that NumPy lacks
+        return np.asarray([_listed(item) for item in value] if isinstance(value, (list, tuple)) else _listed(value))
+
+
+def _listed(value: Any) -> Any:
+    return value.detach().cpu().tolist() if hasattr(value, "detach") else value
