@@ -139,7 +139,7 @@ class ActionMasks:
             return
         for where, entries in unread.items():
             for key in UNREAD & set(entries):
-                if np.ndim(entries[key]) or isinstance(entries[key], Mapping):
+                if isinstance(entries[key], (list, tuple, np.ndarray, Mapping)) and len(entries[key]):
                     raise UserError(
                         f"env {self._name!r}: {key!r} in {where} is not read; give action masks as {MASK!r} there"
                     )

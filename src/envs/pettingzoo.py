@@ -17,6 +17,8 @@ from envs.team import TeamEnv
 from utils.errors import UserError, closest
 
 PARTS = ("observations", "rewards", "terminations", "truncations")
+NO_CYCLE = ("Parallel environment wrapper", "when an agent is dead")
+"""What PettingZoo says where agents of an AEC env do not act, or do not end, in whole cycles."""
 
 
 class PettingZooEnv(TeamEnv):
@@ -79,8 +81,8 @@ class PettingZooEnv(TeamEnv):
     def _step_env(self, moves: Any) -> tuple[Any, Any, Any, Any, dict[Any, Any]]:
         try:
             return super()._step_env(moves)
-        except AssertionError as error:
-            if "Parallel environment wrapper" not in str(error):
+        except (AssertionError, ValueError) as error:
+            if not any(text in str(error) for text in NO_CYCLE):
                 raise
             raise self._fault(f"says is_parallelizable, but aec_to_parallel cannot step it: {error}") from error
 
