@@ -58,6 +58,8 @@ class GymmaEnv(TeamEnv):
         obs, info = self._reset_env(seed)
         self._roster.reset(self._everyone)
         self._see(obs, info)
+        unread = {key: value for key, value in info.items() if key not in INFO_MASKS}
+        self._refuse_unread(self._split(obs, "observations"), {"info": unread})
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
@@ -80,8 +82,7 @@ class GymmaEnv(TeamEnv):
     def _see(self, obs: Any, info: dict[Any, Any]) -> None:
         given = next((key for key in INFO_MASKS if key in info and info[key] is not None), None)
         masks = [None] * self.n_agents if given is None else self._split(info[given], f"info[{given!r}]")
-        unread = {key: value for key, value in info.items() if key not in INFO_MASKS}
-        self._show(self._split(obs, "observations"), masks, {"info": unread})
+        self._show(self._split(obs, "observations"), masks)
 
     def _split(self, value: Any, what: str) -> list[Any]:
         """Return one entry per agent of a list, an array or a dict; agents of a dict keep the order of its first."""
@@ -134,9 +135,11 @@ def agent_names(env: gym.Env[Any, Any], n_agents: int) -> list[Any]:
     """Return what the env calls its agents, in the order of its spaces; [] if it does not say."""
     base: Any = env.unwrapped
     for attribute in ("possible_agents", "agents"):
-        names = list(getattr(base, attribute)) if isinstance(vars(base).get(attribute), (list, tuple)) else []
-        if len(names) == n_agents and all(isinstance(name, (str, int)) for name in names):
-            return names
+        names = getattr(base, attribute) if hasattr(base, attribute) else None
+        if not isinstance(names, (list, tuple)) or len(names) != n_agents:
+            continue
+        if all(isinstance(name, (str, int)) for name in names):
+            return list(names)
     return []
 
 

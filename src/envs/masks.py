@@ -46,6 +46,8 @@ class ActionMasks:
     def __init__(self, name: str, env: Any, agents: Sequence[Any], sizes: Sequence[int], split: Split) -> None:
         self._name, self._agents, self._sizes, self._split = name, list(agents), list(sizes), split
         self._longest = max(sizes)
+        self._whole = np.arange(self._longest) < np.array(sizes)[:, None]  # [N, A]
+        self._first = np.arange(self._longest) < 1  # [A]
         self._env = env
         self._had: dict[tuple[str, int], bool] = {}
         self._of_agent = find_method(env, MASK)
@@ -54,22 +56,18 @@ class ActionMasks:
         self._of_team = next(((name, found) for name in OF_TEAM if (found := find_method(env, name))), None)
         self._looked = False
 
-    def read(
-        self, acts: NDArray[np.bool_], in_obs: Sequence[Any], in_info: Sequence[Any], unread: Mapping[str, Any]
-    ) -> NDArray[np.bool_]:
+    def read(self, acts: NDArray[np.bool_], in_obs: Sequence[Any], in_info: Sequence[Any]) -> NDArray[np.bool_]:
         """Return [N, A]; who does not act has action 0 alone.
 
         Args:
             acts: [N], who needs a mask.
             in_obs: per agent, the mask in its observation or None.
             in_info: per agent, the mask in its info or None.
-            unread: what else came with it, name -> dict; looked through once for masks in disguise.
 
         Raises:
             UserError: a mask that is missing, of the wrong length, not of 0 and 1, all 0, or unlike another.
         """
-        avail = np.zeros((len(self._agents), self._longest), np.bool_)
-        avail[:, 0] = True
+        avail = np.where(acts[:, None], self._whole, self._first)
         team = self._team_masks() if acts.any() else None
         for agent in np.flatnonzero(acts).tolist():
             given = {"its observation": in_obs[agent], "its info": in_info[agent]}
@@ -79,9 +77,9 @@ class ActionMasks:
                 given["what the env's method returns"] = team[agent]
             for where, mask in given.items():
                 self._same_as_before(where, agent, mask)
-            avail[agent] = self._agreed(agent, {where: mask for where, mask in given.items() if mask is not None})
-        if not self._looked:
-            self._refuse_unread(unread)
+                if mask is not None:
+                    given[where] = self._checked(agent, where, mask)
+            avail[agent] = self._agreed(agent, given)
         return avail
 
     def _same_as_before(self, where: str, agent: int, mask: Any) -> None:
@@ -96,14 +94,14 @@ class ActionMasks:
             )
 
     def _agreed(self, agent: int, given: Mapping[str, Any]) -> NDArray[np.bool_]:
-        masks = [(where, self._checked(agent, where, mask)) for where, mask in given.items()]
+        masks = [(where, mask) for where, mask in given.items() if mask is not None]
         if not masks:
-            return np.arange(self._longest) < self._sizes[agent]
-        first, mask = masks[0]
+            return self._whole[agent]
+        first, agreed = masks[0]
         for where, other in masks[1:]:
-            if not np.array_equal(mask, other):
+            if not np.array_equal(agreed, other):
                 raise self._fault(agent, f"has one action mask in {first} and another in {where}")
-        return mask
+        return np.asarray(agreed)
 
     def _checked(self, agent: int, where: str, mask: Any) -> NDArray[np.bool_]:
         """Return a mask as [A] bools."""
@@ -132,8 +130,14 @@ class ActionMasks:
             return np.split(np.asarray(masks), np.cumsum(self._sizes)[:-1])
         return [None] * len(self._agents) if masks is None else self._split(masks, f"{name}()")
 
-    def _refuse_unread(self, unread: Mapping[str, Any]) -> None:
-        """Raise UserError if no agent has a mask, but something looks like one."""
+    def refuse_unread(self, unread: Mapping[str, Any]) -> None:
+        """Raise UserError if no agent has a mask after the first reset, but something looks like one.
+
+        Args:
+            unread: what else the env gives, name -> dict.
+        """
+        if self._looked:
+            return
         self._looked = True
         if any(self._had.values()):
             return

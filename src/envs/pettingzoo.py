@@ -46,8 +46,11 @@ class PettingZooEnv(TeamEnv):
         self._numbers = {name: agent for agent, name in enumerate(self._names)}
         if not self._names or len(self._numbers) < len(self._names):
             raise UserError(f"env {config.key!r}: possible_agents are {self._names}, expected one name for each agent")
-        observed = [env.observation_space(name) for name in self._names]
-        acted = [env.action_space(name) for name in self._names]
+        observed, acted = construct(
+            config.key,
+            config.env_kwargs,
+            lambda: [[space(name) for name in self._names] for space in (env.observation_space, env.action_space)],
+        )
         super().__init__(config, env, TeamSpaces(config.key, observed, acted), self._names, seed)
         self._state_size = self._own_state_size()
 
@@ -58,6 +61,8 @@ class PettingZooEnv(TeamEnv):
             raise self._fault(f"possible_agents were {self._names} and are {list(self._env.possible_agents)} now")
         self._roster.reset(self._present())
         self._see(obs, infos)
+        mine = {key: info[key] for info in infos.values() if isinstance(info, dict) for key in info}
+        self._refuse_unread(obs.values(), {"an agent's info": mine, "infos": infos})
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
@@ -88,6 +93,8 @@ class PettingZooEnv(TeamEnv):
 
     def _present(self) -> NDArray[np.bool_]:
         """Return [N], whom the env lists as in the game."""
+        if not hasattr(self._env, "agents") or not isinstance(self._env.agents, (list, tuple)):
+            raise self._fault("it has no list of `agents` after reset")
         strangers = [name for name in self._env.agents if name not in self._numbers]
         if strangers:
             raise self._fault(f"agent {strangers[0]!r} is in the game, but not among possible_agents {self._names}")
@@ -104,9 +111,8 @@ class PettingZooEnv(TeamEnv):
     def _see(self, obs: Any, infos: dict[Any, Any]) -> None:
         if not isinstance(obs, dict):
             raise self._fault(f"reset returned observations {one_line(obs)}, expected a dict with an entry per agent")
-        mine = [infos[name] if isinstance(infos.get(name), dict) else {} for name in self._names]
-        unread = {"an agent's info": {key: info[key] for info in mine for key in info}, "infos": infos}
-        self._show(self._split(obs, ""), [info.get(MASK) for info in mine], unread)
+        masks = [infos[name].get(MASK) if isinstance(infos.get(name), dict) else None for name in self._names]
+        self._show(self._split(obs, "observations"), masks)
 
     def _split(self, value: Any, what: str) -> list[Any]:
         """Return one entry per agent, None of one that is not in the dict."""
@@ -128,9 +134,12 @@ class PettingZooEnv(TeamEnv):
 
     def get_state(self) -> NDArray[np.float32]:
         """Return [S], the env's own state or all observations in a row."""
-        if self._state_size:
+        if not self._state_size:
+            return super().get_state()
+        try:
             return np.asarray(self._env.state(), np.float32).reshape(-1)
-        return super().get_state()
+        except NotImplementedError as error:
+            raise self._fault("it has a state_space, but no state()") from error
 
     def get_state_size(self) -> int:
         """Return S."""

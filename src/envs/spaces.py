@@ -47,7 +47,7 @@ class TeamSpaces:
         self.obs_size = max(gym.spaces.flatdim(space) for space in self._obs_spaces)
 
     def flatten(self, agent: int, obs: Any) -> tuple[NDArray[np.float32], Any]:
-        """Return an agent's observation as [O] floats, padded with zeros, and the mask that came in it or None.
+        """Return an agent's observation as a row of floats, and the mask that came in it or None.
 
         Raises:
             UserError: the observation does not fit its space.
@@ -60,8 +60,9 @@ class TeamSpaces:
         wrong = misfit(space, obs)
         if wrong:
             raise UserError(f"env {self._name!r}: agent {agent} observes {wrong}, but its space is {_called(space)}")
-        flat = np.asarray(gym.spaces.flatten(space, obs), np.float32)
-        return np.pad(flat, (0, self.obs_size - flat.size)), mask
+        plain = isinstance(space, (gym.spaces.Box, gym.spaces.MultiBinary))  # much quicker than flatten
+        flat = np.asarray(obs if plain else gym.spaces.flatten(space, obs), np.float32)
+        return flat.reshape(-1), mask
 
     def action(self, agent: int, index: int) -> int:
         """Return action number `index` as the agent's space counts it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -92,7 +92,7 @@ class TeamEnv(MultiAgentEnv):
         """Return one entry per agent of what the env says of the team. UserError if it has not one for each."""
         raise NotImplementedError
 
-    def _show(self, obs: Sequence[Any], masks: Sequence[Any], unread: Mapping[str, Any]) -> None:
+    def _show(self, obs: Sequence[Any], masks: Sequence[Any]) -> None:
         """Take what each agent observes (None if nothing) and the masks of its actions in infos.
 
         Raises:
@@ -102,12 +102,15 @@ class TeamEnv(MultiAgentEnv):
         self._obs[...] = 0.0
         for agent in np.flatnonzero(self._roster.seen).tolist():
             if obs[agent] is not None:
-                self._obs[agent], in_obs[agent] = self._spaces.flatten(agent, obs[agent])
+                row, in_obs[agent] = self._spaces.flatten(agent, obs[agent])
+                self._obs[agent, : row.size] = row
             elif self._roster.acts[agent]:
                 raise self._fault(f"no observation of agent {self._agents[agent]!r}, who is in the game")
+        self._avail = self._masks.read(self._choosing(), in_obs, masks)
+
+    def _refuse_unread(self, obs: Iterable[Any], infos: Mapping[str, Any]) -> None:
         dicts = [each for each in obs if isinstance(each, Mapping)]
-        parts = {"an observation": {key: each[key] for each in dicts for key in each}}
-        self._avail = self._masks.read(self._choosing(), in_obs, masks, {**parts, **unread})
+        self._masks.refuse_unread({"an observation": {key: each[key] for each in dicts for key in each}, **infos})
 
     def _choosing(self) -> NDArray[np.bool_]:
         """Return [N], whose actions the env reads next."""
@@ -116,8 +119,8 @@ class TeamEnv(MultiAgentEnv):
     def _flags(self, values: Any, what: str) -> NDArray[np.bool_]:
         """Return [N] of one bool per agent. UserError if they are anything else."""
         array = _array(values)
-        numbers = array.shape == (self.n_agents,) and array.dtype.kind in "biuf"
-        if not numbers or not np.isin(array, (0, 1)).all():
+        fits = array.shape == (self.n_agents,) and array.dtype.kind in "biuf"
+        if not fits or (array.dtype != np.bool_ and not np.isin(array, (0, 1)).all()):
             raise self._fault(f"step returned {what} {one_line(values)}, expected one bool per agent")
         return array.astype(np.bool_)
 

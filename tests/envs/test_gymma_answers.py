@@ -208,5 +208,10 @@ def test_what_breaks_the_contract(answers: Any, message: str | None) -> None:
 
 
 def test_masked_actions_are_never_played() -> None:
-    report = check_env(said(infos=[{"action_mask": FIRST}, {"action_mask": FIRST}]), steps=40)
-    assert report.truncated > 5
+    masks = {"action_mask": FIRST}
+    env = said(infos=[masks, masks])
+    base, played = env._env.unwrapped, set()
+    step = base.step
+    base.step = lambda actions: (played.add(actions), step(actions))[1]
+    assert check_env(env, steps=40).truncated > 5
+    assert played == {(0, 1), (0, 2)}

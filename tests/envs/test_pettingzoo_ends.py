@@ -163,6 +163,14 @@ def nobody(self: Any, seed: Any = None, options: Any = None) -> Any:
     return {}, {}
 
 
+def listless(self: Any, seed: Any = None, options: Any = None) -> Any:
+    return {"a": A, "b": B}, {}
+
+
+def unwritten(self: Any) -> Any:
+    raise NotImplementedError
+
+
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
@@ -173,9 +181,17 @@ def nobody(self: Any, seed: Any = None, options: Any = None) -> Any:
         ({"reset": changing}, "possible_agents were .*'b'.* and are .*'c'"),
         ({"reset": nobody}, "no agent is in the game after reset"),
         ({"state_space": gym.spaces.Discrete(3)}, "state_space is Discrete"),
+        ({"state_space": gym.spaces.Box(0, 1, (3,)), "state": unwritten}, r"has a state_space, but no state\(\)"),
+        ({"reset": listless}, "no list of `agents`"),
+        ({"observation_space": lambda self, name: {}[name]}, "cannot be made: KeyError: 'a'"),
         ({"spaces": {"a": gym.spaces.Sequence(gym.spaces.Discrete(2))}}, "no fixed length"),
     ],
 )
 def test_another_api_is_refused(zoo: Any, attributes: Any, message: str) -> None:
+    def play() -> None:
+        env = zoo(**attributes)
+        env.step([0, 0])
+        env.get_state()
+
     with pytest.raises(UserError, match=message):
-        zoo(**attributes).step([0, 0])
+        play()
