@@ -49,7 +49,7 @@ class GymmaEnv(TeamEnv):
         env = make_gym(config.key, config.time_limit, config.env_kwargs)
         spaces = team_spaces(config.key, env)
         self._names = agent_names(env, spaces.n_agents)
-        super().__init__(config, env, spaces, range(spaces.n_agents), seed)
+        super().__init__(config, env, spaces, self._names or range(spaces.n_agents), seed)
         self._everyone = np.ones(self.n_agents, np.bool_)
 
     def reset(self, seed: int | None = None) -> None:
@@ -58,8 +58,8 @@ class GymmaEnv(TeamEnv):
         obs, info = self._reset_env(seed)
         self._roster.reset(self._everyone)
         self._see(obs, info)
-        unread = {key: value for key, value in info.items() if key not in INFO_MASKS}
-        self._refuse_unread(self._split(obs, "observations"), {"info": unread})
+        nested = {f"info[{key!r}]": value for key, value in info.items() if isinstance(value, Mapping)}
+        self._refuse_unread(self._split(obs, "observations"), {"info": info, **nested})
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
@@ -76,13 +76,20 @@ class GymmaEnv(TeamEnv):
 
     def _ends(self, value: Any, what: str) -> NDArray[np.bool_]:
         """Return [N] out of one bool for the team, a list, or a dict."""
-        one = np.ndim(value) == 0 and not isinstance(value, Mapping)
+        one = not isinstance(value, (list, tuple, Mapping)) and np.ndim(value) == 0
         return self._flags([value] * self.n_agents if one else self._split(value, what), what)
 
     def _see(self, obs: Any, info: dict[Any, Any]) -> None:
-        given = next((key for key in INFO_MASKS if key in info and info[key] is not None), None)
-        masks = [None] * self.n_agents if given is None else self._split(info[given], f"info[{given!r}]")
+        masks = self._info_masks(info) if self._roster.acts.any() else [None] * self.n_agents
         self._show(self._split(obs, "observations"), masks)
+
+    def _info_masks(self, info: dict[Any, Any]) -> list[Any]:
+        """Return each agent's mask or None: of one entry for the team, or of an info per agent as PettingZoo's."""
+        for key in INFO_MASKS:
+            if key in info:
+                return self._masks.rows(info[key], f"info[{key!r}]")
+        own = [info.get(agent) for agent in self._agents]
+        return [each.get(MASK) if isinstance(each, Mapping) else None for each in own]
 
     def _split(self, value: Any, what: str) -> list[Any]:
         """Return one entry per agent of a list, an array or a dict; agents of a dict keep the order of its first."""
@@ -92,7 +99,8 @@ class GymmaEnv(TeamEnv):
             self._names = self._names or list(value)
             if set(value) == set(self._names):
                 return [value[name] for name in self._names]
-        elif isinstance(value, (list, tuple, np.ndarray)) and np.ndim(value[:0]) and len(value) == self.n_agents:
+        rows = isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
+        if rows and len(value) == self.n_agents:
             return list(value)
         raise self._fault(f"{what} {one_line(value)}: expected one entry for each of {self.n_agents} agents")
 

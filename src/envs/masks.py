@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,10 @@ from utils.errors import UserError
 MASK = "action_mask"
 OF_TEAM = ("action_masks", "valid_action_mask", "get_avail_actions")
 UNREAD = {
-    "mask", "action_masks", "avail_actions", "available_actions", "valid_actions", "legal_actions", "legal_moves",
+    MASK, "mask", "action_masks", "avail_actions", "available_actions", "valid_actions", "legal_actions", "legal_moves",
     "valid_action_mask", "valid_action_masks", "invalid_action_mask", "invalid_action_masks",
 }  # fmt: skip
-"""Entries of an observation or an info that look like masks, and are refused rather than read past."""
+"""Entries that look like masks; where nothing reads them they are refused rather than read past."""
 UNREAD_METHODS = ("get_action_mask", "get_action_masks", "get_avail_agent_actions", "legal_actions", "avail_actions")
 
 Split = Callable[[Any, str], list[Any]]
@@ -40,19 +40,19 @@ class ActionMasks:
         env: the library's env, whose methods are looked up.
         agents: what the env calls its agents.
         sizes: number of actions of each agent.
+        declared: agents whose observation space has a mask.
         split: (value, what it is) -> one entry per agent, of what the env returns for the whole team.
     """
 
-    def __init__(self, name: str, env: Any, agents: Sequence[Any], sizes: Sequence[int], split: Split) -> None:
-        self._name, self._agents, self._sizes, self._split = name, list(agents), list(sizes), split
-        self._longest = max(sizes)
+    def __init__(
+        self, name: str, env: Any, agents: Sequence[Any], sizes: Sequence[int], declared: Iterable[int], split: Split
+    ) -> None:
+        self._name, self._env, self._split = name, env, split
+        self._agents, self._sizes, self._longest = list(agents), list(sizes), max(sizes)
         self._whole = np.arange(self._longest) < np.array(sizes)[:, None]  # [N, A]
         self._first = np.arange(self._longest) < 1  # [A]
-        self._env = env
-        self._had: dict[tuple[str, int], bool] = {}
-        self._of_agent = find_method(env, MASK)
-        if self._of_agent is not None and not takes_agent(self._of_agent):
-            self._of_agent = None
+        self._had: dict[tuple[str, int], bool] = {("its observation", agent): True for agent in declared}
+        self._of_agent = next((found for found in [find_method(env, MASK)] if found and takes_agent(found)), None)
         self._of_team = next(((name, found) for name in OF_TEAM if (found := find_method(env, name))), None)
         self._looked = False
 
@@ -86,11 +86,13 @@ class ActionMasks:
         had = self._had.setdefault((where, agent), mask is not None)
         if had and mask is None:
             raise self._fault(
-                agent, f"lacks the action mask that it had in {where}; give it at every step, also the last"
+                agent,
+                f"lacks the action mask that belongs in {where}; give it from reset on and at every step, the last too",
             )
         if not had and mask is not None:
             raise self._fault(
-                agent, f"has an action mask in {where} that it did not have before; give it from reset on"
+                agent,
+                f"has an action mask in {where} that it did not have before; give it from reset on and at every step",
             )
 
     def _agreed(self, agent: int, given: Mapping[str, Any]) -> NDArray[np.bool_]:
@@ -120,15 +122,18 @@ class ActionMasks:
         return np.pad(array[:size].astype(np.bool_), (0, self._longest - size))
 
     def _team_masks(self) -> list[Any] | None:
-        """Return one mask per agent: of rows, or of one row with all agents' actions (sb3-contrib)."""
-        if self._of_team is None:
-            return None
-        name, method = self._of_team
-        masks = method()
-        flat = isinstance(masks, (list, tuple, np.ndarray)) and all(np.ndim(mask) == 0 for mask in masks)
+        return None if self._of_team is None else self.rows(self._of_team[1](), f"{self._of_team[0]}()")
+
+    def rows(self, masks: Any, what: str) -> list[Any]:
+        """Return one mask per agent of a team's: rows, a dict, or one row with all agents' actions (sb3-contrib)."""
+        if masks is None:
+            return [None] * len(self._agents)
+        parts = (list, tuple, np.ndarray, Mapping)
+        flat = isinstance(masks, parts[:2]) and not any(isinstance(mask, parts) for mask in masks)
+        flat = flat or (isinstance(masks, np.ndarray) and masks.ndim == 1)
         if flat and len(masks) == sum(self._sizes):
             return np.split(np.asarray(masks), np.cumsum(self._sizes)[:-1])
-        return [None] * len(self._agents) if masks is None else self._split(masks, f"{name}()")
+        return self._split(masks, what)
 
     def refuse_unread(self, unread: Mapping[str, Any]) -> None:
         """Raise UserError if no agent has a mask after the first reset, but something looks like one.
@@ -172,9 +177,9 @@ def find_method(env: Any, name: str) -> Callable[..., Any] | None:
 
 
 def takes_agent(method: Callable[..., Any]) -> bool:
-    """Return whether a method is asked for one agent; Gymnasium's Taxi has an `action_mask(state)`."""
-    parameters = list(inspect.signature(method).parameters.values())
-    return len(parameters) > 0 and "agent" in parameters[0].name
+    """Return whether a method is asked for one agent; Gymnasium's Taxi asks `action_mask(state)`."""
+    parameters = list(inspect.signature(method).parameters)
+    return len(parameters) > 0 and not any(word in parameters[0] for word in ("state", "obs"))
 
 
 def one_line(value: Any) -> str:

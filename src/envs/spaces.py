@@ -36,6 +36,7 @@ class TeamSpaces:
                     f"env {name!r}: agent {agent} acts in {_called(space)}, only discrete actions are supported"
                 )
         self._obs_spaces = [without_mask(space) for space in obs_spaces]
+        self.masked = [agent for agent, space in enumerate(obs_spaces) if self._obs_spaces[agent] is not space]
         for agent, space in enumerate(self._obs_spaces):
             if not isinstance(space, gym.Space) or not space.is_np_flattenable or not gym.spaces.flatdim(space):
                 raise UserError(f"env {name!r}: agent {agent} observes {_called(space)}, which has no fixed length")

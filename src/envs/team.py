@@ -53,7 +53,7 @@ class TeamEnv(MultiAgentEnv):
         self._env, self._spaces, self._agents = env, spaces, list(agents)
         self._first_seed: int | None = seed
         self._roster = Roster(config.key, agents)
-        self._masks = ActionMasks(config.key, env, agents, spaces.sizes, self._split)
+        self._masks = ActionMasks(config.key, env, agents, spaces.sizes, spaces.masked, self._split)
         self._obs = np.zeros((self.n_agents, spaces.obs_size), np.float32)
         self._avail = np.zeros((self.n_agents, spaces.n_actions), np.bool_)
         self._steps = 0

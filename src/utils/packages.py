@@ -17,7 +17,7 @@ SOURCES = {
     "pymunk": "pymunk",
     "rlcard": "rlcard",
     "rware": "rware",
-    "shimmy": "'shimmy[openspiel]'",
+    "shimmy": "shimmy",
     "smac": "git+https://github.com/oxwhirl/smac.git",  # `smac` on PyPI is an AutoML library
     "smaclite": "git+https://github.com/uoe-agents/smaclite.git",
     "smacv2": "git+https://github.com/oxwhirl/smacv2.git",

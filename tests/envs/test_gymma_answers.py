@@ -15,6 +15,7 @@ from utils.errors import UserError
 
 T, F = True, False
 BOX = gym.spaces.Box(0, 9, (2,), np.float32)
+MASKED = gym.spaces.Dict({"observation": BOX, "action_mask": gym.spaces.Box(0, 1, (2,), np.int8)})
 SEEN = (np.array([1, 2], np.float32), np.array([3, 4], np.float32))
 
 
@@ -124,14 +125,30 @@ AVAIL = [[[T, F, F], [F, T, T]], [[F, T, F], [T, F, F]]]
         lambda masks: dict(enumerate(masks)),
         lambda masks: {"x": masks[0], "y": masks[1]},
         lambda masks: np.array([[*masks[0], 0], masks[1]]),
+        lambda masks: [*masks[0], *masks[1]],
     ],
-    ids=["tuple", "list", "arrays", "numbered", "named", "one padded array"],
+    ids=["tuple", "list", "arrays", "numbered", "named", "one padded array", "one row of sb3-contrib"],
 )
 def test_masks_in_the_info(key: str, form: Any) -> None:
     env = said(infos=[{key: form(FIRST)}, {key: form(SECOND), "score": 2}])
     assert env.get_avail_actions().tolist() == AVAIL[0]
     assert env.step([0, 1])[2]["score"] == 2
     assert env.get_avail_actions().tolist() == AVAIL[1]
+
+
+@pytest.mark.parametrize("names", [[0, 1], ["x", "y"]])
+def test_an_info_per_agent(names: Any) -> None:
+    infos = [{names[i]: {"action_mask": masks[i]} for i in (1, 0)} for masks in (FIRST, SECOND)]
+    env = said(infos=infos, possible_agents=names)
+    assert env.get_avail_actions().tolist() == AVAIL[0]
+    env.step([0, 1])
+    assert env.get_avail_actions().tolist() == AVAIL[1]
+
+
+def test_a_true_end_needs_no_masks() -> None:
+    env = said(infos=[{"action_mask": FIRST}, {"action_mask": []}], ended=T)
+    assert env.step([0, 1])[1:] == (T, {"action_mask": [], "episode_limit": F})
+    assert env.get_avail_actions().tolist() == [[T, F, F], [T, F, F]]
 
 
 def test_a_dict_of_masks_follows_the_names_of_the_agents() -> None:
@@ -153,12 +170,20 @@ def test_masks_in_the_observations(whole: bool) -> None:
     "methods",
     [
         {"action_mask": lambda agent: FIRST[agent]},
+        {"action_mask": lambda who: FIRST["xy".index(who)], "possible_agents": ["x", "y"]},
         {"action_masks": lambda: FIRST},
         {"action_masks": lambda: np.array([1, 0, 0, 1, 1])},
         {"valid_action_mask": lambda: list(FIRST)},
         {"get_avail_actions": lambda: [[1, 0, 0], [0, 1, 1]]},
     ],
-    ids=["action_mask", "action_masks", "one row of sb3-contrib", "valid_action_mask", "get_avail_actions"],
+    ids=[
+        "action_mask",
+        "action_mask by name",
+        "action_masks",
+        "one row of sb3-contrib",
+        "valid_action_mask",
+        "get_avail_actions",
+    ],
 )
 def test_masks_by_method(methods: Any) -> None:
     env = said(**methods)
@@ -183,6 +208,14 @@ def test_taxis_own_helper_is_left_alone() -> None:
         ({"infos": [{"action_mask": FIRST}, {}]}, "agent 0 lacks the action mask"),
         ({"infos": [{}, {"action_mask": FIRST}]}, "agent 0 has an action mask in its info that it did not have"),
         ({"infos": [{"legal_actions": FIRST}, {}]}, "'legal_actions' in info is not read"),
+        ({"infos": [{"a": {"action_mask": [1, 1]}}, {}]}, r"'action_mask' in info\['a'\] is not read"),
+        ({"space": MASKED}, "agent 0 .*observes shape|agent 0 observes a ndarray"),
+        (
+            {"space": MASKED, "obs": ({"observation": SEEN[0]},) * 2},
+            "agent 0 lacks the action mask that belongs in its obs",
+        ),
+        ({"ended": [[T], [T, F]]}, "terminated .*expected one bool per agent"),
+        ({"obs": np.array(3.0)}, "observations .*one entry for each of 2"),
         ({"action_masks": np.ones((2, 3))}, "its action_masks is not read"),
         ({"action_mask": lambda state: 1}, "its action_mask is not read"),
         ({"action_masks": lambda: [1, 1, 1]}, r"action_masks\(\).*one entry for each of 2"),

@@ -115,7 +115,7 @@ def test_a_wrong_mask_is_refused(zoo: Any, entry: Any, message: str) -> None:
 def test_a_mask_does_not_come_and_go(zoo: Any, masked: Any) -> None:
     bare = {} if masked is in_infos else {"obs": dict.fromkeys("ab", np.zeros(2, np.float32))}
     env = zoo(masked([1, 0], [1, 1, 1]), bare)
-    with pytest.raises(UserError, match="agent 'a' lacks the action mask that it had"):
+    with pytest.raises(UserError, match="agent 'a' lacks the action mask that belongs in"):
         env.step([0, 0])
     env = zoo(bare, masked([1, 0], [1, 1, 1]))
     with pytest.raises(UserError, match=r"agent 'a' has an action mask .* that it did not have before"):
@@ -128,7 +128,7 @@ def test_a_truncated_end_needs_its_masks(zoo: Any) -> None:
     env.step([0, 0])
     assert env.get_avail_actions().tolist() == [[F, T, F], [T, F, F]]
     env = zoo(GOOD, {**cut, "infos": {}})
-    with pytest.raises(UserError, match=r"lacks the action mask .* also the last"):
+    with pytest.raises(UserError, match=r"lacks the action mask .* the last too"):
         env.step([0, 0])
 
 
@@ -137,6 +137,7 @@ def test_a_truncated_end_needs_its_masks(zoo: Any) -> None:
     [
         ({"infos": {"a": {"legal_actions": [0]}, "b": {}}}, {}, "'legal_actions' in an agent's info is not read"),
         ({"infos": {"a": {}, "b": {}, "avail_actions": [[1, 1], [1, 1, 1]]}}, {}, "'avail_actions' in infos is not"),
+        ({"infos": {"a": {}, "b": {}, "action_mask": {"a": [1, 1]}}}, {}, "'action_mask' in infos is not read"),
         ({}, {"action_mask": np.ones(2)}, "its action_mask is not read"),
         ({}, {"get_action_mask": lambda self, agent: [1]}, "its get_action_mask is not read"),
     ],
