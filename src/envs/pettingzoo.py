@@ -1,29 +1,40 @@
-"""Parallel PettingZoo envs (MPE, Butterfly, ...)."""
+"""PettingZoo envs (MPE, Butterfly, ...): parallel ones, and AEC ones through PettingZoo's own conversions."""
 
 from __future__ import annotations
 
-import importlib
 import pkgutil
+from types import ModuleType
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.keys import construct, import_for, other_key
+from envs.masks import MASK, one_line
 from envs.spaces import TeamSpaces
 from envs.team import TeamEnv
 from utils.errors import UserError, closest
 
+PARTS = ("observations", "rewards", "terminations", "truncations")
+NO_CYCLE = ("Parallel environment wrapper", "when an agent is dead")
+"""What PettingZoo says where agents of an AEC env do not act, or do not end, in whole cycles."""
+
 
 class PettingZooEnv(TeamEnv):
-    """A PettingZoo env in which all agents act at once.
+    """A PettingZoo env of a team.
 
-    The episode ends when the last agent has left or the clock has run out. An agent that left earlier observes
-    zeros and has only action 0. The end is truncated if a clock ended it: ours, or the env's for any of the agents
-    that left last. The state is the env's own where it has one, else all observations in a row.
+    `terminations` and `truncations` say who is out, whether or not the env keeps it among its `agents`; the episode
+    ends when nobody is left or the clock has run out (`Roster` says how). Action masks are followed (`ActionMasks`
+    says where they may be). The state is the env's own where it has a `state_space`, else all observations in a row.
+
+    A module without a parallel env gives its AEC env: `aec_to_parallel` if it is_parallelizable, else
+    `turn_based_aec_to_parallel`. Then a step is one agent's turn, and the others have action 0 alone, which is not
+    played.
 
     Args:
         config: see config/envs/pettingzoo.yaml.
-        seed: of the episodes that `reset` starts without a seed of their own.
+        seed: of the first episode that `reset` starts without a seed of its own.
 
     Raises:
         UserError: unknown key, missing package, options that the env does not take, spaces that do not fit.
@@ -32,78 +43,150 @@ class PettingZooEnv(TeamEnv):
     def __init__(self, config: TeamEnv.Config, seed: int) -> None:
         env = make_parallel(config.key, config.env_kwargs)
         self._names = list(env.possible_agents)
-        observed = [env.observation_space(name) for name in self._names]
-        acted = [env.action_space(name) for name in self._names]
-        super().__init__(config, env, TeamSpaces(config.key, observed, acted), seed)
-        self._own_state = hasattr(env, "state_space") and env.state_space is not None
-        self._acts = [True] * self.n_agents
+        self._numbers = {name: agent for agent, name in enumerate(self._names)}
+        if not self._names or len(self._numbers) < len(self._names):
+            raise UserError(f"env {config.key!r}: possible_agents are {self._names}, expected one name for each agent")
+        observed, acted = construct(
+            config.key,
+            config.env_kwargs,
+            lambda: [[space(name) for name in self._names] for space in (env.observation_space, env.action_space)],
+        )
+        super().__init__(config, env, TeamSpaces(config.key, observed, acted), self._names, seed)
+        self._state_size = self._own_state_size()
 
     def reset(self, seed: int | None = None) -> None:
         """Start the episode of `seed`, or the next one."""
-        self._acts = [True] * self.n_agents
-        self._observe(self._reset_env(seed))
+        obs, infos = self._reset_env(seed)
+        if list(self._env.possible_agents) != self._names:
+            raise self._fault(f"possible_agents were {self._names} and are {list(self._env.possible_agents)} now")
+        self._roster.reset(self._present())
+        self._see(obs, infos)
+        mine = {key: info[key] for info in infos.values() if isinstance(info, dict) for key in info}
+        self._refuse_unread(obs.values(), {"an agent's info": mine, "infos": infos})
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
-        numbers = {name: agent for agent, name in enumerate(self._names)}
-        moves = {name: self._spaces.action(numbers[name], actions[numbers[name]]) for name in self._env.agents}
-        obs, rewards, _, truncations, _ = self._env.step(moves)
-        self._steps += 1
-        self._observe(obs)
-        rest = set(self._env.agents)
-        over = not rest or self._steps >= self.episode_limit
-        by_clock = over and (bool(rest) or any(truncations.values()))
-        # The learner bootstraps from a truncated end, so whom only the clock sent off keeps its actions there.
-        self._acts = [name in rest or (over and bool(truncations.get(name, False))) for name in self._names]
-        team = [rewards.get(name, 0.0) for name in self._names]  # who has left gets nothing any more
-        return self._team_reward(team), over, {"episode_limit": by_clock}
+        moves = {
+            name: self._spaces.action(self._numbers[name], actions[self._numbers[name]]) for name in self._env.agents
+        }
+        obs, *parts, infos = self._step_env(moves)
+        for what, part in zip(PARTS, (obs, *parts), strict=True):
+            if not isinstance(part, dict):
+                raise self._fault(f"step returned {what} {one_line(part)}, expected a dict with an entry per agent")
+        live, present = self._roster.live, self._present()
+        rewards, ended, stopped = (self._of_live(part, what) for what, part in zip(PARTS[1:], parts, strict=True))
+        reward = self._team_reward(rewards, live)
+        terminated, truncated = self._flags(ended, PARTS[2]), self._flags(stopped, PARTS[3])
+        told = np.array([name in parts[1] and name in parts[2] for name in self._names])
+        alive = told & ~terminated & ~truncated
+        self._roster.step(terminated, truncated, present, alive, last=self._steps >= self.episode_limit)
+        self._see(obs, infos)
+        return reward, self._roster.over, {"episode_limit": self._roster.truncated}
 
-    def _observe(self, obs: dict[str, Any]) -> None:
-        for agent, name in enumerate(self._names):
-            self._obs[agent] = self._spaces.flatten(agent, obs[name]) if name in obs else 0.0
+    def _step_env(self, moves: Any) -> tuple[Any, Any, Any, Any, dict[Any, Any]]:
+        try:
+            return super()._step_env(moves)
+        except (AssertionError, ValueError) as error:
+            if not any(text in str(error) for text in NO_CYCLE):
+                raise
+            raise self._fault(f"says is_parallelizable, but aec_to_parallel cannot step it: {error}") from error
+
+    def _present(self) -> NDArray[np.bool_]:
+        """Return [N], whom the env lists as in the game."""
+        if not hasattr(self._env, "agents") or not isinstance(self._env.agents, (list, tuple)):
+            raise self._fault("it has no list of `agents` after reset")
+        strangers = [name for name in self._env.agents if name not in self._numbers]
+        if strangers:
+            raise self._fault(f"agent {strangers[0]!r} is in the game, but not among possible_agents {self._names}")
+        listed = set(self._env.agents)
+        return np.array([name in listed for name in self._names])
+
+    def _of_live(self, entries: dict[Any, Any], what: str) -> list[Any]:
+        """Return the entry of each agent, 0 or False of one that is out and has none."""
+        for agent in np.flatnonzero(self._roster.live).tolist():
+            if self._names[agent] not in entries:
+                raise self._fault(f"step returned no {what} of agent {self._names[agent]!r}, who was in the game")
+        return [entries.get(name, 0) for name in self._names]
+
+    def _see(self, obs: Any, infos: dict[Any, Any]) -> None:
+        if not isinstance(obs, dict):
+            raise self._fault(f"reset returned observations {one_line(obs)}, expected a dict with an entry per agent")
+        masks = [infos[name].get(MASK) if isinstance(infos.get(name), dict) else None for name in self._names]
+        self._show(self._split(obs, "observations"), masks)
+
+    def _split(self, value: Any, what: str) -> list[Any]:
+        """Return one entry per agent, None of one that is not in the dict."""
+        if not isinstance(value, dict):
+            raise self._fault(f"{what} returned {one_line(value)}, expected a dict with an entry per agent")
+        return [value.get(name) for name in self._names]
+
+    def _choosing(self) -> NDArray[np.bool_]:
+        if not hasattr(self._env, "aec_env") or self._env.aec_env.metadata.get("is_parallelizable"):
+            return self._roster.acts
+        return self._roster.acts & [name == self._env.aec_env.agent_selection for name in self._names]
+
+    def _own_state_size(self) -> int:
+        if not hasattr(self._env, "state_space") or self._env.state_space is None:
+            return 0
+        if not isinstance(self._env.state_space, gym.spaces.Box):
+            raise self._fault(f"its state_space is {self._env.state_space}, expected a Box")
+        return int(np.prod(self._env.state_space.shape))
 
     def get_state(self) -> NDArray[np.float32]:
         """Return [S], the env's own state or all observations in a row."""
-        if self._own_state:
+        if not self._state_size:
+            return super().get_state()
+        try:
             return np.asarray(self._env.state(), np.float32).reshape(-1)
-        return super().get_state()
-
-    def get_avail_actions(self) -> NDArray[np.bool_]:
-        """Return [N, A]; an agent that has left has action 0 alone."""
-        avail = self._spaces.avail.copy()
-        avail[[agent for agent, acts in enumerate(self._acts) if not acts], 1:] = False
-        return avail
+        except NotImplementedError as error:
+            raise self._fault("it has a state_space, but no state()") from error
 
     def get_state_size(self) -> int:
         """Return S."""
-        own = int(np.prod(self._env.state_space.shape)) if self._own_state else 0
-        return own or super().get_state_size()
+        return self._state_size or super().get_state_size()
 
 
 def make_parallel(key: str, env_kwargs: dict[str, Any]) -> Any:
-    """Return `parallel_env(**env_kwargs)` of the module "package:module" names, such as "mpe2:simple_spread_v3".
+    """Return the env of the module that "package:module" names, such as "mpe2:simple_spread_v3".
 
     Raises:
-        UserError: no such package or module, or options that the env does not take.
+        UserError: no such package or module, an env that is none of PettingZoo's, or that cannot be made.
     """
+    module = find_module(key)
+    maker = next((name for name in ("parallel_env", "env") if hasattr(module, name)), None)
+    if maker is None:
+        raise UserError(f"env_args.key={key!r}: {module.__name__} has no parallel_env and no env")
+    env = construct(key, env_kwargs, lambda: getattr(module, maker)(**env_kwargs))
+    if hasattr(env, "agent_iter"):
+        env = construct(key, env_kwargs, lambda: convert(env))
+    for attribute in ("possible_agents", "reset", "step", "observation_space", "action_space"):
+        if not hasattr(env, attribute):
+            raise UserError(f"env_args.key={key!r}: its env has no {attribute}; it is no env of PettingZoo's API")
+    return env
+
+
+def convert(env: Any) -> Any:
+    """Return an AEC env as a parallel one."""
+    from pettingzoo.utils import conversions
+
+    if env.metadata.get("is_parallelizable"):
+        return conversions.aec_to_parallel(env)
+    return conversions.turn_based_aec_to_parallel(env)
+
+
+def find_module(key: str) -> ModuleType:
+    """Return the module that `key` names. UserError if there is none."""
     package, _, name = key.partition(":")
+    other = other_key(key)
     if not package or not name:
-        raise UserError(f"env_args.key={key!r}: expected 'package:module', such as 'mpe2:simple_spread_v3'")
-    try:
-        found = importlib.import_module(package)
-        known = [module.name for module in pkgutil.iter_modules(found.__path__)]
-        if name not in known:
-            raise UserError(f"env_args.key={key!r}: {package} has no module {name!r}{closest(name, known)}")
-        module = importlib.import_module(f"{package}.{name}")
-    except ModuleNotFoundError as error:
-        missing = (error.name or package).split(".")[0]
-        raise UserError(
-            f"env_args.key={key!r} needs the Python module {error.name!r}, which is not installed; "
-            f"`pip install {missing}`"
-        ) from error
-    if not hasattr(module, "parallel_env"):
-        raise UserError(f"env_args.key={key!r}: {package}.{name} has no parallel_env")
-    try:
-        return module.parallel_env(**env_kwargs)
-    except TypeError as error:
-        raise UserError(f"env_args.env_kwargs={env_kwargs}: {key} does not take them: {error}") from error
+        hint = f"; write {other}" if other else ""
+        raise UserError(f"env_args.key={key!r}: expected 'package:module', such as 'mpe2:simple_spread_v3'{hint}")
+    if other and other.split("=")[-1] != key:
+        raise UserError(f"env_args.key={key!r}: MPE is the package mpe2 today; write {other}")
+    found = import_for(key, package)
+    if not hasattr(found, "__path__"):
+        raise UserError(f"env_args.key={key!r}: {package} is not a package of modules, expected 'package:module'")
+    known = [module.name for module in pkgutil.iter_modules(found.__path__)]
+    if name not in known:
+        raise UserError(f"env_args.key={key!r}: {package} has no module {name!r}{closest(name, known)}")
+    return import_for(key, f"{package}.{name}")

@@ -166,7 +166,10 @@ def test_no_warnings_reach_the_user() -> None:
     ("env_args", "message"),
     [
         ({"key": "PyTeem-v0"}, "no env has the id 'PyTeem-v0'; did you mean 'PyTeam-v0'"),
-        ({"key": "no_such_package:X-v0"}, "needs the Python module 'no_such_package'.*pip install no_such_package"),
+        (
+            {"key": "no_such_package:X-v0"},
+            "needs the Python module 'no_such_package', which is not installed; if it is your own",
+        ),
         ({"key": "PySingle-v0"}, "not an env for a team"),
         ({"key": "PyTeam-v0", "common_reward": False}, "write common_reward=True"),
         ({"key": "PyTeam-v0", "env_kwargs": {"colour": 1}}, "does not take them.*colour"),

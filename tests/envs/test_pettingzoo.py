@@ -126,9 +126,12 @@ def test_simple_spread() -> None:
     ("env_args", "message"),
     [
         ({"key": "leavers_park:leaver_v0"}, "has no module 'leaver_v0'; did you mean 'leavers_v0'"),
-        ({"key": "leavers_park:empty_v0"}, "has no parallel_env"),
-        ({"key": "no_such_park:x_v0"}, "needs the Python module 'no_such_park'.*pip install no_such_park"),
-        ({"key": "pz-mpe-simple-spread-v3"}, "expected 'package:module'"),
+        ({"key": "leavers_park:empty_v0"}, "has no parallel_env and no env"),
+        (
+            {"key": "no_such_park:x_v0"},
+            "needs the Python module 'no_such_park', which is not installed; if it is your own",
+        ),
+        ({"key": "pz-mpe-simple-spread-v3"}, "expected 'package:module'.*write.*mpe2:simple_spread_v3"),
         ({"key": "leavers_park:leavers_v0", "env_kwargs": {"box": True}}, "only discrete actions are supported"),
         ({"key": "leavers_park:leavers_v0", "env_kwargs": {"colour": 1}}, "does not take them"),
         ({"key": "leavers_park:leavers_v0", "common_reward": False}, "write common_reward=True"),
