@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import main
 import run_kit
 from run_kit import error_line
 from utils.checkpoint import steps_in
