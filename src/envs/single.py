@@ -97,7 +97,8 @@ def make_env(name: str, env_args: Mapping[str, Any], seed: int) -> MultiAgentEnv
     Raises:
         UserError: unknown env or option, missing package.
     """
-    layers = merge(None, None, {"env": name, "env_args": dict(env_args)})
+    layers = merge(None, None, {"env": name})
+    layers.add({"env_args": dict(env_args)}, "with")  # unlike a command line's, these may be any objects
     env_class, given = REGISTRY[name], layers.values["env_args"]
     known = config_keys(env_class)
     unknown = [key for key in given if key not in known]
