@@ -112,15 +112,15 @@ def kill_once(directory: Path, reference: Path, words: Sequence[str], seconds: f
 def soak(job: str, kills: int, seed: int, scratch: Path) -> list[str]:
     """Kill a job so many times; return what went wrong."""
     words, rng = JOBS[job], random.Random(seed)  # moments of kills, nothing of an experiment
-    reference = scratch / job / "reference"
-    reference.mkdir(parents=True)
-    began = time.monotonic()
-    code, err = run_until(reference, words, None)
-    seconds = time.monotonic() - began
-    if code != 0:
-        return [f"{job}: exit code {code}: {err}"]
+    for directory in (scratch / job / "warm-up", reference := scratch / job / "reference"):  # compiles; is timed
+        directory.mkdir(parents=True)
+        began = time.monotonic()
+        code, err = run_until(directory, words, None)
+        seconds = time.monotonic() - began
+        if code != 0:
+            return [f"{job}: exit code {code}: {err}"]
+    faults = [f"{job}: two runs differ in {key}" for key in differing(reference, scratch / job / "warm-up")]
     print(f"{job}: the whole run takes {seconds:.1f} s", flush=True)
-    faults: list[str] = []
     for number in range(kills):
         directory = scratch / job / str(number)
         directory.mkdir()
