@@ -91,7 +91,7 @@ def test_a_missing_package_is_named(
 ) -> None:
     line = error_line(capsys, tmp_path, "--config=qmix", "--env-config=gymma", "with", "env_args.key=no_such_pkg:X-v0")
     assert "no_such_pkg" in line
-    assert "pip install" in line
+    assert "pip install" not in line  # a guessed name may be a stranger's package
 
 
 def test_an_exception_in_an_env_fails_the_run_with_its_traceback(tmp_path: Path) -> None:
