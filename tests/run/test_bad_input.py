@@ -87,7 +87,7 @@ def test_a_missing_package_is_named(
 ) -> None:
     line = error_line(capsys, tmp_path, "--config=qmix", "--env-config=gymma", "with", "env_args.key=no_such_pkg:X-v0")
     assert "no_such_pkg" in line
-    assert "pip install" in line
+    assert "pip install" not in line  # a guessed name may be a stranger's package
 
 
 MINE = """\
