@@ -19,9 +19,9 @@ PREFERRED = ("test_battle_won_mean", "test_return_mean")
 
 SAME_EXPERIMENT = frozenset(
     {"seed", "env_args.seed", "unique_token", "resume", "load_step", "t_max", "local_results_path", "use_tensorboard",
-     "save_model", "save_model_interval", "keep_checkpoints", "save_buffer", "mongo_url", "mongo_db", "buffer_max_gib",
-     "use_cuda", "buffer_cpu_only", "env_workers", "max_restarts", "env_args.threads", "env_args.game_timeout",
-     "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
+     "save_model", "save_model_interval", "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db",
+     "buffer_max_gib", "use_cuda", "buffer_cpu_only", "env_workers", "env_timeout", "max_restarts", "env_args.threads",
+     "env_args.game_timeout", "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 """Keys in which repetitions may differ: seed, paths, length, machine; among them all that may change at a resume."""
 
