@@ -16,7 +16,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -235,10 +235,8 @@ def _answer(rows: Rows, spec: WorkerSpec, command: bytes, value: Any) -> Any:
 
 
 def _report(channel: Channel, kind: bytes, *values: Any) -> None:
-    try:
+    with suppress(ChannelClosed):  # the run has ended, by the fault of another worker that it has told of, or killed
         channel.send(kind, values)
-    except ChannelClosed:
-        sys.stderr.write("".join(f"{value}\n" for value in values))  # nobody is left to tell
 
 
 class _Leaving(SystemExit):
