@@ -112,11 +112,17 @@ class RunFolder(FileStorageObserver):
         except OSError as error:
             if self.dir is not None:
                 shutil.rmtree(self.dir, ignore_errors=True)
+            if not self._has_runs():
+                shutil.rmtree(self.basedir, ignore_errors=True)  # sacred's _sources, maybe
             raise UserError(
                 f"cannot write the run's folder in {self.basedir}: {_reason(error, Path(self.basedir))}; "
                 f"mend that, or set local_results_path"
             ) from error
         return started
+
+    def _has_runs(self) -> bool:
+        base = Path(self.basedir)
+        return base.is_dir() and any(path.name != "_sources" for path in base.iterdir())
 
     def log_metrics(self, metrics_by_name: Mapping[str, Mapping[str, list[Any]]], info: Any) -> None:
         """Take new measurements; they are written by `heartbeat_event`, which follows."""
