@@ -13,10 +13,11 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from envs.keys import construct, import_for, other_key
-from envs.masks import MASK, one_line
+from envs.masks import MASK
 from envs.spaces import TeamSpaces
 from envs.team import TeamEnv
 from utils.errors import UserError, closest
+from utils.values import shown
 
 OWN_CLOCKS = ("max_episode_steps", "max_steps")
 """Options by which env classes count steps themselves; at the end they say terminated or truncated as they like."""
@@ -102,7 +103,7 @@ class GymmaEnv(TeamEnv):
         rows = isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and value.ndim > 0)
         if rows and len(value) == self.n_agents:
             return list(value)
-        raise self._fault(f"{what} {one_line(value)}: expected one entry for each of {self.n_agents} agents")
+        raise self._fault(f"{what} {shown(value)}: expected one entry for each of {self.n_agents} agents")
 
 
 def find_spec(key: str) -> EnvSpec:

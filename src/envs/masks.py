@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from utils.errors import UserError
+from utils.values import shown
 
 MASK = "action_mask"
 OF_TEAM = ("action_masks", "valid_action_mask", "get_avail_actions")
@@ -113,7 +114,7 @@ class ActionMasks:
         except ValueError:  # ragged lists
             array = np.empty(0, object)
         if array.dtype.kind not in "biuf" or not np.isin(array, (0, 1)).all():
-            raise self._fault(agent, f"has the action mask {one_line(mask)} in {where}, expected 0 and 1")
+            raise self._fault(agent, f"has the action mask {shown(mask)} in {where}, expected 0 and 1")
         padded = array.shape == (self._longest,) and not array[size:].any()  # one row of a team's [N, A]
         if array.shape != (size,) and not padded:
             raise self._fault(agent, f"has an action mask of shape {array.shape} in {where}, expected ({size},)")
@@ -180,9 +181,3 @@ def takes_agent(method: Callable[..., Any]) -> bool:
     """Return whether a method is asked for one agent; Gymnasium's Taxi asks `action_mask(state)`."""
     parameters = list(inspect.signature(method).parameters)
     return len(parameters) > 0 and not any(word in parameters[0] for word in ("state", "obs"))
-
-
-def one_line(value: Any) -> str:
-    """Return a value as one short line."""
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else f"{text[:60]}..."

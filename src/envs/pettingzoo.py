@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.keys import construct, import_for, other_key
-from envs.masks import MASK, one_line
+from envs.masks import MASK
 from envs.spaces import TeamSpaces
 from envs.team import TeamEnv
 from utils.errors import UserError, closest
+from utils.values import shown
 
 PARTS = ("observations", "rewards", "terminations", "truncations")
 NO_CYCLE = ("Parallel environment wrapper", "when an agent is dead")
@@ -72,7 +73,7 @@ class PettingZooEnv(TeamEnv):
         obs, *parts, infos = self._step_env(moves)
         for what, part in zip(PARTS, (obs, *parts), strict=True):
             if not isinstance(part, dict):
-                raise self._fault(f"step returned {what} {one_line(part)}, expected a dict with an entry per agent")
+                raise self._fault(f"step returned {what} {shown(part)}, expected a dict with an entry per agent")
         live, present = self._roster.live, self._present()
         rewards, ended, stopped = (self._of_live(part, what) for what, part in zip(PARTS[1:], parts, strict=True))
         reward = self._team_reward(rewards, live)
@@ -110,14 +111,14 @@ class PettingZooEnv(TeamEnv):
 
     def _see(self, obs: Any, infos: dict[Any, Any]) -> None:
         if not isinstance(obs, dict):
-            raise self._fault(f"reset returned observations {one_line(obs)}, expected a dict with an entry per agent")
+            raise self._fault(f"reset returned observations {shown(obs)}, expected a dict with an entry per agent")
         masks = [infos[name].get(MASK) if isinstance(infos.get(name), dict) else None for name in self._names]
         self._show(self._split(obs, "observations"), masks)
 
     def _split(self, value: Any, what: str) -> list[Any]:
         """Return one entry per agent, None of one that is not in the dict."""
         if not isinstance(value, dict):
-            raise self._fault(f"{what} returned {one_line(value)}, expected a dict with an entry per agent")
+            raise self._fault(f"{what} returned {shown(value)}, expected a dict with an entry per agent")
         return [value.get(name) for name in self._names]
 
     def _choosing(self) -> NDArray[np.bool_]:

@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.masks import ActionMasks, one_line
+from envs.masks import ActionMasks
 from envs.multiagentenv import MultiAgentEnv, env_seed
 from envs.roster import Roster
 from envs.spaces import TeamSpaces
 from utils.config import PositiveInt
 from utils.errors import UserError
+from utils.values import shown
 
 
 class TeamEnv(MultiAgentEnv):
@@ -121,7 +122,7 @@ class TeamEnv(MultiAgentEnv):
         array = _array(values)
         fits = array.shape == (self.n_agents,) and array.dtype.kind in "biuf"
         if not fits or (array.dtype != np.bool_ and not np.isin(array, (0, 1)).all()):
-            raise self._fault(f"step returned {what} {one_line(values)}, expected one bool per agent")
+            raise self._fault(f"step returned {what} {shown(values)}, expected one bool per agent")
         return array.astype(np.bool_)
 
     def _team_reward(self, rewards: Any, earned: NDArray[np.bool_]) -> float:
@@ -137,7 +138,7 @@ class TeamEnv(MultiAgentEnv):
         array = _array(rewards)
         if array.shape not in ((), (self.n_agents,)) or array.dtype.kind not in "biuf" or not np.isfinite(array).all():
             raise self._fault(
-                f"step returned rewards {one_line(rewards)}, expected a finite number for the team or one for each of "
+                f"step returned rewards {shown(rewards)}, expected a finite number for the team or one for each of "
                 f"{self.n_agents} agents"
             )
         if array.ndim == 0:

@@ -135,11 +135,7 @@ def _match(value: Any, kind: Any) -> tuple[bool, Any]:
         matched, result = _match(value, args[0])
         return matched and all(result in bound for bound in args[1:] if isinstance(bound, Range)), result
     if origin in (Union, types.UnionType):
-        for option in args:
-            matched, result = _match(value, option)
-            if matched:
-                return True, result
-        return False, value
+        return _match_union(value, args)
     if origin is Literal:
         return value in args and type(value) in {type(arg) for arg in args}, value
     if kind is None or kind is type(None):
@@ -153,6 +149,13 @@ def _match(value: Any, kind: Any) -> tuple[bool, Any]:
     if kind is int:
         return _is_int(value), value
     return isinstance(value, kind), value
+
+
+def _match_union(value: Any, options: tuple[Any, ...]) -> tuple[bool, Any]:
+    if type(None) in options and isinstance(value, str) and value.lower() in ("null", "none"):
+        return False, value  # YAML's null, which `with` reads as text
+    matches = (_match(value, option) for option in options)
+    return next(((True, result) for matched, result in matches if matched), (False, value))
 
 
 def _is_int(value: Any) -> bool:

@@ -21,6 +21,7 @@ SOURCES = {
     "smac": "git+https://github.com/oxwhirl/smac.git",  # `smac` on PyPI is an AutoML library
     "smaclite": "git+https://github.com/uoe-agents/smaclite.git",
     "smacv2": "git+https://github.com/oxwhirl/smacv2.git",
+    "torch": "torch",
 }
 """Top module -> what pip installs it from. Only what was looked up; a guessed name may be a stranger's package."""
 

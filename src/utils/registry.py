@@ -8,9 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from utils.errors import UserError, closest, one_line, users_lines
-
-_ON_PYPI = ("gymnasium", "pettingzoo", "numba", "torch")
-"""Modules that entries of ours import; each is what `pip install` with its name installs."""
+from utils.packages import SOURCES
 
 
 class Registry(Mapping[str, Any]):
@@ -103,7 +101,7 @@ class Registry(Mapping[str, Any]):
         top = missing.split(".")[0]
         if not top:  # raised by hand
             needs = f"{self.kind} {name!r}: module {module_name!r} cannot be imported: {one_line(error)}"
-        advice = f"; `pip install {top}`" if top in _ON_PYPI else ""
+        advice = f"; `pip install {SOURCES[top]}`" if top in SOURCES else ""
         return UserError(f"{needs}{advice}", "" if name in self._entries else users_lines(error))
 
     def __contains__(self, name: object) -> bool:

@@ -28,8 +28,13 @@ class _Short(reprlib.Repr):
         return f"<int of {digits + (abs(value) >= 10**digits)} digits>"
 
 
-shown = _Short().repr
-"""Return a value as it is written in messages: its repr, cut if it is long."""
+_SHORT = _Short()
+
+
+def shown(value: Any) -> str:
+    """Return a value as it is written in messages: its repr, cut if it is long, in one line."""
+    text = _SHORT.repr(value)
+    return " ".join(text.split()) if "\n" in text else text  # arrays have lines
 
 
 def fault(value: Any) -> str | None:

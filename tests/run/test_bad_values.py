@@ -20,6 +20,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("word", "expected"),
     [
         ("t_max=1e3", "t_max=1000.0: expected int, got float (write t_max=1000)"),
+        ("mixer=null", "mixer='null': expected str or None, got str (write mixer=None)"),
         ("t_max=1e400", "t_max=inf: is or holds inf; numbers must be finite"),
         ("lr=-1e400", "numbers must be finite"),
         ("lr=nan", "lr='nan': expected float, got str"),
