@@ -12,6 +12,7 @@ import secrets
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,32 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
     return ex
 
 
+def carry_out(command: Command) -> int:
+    """Do what a command line asks for; return the exit code."""
+    if command.help:
+        print(usage())
+        return 0
+    layers = prepare(command)
+    if command.print_config:
+        print_config(layers)
+        return 0
+    from run.allocation import memory_as_user_error
+    from run.preflight import preflight
+
+    taken = results_folder(layers.values) / command.sacred.get("--id", "")
+    if "--id" in command.sacred and taken.exists():
+        raise UserError(f"--id={taken.name}: {taken} exists; choose another name, or leave it out to have a number")
+    extra, help_alone = observers(command), "--help" in command.sacred
+    if not command.task and not help_alone:
+        with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):
+            preflight(layers, results_folder(layers.values))
+    ex = experiment(layers.values, extra)
+    with suppress(SystemExit) if help_alone else nullcontext():  # which is how sacred's help ends
+        ex.run_commandline(["main.py", *command.sacred_words()])
+    failed = ex.current_run is not None and ex.current_run.status == "FAILED"  # --pdb has shown why
+    return int(failed or ex.observers[0].fault is not None)  # a run that cannot write its numbers has said so
+
+
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input, 130 stopped by a signal."""
     # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
@@ -134,28 +161,7 @@ def main(argv: Sequence[str]) -> int:
                     f"{sys.executable} has no {name}; source .venv/bin/activate first (./run.sh makes .venv), "
                     f"or call ./run.sh in place of python src/main.py"
                 )
-        command = parse_command(argv)
-        if command.help:
-            print(usage())
-            return 0
-        layers = prepare(command)
-        if command.print_config:
-            print_config(layers)
-            return 0
-        from run.allocation import memory_as_user_error
-        from run.preflight import preflight
-
-        taken = results_folder(layers.values) / command.sacred.get("--id", "")
-        if "--id" in command.sacred and taken.exists():
-            raise UserError(f"--id={taken.name}: {taken} exists; choose another name, or leave it out to have a number")
-        extra = observers(command)
-        if not command.task and "--help" not in command.sacred:
-            with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):
-                preflight(layers, results_folder(layers.values))
-        ex = experiment(layers.values, extra)
-        ex.run_commandline(["main.py", *command.sacred_words()])
-        failed = ex.current_run is not None and ex.current_run.status == "FAILED"  # --pdb has shown why
-        return int(failed or ex.observers[0].fault is not None)  # a run that cannot write its numbers has said so
+        return carry_out(parse_command(argv))
     except UserError as error:
         print(f"error: {redacted(' '.join(str(error).splitlines()))}", file=sys.stderr)
         if error.details:
@@ -171,7 +177,6 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from envs.multiagentenv import EnvInfo
 from utils.errors import UserError
+from utils.values import shown
 
 METHODS = ("reset", "step", "get_obs", "get_state", "get_avail_actions", "get_env_info")
 
@@ -31,6 +32,10 @@ def check_methods(name: str, env: Any, methods: Iterable[str] = METHODS) -> None
     for method in methods:
         if not callable(getattr(env, method) if hasattr(env, method) else None):
             raise UserError(f"env {name!r}: method {method} is missing; see envs/multiagentenv.py")
+
+
+LARGEST = 2**31 - 1
+"""Of a size; what is larger no array has."""
 
 
 def read_info(name: str, said: Any) -> EnvInfo:
@@ -54,8 +59,8 @@ def read_info(name: str, said: Any) -> EnvInfo:
         except TypeError as error:
             flat = "; flatten it, and let this be its length" if isinstance(value, (tuple, list)) else ""
             raise UserError(f"{what} is {describe(value)}, expected an int{flat}") from error
-        if values[field.name] < 1:
-            raise UserError(f"{what} is {values[field.name]}, expected at least 1")
+        if not 1 <= values[field.name] <= LARGEST:
+            raise UserError(f"{what} is {shown(values[field.name])}, expected 1 to {LARGEST}")
     return EnvInfo(**values)
 
 

@@ -188,7 +188,7 @@ def test_a_bad_start_is_one_line_too(kind: type) -> None:
         start(kind, colour=3)
     with pytest.raises(UserError, match="no 'Nothing'"):
         start(kind, "Nothing")
-    with pytest.raises(UserError, match=r"'episode_limit'\] is 0, expected at least 1"):
+    with pytest.raises(UserError, match=r"'episode_limit'\] is 0, expected 1 to 2147483647"):
         start(kind, episode_limit=0)
 
 
