@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from run import REGISTRY as run_REGISTRY
 from run.command import Command, observers, parse_command, parse_updates
-from utils.errors import UserError
+from utils.errors import UserError, short_line
 from utils.files import as_file_name
 from utils.redact import redacted
 
@@ -163,7 +163,7 @@ def main(argv: Sequence[str]) -> int:
                 )
         return carry_out(parse_command(argv))
     except UserError as error:
-        print(f"error: {redacted(' '.join(str(error).splitlines()))}", file=sys.stderr)
+        print(f"error: {redacted(short_line(str(error)))}", file=sys.stderr)
         if error.details:
             print(redacted(error.details), file=sys.stderr)
         return 1

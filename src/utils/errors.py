@@ -32,6 +32,18 @@ class UserError(Exception):
             self.add_note(self.details)  # a record of the whole traceback has them too
 
 
+LONGEST_LINE = 1000
+
+
+def short_line(text: str) -> str:
+    """Return a message in one line; the midst of a very long one, which is a value's, is left out."""
+    line = " ".join(text.splitlines())
+    cut = len(line) - LONGEST_LINE
+    if cut <= 0:
+        return line
+    return f"{line[: LONGEST_LINE // 2]} [... {cut:,} letters ...] {line[-LONGEST_LINE // 2 :]}"
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception as its type and message, in one line."""
     text = " ".join(str(error).split())

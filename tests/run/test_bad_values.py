@@ -125,3 +125,10 @@ def test_keys_that_are_not_there(
     env: str, word: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert expected in error_line(capsys, tmp_path, "--config=qmix", f"--env-config={env}", "with", word)
+
+
+def test_a_very_long_value_does_not_fill_the_screen(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    line = error_line(capsys, tmp_path, "--config=qmix", "with", f"action_selector={'[' * 3000}")
+    assert line.startswith("error: unknown action selector '[[[")
+    assert line.endswith("or your own as 'module:Class')")
+    assert len(line) < 1100
