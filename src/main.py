@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from run import REGISTRY as run_REGISTRY
 from run.command import Command, observers, parse_command, parse_updates
-from utils.errors import UserError, short_line
+from utils.errors import UserError, short_line, users_fault
 from utils.files import as_file_name
 from utils.redact import redacted
 
@@ -149,6 +149,14 @@ def carry_out(command: Command) -> int:
     return int(failed or ex.observers[0].fault is not None)  # a run that cannot write its numbers has said so
 
 
+def say(error: UserError) -> int:
+    """Print what the user can mend; return the exit code."""
+    print(f"error: {redacted(short_line(str(error)))}", file=sys.stderr)
+    if error.details:
+        print(redacted(error.details), file=sys.stderr)
+    return 1
+
+
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input, 130 stopped by a signal."""
     # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
@@ -163,10 +171,7 @@ def main(argv: Sequence[str]) -> int:
                 )
         return carry_out(parse_command(argv))
     except UserError as error:
-        print(f"error: {redacted(short_line(str(error)))}", file=sys.stderr)
-        if error.details:
-            print(redacted(error.details), file=sys.stderr)
-        return 1
+        return say(error)
     except OSError as error:  # of sacred's files; those of checkpoints say it themselves
         from utils.files import DISK_ERRORS, writing_failed
 
@@ -174,6 +179,10 @@ def main(argv: Sequence[str]) -> int:
             raise
         print(f"error: {writing_failed(Path(str(error.filename or 'the results')), error)}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if fault := users_fault(error):
+            return say(fault)
+        raise  # a fault of ours: the whole traceback
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

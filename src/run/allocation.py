@@ -9,7 +9,7 @@ import re
 import resource
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import psutil
@@ -22,6 +22,7 @@ from run.config import Classes, RunConfig
 from run.parts import build, episode_scheme
 from utils.config import build_config, config_keys
 from utils.errors import UserError
+from utils.memory import available_memory
 
 GIB = 2**30
 COPIES = 5
@@ -40,7 +41,7 @@ BYTES_TEXT = re.compile(r"tried to allocate (\d+) bytes")
 
 def available_gib(*, cuda: bool = False) -> float:
     """Return the memory that can be had without swapping, or the GPU's, GiB."""
-    return (torch.cuda.mem_get_info()[0] if cuda else psutil.virtual_memory().available) / GIB
+    return (torch.cuda.mem_get_info()[0] if cuda else available_memory()) / GIB
 
 
 def refuse_too_large(values: Mapping[str, Any], config: RunConfig, info: EnvInfo) -> None:
@@ -70,9 +71,7 @@ def _parameter_bytes(part: Any, values: Mapping[str, Any], args: tuple[Any, ...]
     """Return the bytes of a network's parameters; 0 where it cannot be built without memory."""
     try:
         network: nn.Module = build(part, values, *args)
-    except NotImplementedError:  # an own network that reads its parameters
-        return 0
-    except RuntimeError as error:
+    except Exception as error:  # of an own network, which may read its parameters; its real building says what is wrong
         return TOO_MUCH if MEMORY_TEXT.search(str(error)) else 0
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
 
@@ -94,13 +93,14 @@ def _compare(key: str, value: Any, needed: int, what: str, *, cuda: bool = False
 
 
 @contextmanager
-def memory_as_user_error(what: str) -> Iterator[None]:
+def memory_as_user_error(what: str, *, cap: bool = True) -> Iterator[None]:
     """Turn running out of memory in here into a UserError that names `what` asked for it; what is not there fails.
 
     Args:
         what: what to lower, such as "the sizes in env_args".
+        cap: let this process, and those that it starts, have no more memory than there is.
     """
-    with _capped():
+    with _capped() if cap else nullcontext():
         try:
             yield
         except (MemoryError, RuntimeError, OverflowError, ValueError, OSError) as error:
@@ -121,7 +121,7 @@ def _capped() -> Iterator[None]:
         return
     used = psutil.Process().memory_info()
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    cap = used.data + psutil.virtual_memory().available
+    cap = used.data + available_memory()
     if hard != resource.RLIM_INFINITY:
         cap = min(cap, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (cap, hard))

@@ -27,6 +27,7 @@ from utils.config import (
     PositiveInt,
     Range,
     build_config,
+    check_call,
     check_value,
     config_class,
     config_keys,
@@ -143,7 +144,7 @@ def check(layers: Layers) -> list[str]:
         UserError: one line for the first thing that is wrong.
     """
     config = build_config(RunConfig, layers.values, layers.origin)
-    RUNS[config.run]
+    check_call(RUNS[config.run], None, layers.values, None)
     classes = Classes.of(config)
     read = read_keys(classes)
     known = read | shipped_keys()

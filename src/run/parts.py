@@ -21,7 +21,7 @@ from run.config import Classes, RunConfig
 from runners.runner import Runner
 from runners.seeds import EpisodeSeeds
 from utils.checkpoint import load_state, read_config
-from utils.config import build_config, config_class, config_keys
+from utils.config import build_config, check_call, config_class, config_keys
 from utils.errors import UserError
 from utils.seeding import numpy_generator, torch_generator
 
@@ -67,7 +67,9 @@ def episode_scheme(info: EnvInfo, *, probs: bool) -> tuple[dict[str, Any], dict[
 def build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
     """Return an instance of a part. Its first argument is its Config, or None if it reads no keys."""
     typed = config_class(part)
-    return part(None if typed is None else build_config(typed, config, {}), *args, **kwargs)
+    own = None if typed is None else build_config(typed, config, {})
+    check_call(part, own, *args, **kwargs)
+    return part(own, *args, **kwargs)
 
 
 def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:

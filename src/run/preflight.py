@@ -141,6 +141,9 @@ def check_resume(layers: Layers) -> None:
                 f"resume: {key}={now[key]!r}, but the run had {had.get(key, 'no such key')!r}; "
                 f"start it with the same --config, --env-config and `with` words"
             )
+    for key in sorted(had.keys() - now.keys() - free):
+        if key.startswith("env_args."):  # of an own env, for which no file has defaults
+            raise UserError(f"resume: the run had {key}={had[key]!r}, and this one has no such key; write it, too")
 
 
 def _token(resume: str) -> Path:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from envs.worker_process import EnvError, EnvUserError
 from run.allocation import memory_as_user_error
 from run.config import RunConfig
 from run.evaluate import evaluate, run_folder
 from run.parts import Parts, build_parts, load_networks, make_env
 from run.training import Training
-from runners.runner import BrokenTooOften
 from utils.checkpoint import (
     CONFIG_FILE,
     RUN_FILE,
+    SavingFailed,
     add_run,
     find_checkpoint,
     is_newest,
@@ -29,7 +28,7 @@ from utils.checkpoint import (
     steps_in,
 )
 from utils.config import build_config, plain
-from utils.errors import UserError
+from utils.errors import UserError, one_line
 from utils.files import write_json, writing_failed
 from utils.interrupts import StopRequest
 from utils.logging import Logger
@@ -61,8 +60,11 @@ def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
 def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any, stop: StopRequest) -> None:
     """Build the parts, train or evaluate with them, and close them."""
     log = logger.console_logger
-    with memory_as_user_error("batch_size_run or the sizes in env_args"):
-        parts = build_parts(flat, config, make_env(flat, config), log)
+    lower = "batch_size_run or the sizes in env_args"
+    with memory_as_user_error(lower, cap=False):  # which worker processes and games would inherit
+        env = make_env(flat, config)
+    with memory_as_user_error(lower):
+        parts = build_parts(flat, config, env, log)
     try:
         if config.checkpoint_path:
             step = find_checkpoint(config.checkpoint_path, config.load_step)
@@ -90,7 +92,7 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
             if step is not None:
                 training.load(step)
                 log.info("Going on from %s", step)
-            _record(run, models, step)
+            _record(run, models, step, log.warning)
             logger.setup_sacred(run)
             if config.use_tensorboard:
                 logger.setup_tb(Path(config.local_results_path) / "tb_logs" / models.name)
@@ -120,10 +122,10 @@ def _models_folder(flat: dict[str, Any], config: RunConfig, step: Path | None) -
     return models
 
 
-def _record(run: Any, models: Path, step: Path | None) -> None:
+def _record(run: Any, models: Path, step: Path | None, warn: Callable[[str], None]) -> None:
     """Let the run's folder and its token name each other."""
     try:
-        add_run(models, run_folder(run), step)
+        add_run(models, run_folder(run), step, warn)
         for observer in run.observers:
             if isinstance(observer, RunFolder):
                 observer.add(models=str(models.absolute()))
@@ -144,12 +146,22 @@ def _loop(training: Training, stop: StopRequest) -> None:
                     raise KeyboardInterrupt
                 progress.update(runner.t_env, training.headline())
         training.finish()
-    except (EnvError, EnvUserError, BrokenTooOften):  # what was learned until then is not lost
-        training.try_save()
+    except SavingFailed:
+        raise
+    except Exception:  # what was learned until then is not lost
+        _rescue(training)
         raise
     finally:
         training.log_restarts()
         progress.close()
+
+
+def _rescue(training: Training) -> None:
+    """Save what a run has learned that fails; whatever keeps it from that, the failure itself is told."""
+    try:
+        training.try_save()
+    except Exception as error:
+        training.logger.console_logger.error("NO CHECKPOINT: %s", one_line(error))
 
 
 def new_folder(parent: Path, name: str) -> Path:

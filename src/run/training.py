@@ -15,7 +15,17 @@ import torch
 from learners.base import TrainResult
 from run.config import RunConfig
 from run.parts import Parts
-from utils.checkpoint import BUFFER_FILE, RUN_FILE, SavingFailed, files_of, load_state, prune, save_checkpoint, verify
+from utils.checkpoint import (
+    BUFFER_FILE,
+    RUN_FILE,
+    SavingFailed,
+    files_of,
+    has_buffer,
+    load_state,
+    prune,
+    save_checkpoint,
+    verify,
+)
 from utils.errors import UserError
 from utils.files import writing_failed
 from utils.logging import EpisodeStats, Logger
@@ -211,28 +221,35 @@ class Training:
     def finish(self) -> None:
         """Save the last state of a run that keeps checkpoints, or with save_final its networks."""
         if self.config.save_model or self.config.save_final:
-            self.save(buffer=self.config.save_model)
+            # A run that was stopped, and saved its buffer then, is to go on as exactly after this.
+            self.save(buffer=self.config.save_model or has_buffer(self.models))
 
     def check(self, directory: Path) -> None:
         """Raise UserError if `load` could not go on from a checkpoint; the replay buffer is not kept in memory."""
         verify(directory, *files_of(directory))
-        self.load(directory, keep_buffer=False)
+        self.load(directory, keep_buffer=False, verified=True)
 
-    def load(self, directory: Path, *, keep_buffer: bool = True) -> None:
+    def load(self, directory: Path, *, keep_buffer: bool = True, verified: bool = False) -> None:
         """Continue from a checkpoint. Without its buffer.pt the replay buffer starts empty, and a warning says so.
+
+        Args:
+            directory: of the checkpoint.
+            keep_buffer: False only checks that the replay buffer could be read.
+            verified: its files were verified before.
 
         Raises:
             UserError: a file is damaged, or what it holds is not of this run.
         """
         with _reading(directory / RUN_FILE):
-            self._load_state(load_state(directory))
+            self._load_state(load_state(directory, verified=verified))
         if directory.parent == self.models:
             self.saved_t = self.parts.runner.t_env
         if BUFFER_FILE not in files_of(directory):
             self.logger.console_logger.warning("%s has no %s: the replay buffer starts empty", directory, BUFFER_FILE)
             return
         with _reading(directory / BUFFER_FILE):
-            episodes = load_state(directory, BUFFER_FILE, mmap=True)  # the buffer copies them: never twice in memory
+            # From the file the buffer copies them: they are never twice in memory.
+            episodes = load_state(directory, BUFFER_FILE, mmap=True, verified=verified)
             if keep_buffer:
                 self.parts.buffer.load_state_dict(episodes)
             else:

@@ -158,15 +158,21 @@ def files_of(directory: Path) -> list[str]:
     return list(manifest)
 
 
-def load_file(directory: Path, file: str, device: torch.device | str = "cpu", *, mmap: bool = False) -> Any:
+def load_file(directory: Path, file: str, device: torch.device | str = "cpu") -> Any:
     """Return what a file of a checkpoint holds, once it is verified; see `load_tensors`."""
     verify(directory, file)
-    return load_tensors(directory / file, device, mmap=mmap)
+    return load_tensors(directory / file, device)
 
 
-def load_state(directory: Path, file: str = RUN_FILE, *, mmap: bool = False) -> dict[str, Any]:
-    """Return the contents of run.pt or buffer.pt. UserError if it is from another format or cannot be read."""
-    path, state = directory / file, load_file(directory, file, mmap=mmap)
+def load_state(directory: Path, file: str = RUN_FILE, *, mmap: bool = False, verified: bool = False) -> dict[str, Any]:
+    """Return the contents of run.pt or buffer.pt; its tensors stay in the file if `mmap`.
+
+    Raises:
+        UserError: it is damaged (unless `verified` before), from another format or cannot be read.
+    """
+    if not verified:
+        verify(directory, file)
+    path, state = directory / file, load_tensors(directory / file, mmap=mmap)
     if not isinstance(state, dict):
         raise UserError(f"{path}: holds {kind_of(state)}, expected a dict; {OTHER}")
     if file == RUN_FILE and state.get("format") != FORMAT:
@@ -196,18 +202,27 @@ def save_checkpoint(
 
 
 def prune(parent: Path, keep: int) -> None:
-    """Drop the replay buffers of all but the last checkpoint, all but the last `keep` (0: all stay), and leftovers."""
+    """Drop leftovers, all checkpoints but the last `keep` (0: all stay), and all replay buffers but the newest.
+
+    The newest checkpoint with a buffer stays in any case: from it alone a run can go on exactly.
+    """
     clean(parent)
     steps = steps_in(parent)
-    for step in steps[:-1]:
-        _drop(parent / str(step), BUFFER_FILE)
+    exact = max((step for step in steps if (parent / str(step) / BUFFER_FILE).is_file()), default=None)
+    for step in steps:
+        if step != exact:
+            _drop(parent / str(step), BUFFER_FILE)
     for step in steps[:-keep] if keep else []:
-        shutil.rmtree(parent / str(step))
+        if step != exact:
+            shutil.rmtree(parent / str(step))
 
 
 def _drop(directory: Path, file: str) -> None:
     """Take a file out of a checkpoint: out of its manifest first, so that it is whole at every moment."""
-    manifest = read_manifest(directory) or {}
+    try:
+        manifest = read_manifest(directory) or {}
+    except UserError:  # damaged, and not made worse
+        manifest = {}
     if file in manifest:
         write_json(directory / MANIFEST, {name: entry for name, entry in manifest.items() if name != file})
     (directory / file).unlink(missing_ok=True)
@@ -244,15 +259,27 @@ def sole_writer(token: Path, warn: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def add_run(token: Path, run: Path | None, origin: Path | None) -> None:
+def has_buffer(token: Path) -> bool:
+    """Return whether a checkpoint in a token's folder has the replay buffer."""
+    return any((token / str(step) / BUFFER_FILE).is_file() for step in steps_in(token))
+
+
+def add_run(token: Path, run: Path | None, origin: Path | None, warn: Callable[[str], None]) -> None:
     """Add a run to runs.json, the list of those that have written to a token.
 
     Args:
         token: its folder.
         run: the run's own folder, or None if it has none.
         origin: the checkpoint that it goes on from, or None.
+        warn: is told if the list is damaged; it begins anew then, for nothing depends on it.
     """
     path = token / RUNS_FILE
-    runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    try:
+        runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except (ValueError, RecursionError):
+        runs = None
+    if not isinstance(runs, list):
+        warn(f"{path} is damaged; it is begun anew")
+        runs = []
     entry = {"run": run and str(run.absolute()), "from": origin and str(origin.absolute())}
     write_json(path, [*runs, entry])

@@ -14,6 +14,7 @@ A class without a nested `Config` reads no keys. Ranges are part of the type, th
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import types
 import typing
@@ -74,6 +75,22 @@ def config_keys(component: Any) -> dict[str, Any]:
     """Return {key: type} of the keys that a component (or a Config class) reads."""
     config = component if dataclasses.is_dataclass(component) else config_class(component)
     return {} if config is None else typing.get_type_hints(config, include_extras=True)
+
+
+def check_call(function: Any, *args: Any, **kwargs: Any) -> None:
+    """Raise UserError if something that a user may have written cannot be called with these arguments."""
+    try:
+        signature = inspect.signature(function)
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        name = f"{function.__module__}:{function.__qualname__}"
+        given = ", ".join([*("..." for _ in args), *(f"{key}=..." for key in kwargs)])
+        raise UserError(
+            f"{name} takes {signature}, but {given} is handed to it ({error}); "
+            f"write it like the one in src that it replaces"
+        ) from error
+    except ValueError:  # C code does not say
+        pass
 
 
 def build_config(config: type[C], flat: Mapping[str, Any], origin: Mapping[str, str], prefix: str = "") -> C:

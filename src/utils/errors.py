@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+_LIBRARIES = tuple({sysconfig.get_path(name) + os.sep for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 _OURS = (str(Path(__file__).resolve().parents[1]) + os.sep, "<frozen ", str(importlib.__file__))
 
 LONGEST = 200
@@ -73,6 +75,19 @@ def users_lines(error: BaseException) -> str:
         for part, stack in zip(parts, theirs, strict=True):
             part.stack = stack
     return "".join(line for line in told.format() if not line.startswith("Traceback "))
+
+
+def users_fault(error: BaseException) -> UserError | None:
+    """Return an exception that came out of a user's own code as a UserError with his lines; None if it did not."""
+    frames = traceback.extract_tb(error.__traceback__)
+    outside = (*_OURS, *_LIBRARIES, "<")
+    theirs = [number for number, frame in enumerate(frames) if not frame.filename.startswith(outside)]
+    if not theirs:
+        return None
+    last = frames[theirs[-1]]
+    lines = [*users_frames(frames[theirs[0] :]).format(), *traceback.format_exception_only(error)]
+    place = f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
+    return UserError(f"your own code failed: {place}: {one_line(error)}", "".join(lines))
 
 
 def closest(name: str, known: Iterable[str]) -> str:

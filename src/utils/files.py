@@ -64,8 +64,9 @@ def replacing_directory(target: Path) -> Iterator[Path]:
         raise
 
 
-_LEFT_FOLDER = re.compile(r"\.(?P<name>.+?)-[a-z0-9_]{8}(?P<replaced>-replaced)?")  # of replacing_directory
-_LEFT_FILE = re.compile(r"\.[0-9a-f]{12}-.+|.+\.tmp")  # of temporary_beside, and of earlier versions
+# Of replacing_directory, for folders whose name is a number of env steps, and of temporary_beside.
+_LEFT_FOLDER = re.compile(r"\.(?P<name>[0-9]+)-[a-z0-9_]{8}(?P<replaced>-replaced)?")
+_LEFT_FILE = re.compile(r"\.[0-9a-f]{12}-.+")
 
 
 def remove_leftovers(directory: Path) -> None:

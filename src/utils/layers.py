@@ -62,7 +62,7 @@ class Layers:
         del self.values[key], self.origin[key]
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML as its users expect it: 1e-4 is a number, 2024-01-31 is text, a key with two values in one file an error."""
 
     def construct_unique(self, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -87,12 +87,12 @@ class _Loader(yaml.SafeLoader):
             raise UserError(f"line {node.start_mark.line + 1}: << brings more than {MOST_ITEMS} keys")
 
 
-_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.construct_unique)
-_Loader.yaml_implicit_resolvers = {
+Loader.add_constructor("tag:yaml.org,2002:map", Loader.construct_unique)
+Loader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(  # YAML 1.2 floats; PyYAML follows 1.1, where 1e-4 is text
+Loader.add_implicit_resolver(  # YAML 1.2 floats; PyYAML follows 1.1, where 1e-4 is text
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 
@@ -110,7 +110,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise UserError(f"{show(path)}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
     try:
-        loaded = yaml.load(text, _Loader)
+        loaded = yaml.load(text, Loader)
     except UserError as error:
         raise UserError(f"{show(path)}, {error}") from error
     except yaml.YAMLError as error:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import main
+from run.training import Training
 from run_kit import SMALL_HUNT, SRC, models, read, run_folders, run_main, start_main, wait_for_checkpoint
-from utils.checkpoint import MANIFEST, files_of, steps_in, verify
+from utils.checkpoint import BUFFER_FILE, MANIFEST, files_of, steps_in, verify
 
 
 def test_a_disk_that_is_too_small(tmp_path: Path) -> None:
@@ -66,3 +70,71 @@ def test_networks_are_saved_at_the_end(tmp_path: Path) -> None:
     assert sorted(path.name for path in step.iterdir()) == ["agent.th", MANIFEST, "mixer.th", "opt.th", "run.pt"]
     assert f"The networks are in results/models/{token.name}/{step.name}" in out
     assert read(run_folders(tmp_path)[0], "run.json")["models"] == str(token)
+
+
+OWN_ENV = """
+from fake_envs import RandomWalk
+
+
+class Own(RandomWalk):
+    def __init__(self, seed, bonus=0.0, spoilt=10**9):
+        super().__init__(seed=seed)
+        self.bonus, self.spoilt, self.steps = bonus, spoilt, 0
+
+    def step(self, actions):
+        reward, terminated, info = super().step(actions)
+        self.steps += 1
+        return (reward + self.bonus if self.steps < self.spoilt else 1e300), terminated, info
+"""
+
+
+@pytest.fixture
+def own_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Yield words that train on an env of the user's own."""
+    (tmp_path / "own_env.py").write_text(OWN_ENV)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    yield ["--config=iql", "with", "env=own_env:Own", "runner=episode", "batch_size_run=1", "batch_size=4", "seed=1",
+           "buffer_size=16", "test_nepisode=1", "t_max=200", "rnn_hidden_dim=8"]  # fmt: skip
+    sys.modules.pop("own_env", None)
+
+
+def test_a_resume_names_what_was_left_out(
+    own_env: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([*own_env, "env_args.bonus=7.0"]) == 0
+    capsys.readouterr()
+    assert main.main([*own_env, f"resume={models(tmp_path)}"]) == 1
+    expected = "error: resume: the run had env_args.bonus=7.0, and this one has no such key; write it, too"
+    assert capsys.readouterr().err.splitlines() == [expected]
+
+
+def test_what_was_learned_until_a_loss_diverges_is_saved(
+    own_env: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([*own_env, "env_args.spoilt=150", "save_final=False"]) == 1
+    assert "expected a finite number" in capsys.readouterr().err
+    token = models(tmp_path)
+    (step,) = steps_in(token)
+    verify(token / str(step), *files_of(token / str(step)))
+    agent = torch.load(token / str(step) / "agent.th", weights_only=True)
+    assert all(bool(tensor.isfinite().all()) for tensor in agent.values())
+
+
+def test_the_end_of_a_run_that_was_stopped_keeps_its_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With save_model=False a stop saves the buffer, and the end after a resume as well: it can go on exactly."""
+    monkeypatch.chdir(tmp_path)
+    words = [*SMALL_HUNT, "save_model=False"]
+    iterate = Training.iterate
+
+    def stopped_once(training: Training) -> None:
+        iterate(training)
+        if training.episode == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "iterate", stopped_once)
+        assert main.main([*words, "t_max=100000"]) == 130
+    token = models(tmp_path)
+    assert main.main([*words, "t_max=600", f"resume={token}"]) == 0
+    assert (token / str(steps_in(token)[-1]) / BUFFER_FILE).is_file()

@@ -15,6 +15,7 @@ from utils.checkpoint import (
     BUFFER_FILE,
     MANIFEST,
     SavingFailed,
+    add_run,
     find_checkpoint,
     load_file,
     load_state,
@@ -111,6 +112,35 @@ def test_prune_keeps_checkpoints_whole(tmp_path: Path) -> None:
     assert names(steps[1]) == ["agent.th", MANIFEST, "run.pt"]
     verify(steps[1], *json.loads((steps[1] / MANIFEST).read_text()))
     verify(steps[2], BUFFER_FILE)
+
+
+def test_prune_keeps_the_newest_replay_buffer(tmp_path: Path) -> None:
+    """A run that is stopped saves its buffer, one that ends its networks alone: the first can be gone on with."""
+    token = tmp_path / "token"
+    save(token, 400)
+    save(token, 800)
+    save(token, 1200, buffer=False)
+    prune(token, 1)
+    assert steps_in(token) == [800, 1200]
+    verify(token / "800", BUFFER_FILE)
+
+
+def test_prune_passes_by_damaged_manifests(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    step = save(token, 400)
+    save(token, 800)
+    (step / MANIFEST).write_text("xx")
+    prune(token, 0)
+    assert not (step / BUFFER_FILE).exists()
+
+
+@pytest.mark.parametrize("text", ["[{", "{}", "3", "\xff"])
+def test_a_damaged_list_of_runs_is_begun_anew(text: str, tmp_path: Path) -> None:
+    warnings: list[str] = []
+    (tmp_path / "runs.json").write_text(text, encoding="latin1")
+    add_run(tmp_path, tmp_path / "7", None, warnings.append)
+    assert [entry["run"] for entry in json.loads((tmp_path / "runs.json").read_text())] == [str(tmp_path / "7")]
+    assert warnings == [f"{tmp_path / 'runs.json'} is damaged; it is begun anew"]
 
 
 def test_odd_names_are_no_checkpoints(tmp_path: Path) -> None:

@@ -55,13 +55,23 @@ def test_an_error_leaves_the_old_folder(moment: str, tmp_path: Path, monkeypatch
 def test_leftovers_of_killed_processes(tmp_path: Path) -> None:
     """A kill at any moment leaves what these folders hold; only what is ours goes, and no checkpoint is lost."""
     write_folder(tmp_path / "400", "kept")
-    for name in (".800-ab_d1234", ".400-abcd1234-replaced", ".1200-abcd1234-replaced", ".git", "notes", ".800-short"):
+    for name in (
+        ".800-ab_d1234",
+        ".400-abcd1234-replaced",
+        ".1200-abcd1234-replaced",
+        ".git",
+        "notes",
+        ".800-short",
+        ".plots-archived",
+    ):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
-    for name in (".0123456789ab-config.json", "agent.th.tmp", "config.json", ".hidden"):
+    for name in (".0123456789ab-config.json", "notes.tmp", "config.json", ".hidden"):
         (tmp_path / name).write_text("")
     remove_leftovers(tmp_path)
-    assert names(tmp_path) == [".800-short", ".git", ".hidden", "1200", "400", "config.json", "notes"]
+    assert names(tmp_path) == [
+        ".800-short", ".git", ".hidden", ".plots-archived", "1200", "400", "config.json", "notes", "notes.tmp",
+    ]  # fmt: skip
     assert (tmp_path / "400" / "file").read_text() == "kept"
     assert (tmp_path / "1200" / "file").read_text() == ".1200-abcd1234-replaced"
 

@@ -12,7 +12,7 @@ import yaml
 
 from utils.config import check_value
 from utils.errors import UserError, closest
-from utils.layers import _Loader, show
+from utils.layers import Loader, show
 
 T = TypeVar("T")
 Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
@@ -33,7 +33,7 @@ def compose(path: Path) -> yaml.Node:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise UserError(f"{show(path)}: more than {LARGEST_FILE >> 20} MiB; expected the keys of a map")
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=_Loader)
+        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=Loader)
     except RecursionError as error:
         raise UserError(f"{show(path)}: not YAML: brackets or lists nested too deep") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -83,7 +83,7 @@ def pairs(path: Path, node: yaml.Node, name: str) -> Pairs:
 
 def plain(node: yaml.Node) -> Any:
     """Return the value of a node as lists, dicts, text and numbers."""
-    loader = _Loader("")  # as the run's own files are read: 1e-1 is a number
+    loader = Loader("")  # as the run's own files are read: 1e-1 is a number
     return loader.construct_object(node, deep=True)
 
 

@@ -1,0 +1,85 @@
+"""A user's own agent, mixer, learner or run: what is well runs, a mistake is one line with his own lines below."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import main
+import run_kit
+
+MODULE = """
+from learners.nq_learner import NQLearner
+from modules.agents.rnn_agent import RNNAgent
+from modules.mixers.vdn import VDNMixer
+
+
+class ReadsItsParameters(RNNAgent):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.spread = float(next(self.parameters()).detach().numpy().std())
+
+
+class Raises(RNNAgent):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        raise ValueError("a mistake at its building")
+
+
+class TakesOne(RNNAgent):
+    def __init__(self, config):
+        super().__init__(config, 1, 1)
+
+
+class Forward(RNNAgent):
+    def act(self, *args, **kwargs):
+        raise ValueError("a mistake in acting")
+
+
+class BadLoss(NQLearner):
+    def loss(self, *args, **kwargs):
+        raise ValueError("a mistake in the loss")
+
+
+def takes_none():
+    pass
+"""
+JOB = ["--config=vdn", "--env-config=one_step_matrix_game", "with", "t_max=60", "batch_size=4", "buffer_size=8",
+       "test_nepisode=2", "batch_size_run=2"]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    (tmp_path / "own_parts.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    yield
+    sys.modules.pop("own_parts", None)
+
+
+def test_an_agent_that_reads_its_parameters_trains(tmp_path: Path) -> None:
+    assert main.main([*JOB, "agent=own_parts:ReadsItsParameters"]) == 0
+    assert run_kit.read(run_kit.run_folders(tmp_path)[0], "run.json")["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    ("word", "says", "below"),
+    [
+        ("agent=own_parts:Raises", "in __init__: ValueError: a mistake at its building", "raise ValueError"),
+        ("agent=own_parts:Forward", "in act: ValueError: a mistake in acting", "raise ValueError"),
+        ("learner=own_parts:BadLoss", "in loss: ValueError: a mistake in the loss", "raise ValueError"),
+        ("agent=own_parts:TakesOne", "own_parts:TakesOne takes (config), but ..., ..., ... is handed to it", ""),
+        ("run=own_parts:takes_none", "own_parts:takes_none takes (), but ..., ..., ... is handed to it", ""),
+    ],
+)
+def test_a_mistake_in_it_is_one_line(word: str, says: str, below: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([*JOB, word]) == 1
+    err = capsys.readouterr().err
+    (line,) = (line for line in err.splitlines() if line.startswith("error: "))
+    assert says in line
+    details = err[err.index(line) + len(line) :]
+    assert below in details
+    assert str(run_kit.SRC) not in details
