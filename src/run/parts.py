@@ -23,6 +23,7 @@ from runners.seeds import EpisodeSeeds
 from utils.checkpoint import load_state, read_config
 from utils.config import build_config, check_call, config_class, config_keys
 from utils.errors import UserError
+from utils.runs import dotted
 from utils.seeding import numpy_generator, torch_generator
 
 
@@ -153,9 +154,3 @@ def _differences(flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, dire
     differing = {key: value for key, value in {**asdict(info), **now}.items() if key in had and had[key] != value}
     ours = ", ".join(f"{key}={value}" for key, value in differing.items())
     return ", ".join(f"{key}={had[key]}" for key in differing), ours
-
-
-def dotted(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config with the keys of env_args beside the others, as "env_args.<key>"."""
-    env_args = {f"env_args.{key}": value for key, value in values["env_args"].items()}
-    return {key: value for key, value in values.items() if key != "env_args"} | env_args

@@ -13,7 +13,7 @@ from envs.batched import make_batched_env, needs_process
 from envs.multiagentenv import BatchedEnv
 from run.allocation import refuse_too_large
 from run.config import RunConfig
-from run.parts import build_parts, dotted, load_networks
+from run.parts import build_parts, load_networks
 from run.training import Training
 from utils.checkpoint import CONFIG_FILE, RUN_FILE, find_checkpoint, is_newest, read_config, sole_writer, steps_in
 from utils.config import build_config
@@ -22,16 +22,9 @@ from utils.files import why_no_folder
 from utils.layers import Layers
 from utils.logging import Logger
 from utils.redact import redacted
+from utils.runs import FREE_ON_RESUME, dotted
 
 LARGEST_SEED = 2**64 - 1
-
-# Keys that may change when a run goes on; any other change would make it another run.
-FREE_ON_RESUME = frozenset(
-    {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
-     "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda",
-     "buffer_cpu_only", "env_workers", "env_timeout", "max_restarts", "env_args.threads", "env_args.game_timeout",
-     "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
-)  # fmt: skip
 
 
 def preflight(layers: Layers, results: Path) -> None:

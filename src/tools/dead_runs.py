@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import FileIO
@@ -40,7 +41,7 @@ def described(record: Record) -> str:
     heard = record.last_heard
     when = "never heard" if heard is None else f"last heard {heard:%Y-%m-%d %H:%M} UTC, {_ago(heard)} ago"
     token = token_of(record)
-    saved = token is not None and any(path.parent.name.isdigit() for path in token.glob("*/run.pt"))
+    saved = token is not None and any(re.fullmatch("[0-9]+", path.parent.name) for path in token.glob("*/run.pt"))
     return f"{record.folder}: {when}; {f'resume={token}' if saved else 'it has no checkpoint'}"
 
 

@@ -13,16 +13,11 @@ from numpy.typing import NDArray
 
 from utils.errors import UserError, closest
 from utils.info import read_info
-from utils.runs import Record, read_record
+from utils.runs import FREE_ON_RESUME, Record, dotted, read_record
 
 PREFERRED = ("test_battle_won_mean", "test_return_mean")
 
-SAME_EXPERIMENT = frozenset(
-    {"seed", "env_args.seed", "unique_token", "resume", "load_step", "t_max", "local_results_path", "use_tensorboard",
-     "save_model", "save_model_interval", "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db",
-     "buffer_max_gib", "use_cuda", "buffer_cpu_only", "env_workers", "env_timeout", "max_restarts", "env_args.threads",
-     "env_args.game_timeout", "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
-)  # fmt: skip
+SAME_EXPERIMENT = FREE_ON_RESUME | {"seed", "env_args.seed", "unique_token"}
 """Keys in which repetitions may differ: seed, paths, length, machine; among them all that may change at a resume."""
 
 
@@ -127,7 +122,7 @@ def _run(record: Record, info: dict[str, Any], metric: str) -> Run | None:
     if not np.isfinite(values[order]).any():
         return None
     folder, config = record.folder, record.config
-    flat = _flat(config)
+    flat = dotted(config)
     scenario = flat.get("env_args.map_name") or flat.get("env_args.key") or flat.get("env")
     keys = {key: json.dumps(value, sort_keys=True) for key, value in flat.items() if not _free(key, config)}
     if flat.get("checkpoint_path"):
@@ -151,15 +146,6 @@ def _number(value: Any) -> float:
         value = value.get("value")
     number = float(value) if isinstance(value, (int, float)) else np.nan
     return number if np.isfinite(number) else np.nan
-
-
-def _flat(config: dict[str, Any]) -> dict[str, Any]:
-    """Return a config with the keys of env_args beside the others, as "env_args.<key>"."""
-    env_args = config.get("env_args")
-    inner = env_args if isinstance(env_args, dict) else {}
-    return {key: value for key, value in config.items() if key != "env_args"} | {
-        f"env_args.{key}": value for key, value in inner.items()
-    }
 
 
 def _free(key: str, config: dict[str, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,23 @@ from utils.info import alive
 RUNNING, DIED = "RUNNING", "DIED"
 SILENT_SECONDS = 600
 """Without a heartbeat for this long, a run is taken for dead where no lock can say; a run beats every 10 s."""
+
+
+# Keys that may change when a run goes on; any other change would make it another run.
+FREE_ON_RESUME = frozenset(
+    {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
+     "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda",
+     "buffer_cpu_only", "env_workers", "env_timeout", "max_restarts", "env_args.threads", "env_args.game_timeout",
+     "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
+)  # fmt: skip
+
+
+def dotted(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config with the keys of env_args beside the others, as "env_args.<key>"."""
+    env_args = config.get("env_args")
+    inner = env_args if isinstance(env_args, Mapping) else {}
+    rest = {key: value for key, value in config.items() if key != "env_args"}
+    return rest | {f"env_args.{key}": value for key, value in inner.items()}
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def test_sacreds_options(words: tuple[str, ...], sacred: dict[str, Any]) -> None
         ("-n mine", "write: with name=mine"),
         ("-e", "-e: version control is not recorded here"),
         ("-i ../x", "-i '../x': expected a name for the run's folder"),
+        ("-i _sources", "-i '_sources': expected a name for the run's folder"),
         ("-C all", "-C 'all': expected no, sys or fd"),
         ("-S bad", "Valid bucket specification not found"),
         ("-F mine.yaml/x", "--file_storage 'mine.yaml/x': NotADirectoryError"),
