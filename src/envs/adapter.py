@@ -174,6 +174,10 @@ def _build(name: str, env_args: EnvArgs, origin: Mapping[str, str], seed: int) -
     if config is not None:
         return env_class(build_config(config, env_args, origin, "env_args."), seed=seed)
     kwargs = dict(env_args)
+    if "seed" in kwargs:
+        raise UserError(
+            f"env_args.seed={kwargs['seed']!r}: the run's seed gives each env its own; write seed={kwargs['seed']!r}"
+        )
     if _accepts(env_class, "seed"):
         kwargs["seed"] = seed
     else:

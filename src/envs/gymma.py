@@ -59,8 +59,6 @@ class GymmaEnv(TeamEnv):
         obs, info = self._reset_env(seed)
         self._roster.reset(self._everyone)
         self._see(obs, info)
-        nested = {f"info[{key!r}]": value for key, value in info.items() if isinstance(value, Mapping)}
-        self._refuse_unread(self._split(obs, "observations"), {"info": info, **nested})
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
@@ -83,6 +81,9 @@ class GymmaEnv(TeamEnv):
     def _see(self, obs: Any, info: dict[Any, Any]) -> None:
         masks = self._info_masks(info) if self._roster.acts.any() else [None] * self.n_agents
         self._show(self._split(obs, "observations"), masks)
+        if self._masks.in_doubt:
+            nested = {f"info[{key!r}]": value for key, value in info.items() if isinstance(value, Mapping)}
+            self._refuse_unread(self._split(obs, "observations"), {"info": info, **nested})
 
     def _info_masks(self, info: dict[Any, Any]) -> list[Any]:
         """Return each agent's mask or None: of one entry for the team, or of an info per agent as PettingZoo's."""

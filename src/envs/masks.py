@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,12 +15,16 @@ from utils.values import shown
 
 MASK = "action_mask"
 OF_TEAM = ("action_masks", "valid_action_mask", "get_avail_actions")
-UNREAD = {
-    MASK, "mask", "action_masks", "avail_actions", "available_actions", "valid_actions", "legal_actions", "legal_moves",
-    "valid_action_mask", "valid_action_masks", "invalid_action_mask", "invalid_action_masks",
-}  # fmt: skip
-"""Entries that look like masks; where nothing reads them they are refused rather than read past."""
-UNREAD_METHODS = ("get_action_mask", "get_action_masks", "get_avail_agent_actions", "legal_actions", "avail_actions")
+# Not get_valid_actions: lbforaging's returns joint actions, and nobody masks with it.
+_OF_ACTIONS = (
+    r"((in)?valid|(get_)?(legal|avail(able)?))_(agent_)?(actions?|moves?)(_masks?)?|(get_)?(legal_)?actions?_masks?"
+)
+LIKE_A_MASK = re.compile(_OF_ACTIONS)
+"""What an attribute of an env that looks like masks is called; where nothing reads it, it is refused."""
+ENTRY_LIKE_A_MASK = re.compile(rf"{_OF_ACTIONS}|(legal_)?masks?")
+"""The same of an entry of an observation or an info."""
+LOOKS = 2
+"""How often it is looked for: after the first reset and after the first step, whose info may have more."""
 
 Split = Callable[[Any, str], list[Any]]
 
@@ -55,7 +60,7 @@ class ActionMasks:
         self._had: dict[tuple[str, int], bool] = {("its observation", agent): True for agent in declared}
         self._of_agent = next((found for found in [find_method(env, MASK)] if found and takes_agent(found)), None)
         self._of_team = next(((name, found) for name in OF_TEAM if (found := find_method(env, name))), None)
-        self._looked = False
+        self._looks = 0
 
     def read(self, acts: NDArray[np.bool_], in_obs: Sequence[Any], in_info: Sequence[Any]) -> NDArray[np.bool_]:
         """Return [N, A]; who does not act has action 0 alone.
@@ -136,32 +141,42 @@ class ActionMasks:
             return np.split(np.asarray(masks), np.cumsum(self._sizes)[:-1])
         return self._split(masks, what)
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether there may still be masks that nothing reads: `refuse_unread` is to look."""
+        return self._looks < LOOKS
+
     def refuse_unread(self, unread: Mapping[str, Any]) -> None:
-        """Raise UserError if no agent has a mask after the first reset, but something looks like one.
+        """Raise UserError if no agent has a mask after the first reset or step, but something looks like one.
 
         Args:
             unread: what else the env gives, name -> dict.
         """
-        if self._looked:
-            return
-        self._looked = True
+        self._looks += 1
         if any(self._had.values()):
             return
         for where, entries in unread.items():
-            for key in UNREAD & set(entries):
-                if isinstance(entries[key], (list, tuple, np.ndarray, Mapping)) and len(entries[key]):
+            for key in entries:
+                if isinstance(key, str) and ENTRY_LIKE_A_MASK.fullmatch(key) and _has_parts(entries[key]):
                     raise UserError(
                         f"env {self._name!r}: {key!r} in {where} is not read; give action masks as {MASK!r} there"
                     )
-        for method in (MASK, *OF_TEAM, *UNREAD_METHODS):
-            if holder(self._env, method) is not None:
+        inner = self._env.unwrapped if hasattr(self._env, "unwrapped") else self._env
+        for name in sorted({*dir(self._env), *dir(inner)}):
+            if LIKE_A_MASK.fullmatch(name):
                 raise UserError(
-                    f"env {self._name!r}: its {method} is not read; give action masks by a method {MASK}(agent), or "
+                    f"env {self._name!r}: its {name} is not read; give action masks by a method {MASK}(agent), or "
                     f"as {MASK!r} in the infos"
                 )
 
     def _fault(self, agent: int, what: str) -> UserError:
         return UserError(f"env {self._name!r}: agent {self._agents[agent]!r} {what}")
+
+
+def _has_parts(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return value.size > 1
+    return isinstance(value, (list, tuple, Mapping)) and len(value) > 0
 
 
 def holder(env: Any, attribute: str) -> Any:

@@ -62,8 +62,6 @@ class PettingZooEnv(TeamEnv):
             raise self._fault(f"possible_agents were {self._names} and are {list(self._env.possible_agents)} now")
         self._roster.reset(self._present())
         self._see(obs, infos)
-        mine = {key: info[key] for info in infos.values() if isinstance(info, dict) for key in info}
-        self._refuse_unread(obs.values(), {"an agent's info": mine, "infos": infos})
 
     def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
@@ -114,6 +112,9 @@ class PettingZooEnv(TeamEnv):
             raise self._fault(f"reset returned observations {shown(obs)}, expected a dict with an entry per agent")
         masks = [infos[name].get(MASK) if isinstance(infos.get(name), dict) else None for name in self._names]
         self._show(self._split(obs, "observations"), masks)
+        if self._masks.in_doubt:
+            mine = {key: info[key] for info in infos.values() if isinstance(info, dict) for key in info}
+            self._refuse_unread(obs.values(), {"an agent's info": mine, "infos": infos})
 
     def _split(self, value: Any, what: str) -> list[Any]:
         """Return one entry per agent, None of one that is not in the dict."""

@@ -129,7 +129,8 @@ def _kill(page: memoryview, process: int, stacks: int, env: str, seconds: float)
     error = stuck_error(env, page[_ROW], ACTIONS[page[_ACTION]], page[_STEP], seconds, ask(process, stacks))
     sys.stderr.write(
         f"error: {error}\n{error.details}\n"
-        "error: it is in C code that cannot be interrupted, so the run is killed without a checkpoint; "
+        "error: it did not stop when it was interrupted (C code, or a bare except), so the run is killed without a "
+        "checkpoint; "
         "with runner=parallel one would be saved\n"
     )
     sys.stderr.flush()

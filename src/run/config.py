@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -23,9 +24,9 @@ from runners import REGISTRY as RUNNERS
 from runners.runner import Runner
 from utils.config import (
     NonNegativeInt,
-    PositiveFloat,
     PositiveInt,
     Range,
+    Seconds,
     build_config,
     check_call,
     check_value,
@@ -65,7 +66,7 @@ class RunConfig(Choices):
     seed: Seed
     batch_size_run: PositiveInt
     env_workers: PositiveInt | None
-    env_timeout: PositiveFloat | None
+    env_timeout: Seconds | None
     t_max: PositiveInt
     updates_per_collect: PositiveInt
     accumulated_episodes: PositiveInt | None
@@ -109,16 +110,17 @@ class Classes:
     @classmethod
     def of(cls, config: Choices) -> Classes:
         """Look the names up. UserError for an unknown one or a missing package."""
-        learner = _derived(LEARNERS[config.learner], Learner, "learner")
+        c = config
+        learner = _derived(LEARNERS[c.learner], c.learner, Learner, "learner")
         return cls(
-            env=ENVS[config.env],
-            runner=_derived(RUNNERS[config.runner], Runner, "runner"),
-            mac=_derived(MACS[config.mac], BasicMAC, "mac"),
-            agent=_derived(AGENTS[config.agent], Agent, "agent"),
+            env=ENVS[c.env],
+            runner=_derived(RUNNERS[c.runner], c.runner, Runner, "runner"),
+            mac=_derived(MACS[c.mac], c.mac, BasicMAC, "mac"),
+            agent=_derived(AGENTS[c.agent], c.agent, Agent, "agent"),
             learner=learner,
-            mixer=config.mixer and _derived(learner.mixer_class(config.mixer), BaseMixer, "mixer"),
-            selector=_derived(SELECTORS[config.action_selector], ActionSelector, "action_selector"),
-            buffer=PrioritizedReplayBuffer if config.use_per else ReplayBuffer,
+            mixer=c.mixer and _derived(learner.mixer_class(c.mixer), c.mixer, BaseMixer, "mixer"),
+            selector=_derived(SELECTORS[c.action_selector], c.action_selector, ActionSelector, "action_selector"),
+            buffer=PrioritizedReplayBuffer if c.use_per else ReplayBuffer,
         )
 
     def configured(self) -> list[Any]:
@@ -127,10 +129,10 @@ class Classes:
         return [part for part in parts if part is not None and config_class(part) is not None]
 
 
-def _derived(part: Any, base: type, key: str) -> Any:
+def _derived(part: Any, name: str, base: type, key: str) -> Any:
     """Return a part that a user may have written, if it is what its key stands for."""
     if not (isinstance(part, type) and issubclass(part, base)):
-        raise UserError(f"{key}={part!r}: expected a class derived from {base.__module__}.{base.__name__}")
+        raise UserError(f"{key}={name!r}: expected a class derived from {base.__module__}.{base.__name__}")
     return part
 
 
@@ -148,9 +150,10 @@ def check(layers: Layers) -> list[str]:
     classes = Classes.of(config)
     read = read_keys(classes)
     known = read | shipped_keys()
+    of_env = {f"env_args.{key}" for key in {*config.env_args, *_keys_of_env(classes.env)}}
     for key in layers.values:
-        if key not in known:
-            _unknown(key, layers, known, [f"env_args.{inner}" for inner in config.env_args])
+        if key not in known or (key not in read and f"env_args.{key}" in of_env and not is_shipped(layers.origin[key])):
+            _unknown(key, layers, known, of_env)
     for part in classes.configured():
         build_config(part.Config, layers.values, layers.origin)
     for key, kind in _keys_of_all_parts().items():  # the ones that this run's choice of parts does not read
@@ -183,6 +186,16 @@ def _keys_of_all_parts() -> dict[str, Any]:
         for name in registry:
             keys |= config_keys(registry[name])
     return keys
+
+
+def _keys_of_env(env: Any) -> set[str]:
+    """Return what may stand in an env's env_args: its Config's keys, or what its constructor takes."""
+    if config_class(env) is not None:
+        return set(config_keys(env))
+    try:
+        return set(inspect.signature(env).parameters) - {"seed", "args", "kwargs"}
+    except (TypeError, ValueError):  # C code does not say
+        return set()
 
 
 def _check_env_args(env: Any, layers: Layers) -> None:

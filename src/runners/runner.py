@@ -20,7 +20,7 @@ from envs.contract import numeric_info
 from envs.faults import EnvUserError
 from envs.multiagentenv import BatchedEnv, EnvInfo
 from runners.seeds import EpisodeSeeds, Phase
-from utils.config import NonNegativeInt, PositiveFloat, PositiveInt
+from utils.config import NonNegativeInt, PositiveInt, Seconds
 from utils.errors import UserError
 
 OBSERVATIONS = ("obs", "state", "avail_actions")
@@ -87,7 +87,7 @@ class Runner:
         batch_size_run: PositiveInt
         env_workers: PositiveInt | None
         max_restarts: NonNegativeInt
-        env_timeout: PositiveFloat | None
+        env_timeout: Seconds | None
 
     @classmethod
     def make_env(cls, config: Config, env: str, env_args: EnvArgs, seed: int, origin: Mapping[str, str]) -> BatchedEnv:

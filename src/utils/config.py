@@ -59,6 +59,8 @@ PositiveInt = Annotated[int, Range(ge=1)]
 NonNegativeInt = Annotated[int, Range(ge=0)]
 PositiveFloat = Annotated[float, Range(gt=0)]
 NonNegativeFloat = Annotated[float, Range(ge=0)]
+Seconds = Annotated[float, Range(ge=0.1, le=1_000_000)]
+"""Of a time-out: what can be waited for, and looked at now and then."""
 Probability = Annotated[float, Range(ge=0, le=1)]
 
 C = TypeVar("C")

@@ -53,9 +53,16 @@ def one_line(error: BaseException) -> str:
 
 
 def users_frames(frames: Iterable[traceback.FrameSummary]) -> traceback.StackSummary:
-    """Return the frames that are not ours: neither of this source tree nor of Python's import system."""
+    """Return the frames that are not ours, neither of this source tree nor of Python's import system, from the user's
+    own code on; all of these where no code of his is among them.
+    """
     theirs = [frame for frame in frames if not frame.filename.startswith(_OURS)]
-    return traceback.StackSummary.from_list(theirs)
+    first = next((number for number, frame in enumerate(theirs) if _is_users(frame)), 0)
+    return traceback.StackSummary.from_list(theirs[first:])
+
+
+def _is_users(frame: traceback.FrameSummary) -> bool:
+    return not frame.filename.startswith((*_OURS, *_LIBRARIES, "<"))
 
 
 def where(frames: Iterable[traceback.FrameSummary]) -> str:
@@ -80,12 +87,10 @@ def users_lines(error: BaseException) -> str:
 def users_fault(error: BaseException) -> UserError | None:
     """Return an exception that came out of a user's own code as a UserError with his lines; None if it did not."""
     frames = traceback.extract_tb(error.__traceback__)
-    outside = (*_OURS, *_LIBRARIES, "<")
-    theirs = [number for number, frame in enumerate(frames) if not frame.filename.startswith(outside)]
-    if not theirs:
+    last = next((frame for frame in reversed(frames) if _is_users(frame)), None)
+    if last is None:
         return None
-    last = frames[theirs[-1]]
-    lines = [*users_frames(frames[theirs[0] :]).format(), *traceback.format_exception_only(error)]
+    lines = [*users_frames(frames).format(), *traceback.format_exception_only(error)]
     place = f"{Path(last.filename).name}, line {last.lineno}, in {last.name}"
     return UserError(f"your own code failed: {place}: {one_line(error)}", "".join(lines))
 

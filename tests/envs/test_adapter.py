@@ -146,6 +146,19 @@ def test_actions_are_read_as_an_array_and_as_a_tensor(read: Any) -> None:
     assert read(handed_over(np.array([2, 0, 1]))) == [2, 0, 1]
 
 
+def test_actions_become_other_types_as_a_tensor_does() -> None:
+    actions = handed_over(np.array([2, 0, 1]))
+    assert [str(actions.int().dtype), str(actions.float().cpu().dtype), str(actions.double().dtype)] == [
+        "int32", "float32", "float64",
+    ]  # fmt: skip
+    assert (~actions.to(torch.bool)).tolist() == [False, True, False]
+    assert actions.type(torch.float32).dtype == np.float32
+    assert actions.to("cuda").dtype == np.int64
+    assert actions.cuda().contiguous().dim() == 1
+    assert [action.cpu().item() for action in actions] == [2, 0, 1]
+    assert {2: "up"}[actions[0].detach()] == "up"
+
+
 def test_actions_need_no_module_of_ours_to_be_unpickled() -> None:
     text = repr(pickle.dumps(handed_over(np.array([2, 0, 1]))))
     code = f"import pickle; a = pickle.loads({text}); print(type(a).__name__, a.tolist())"

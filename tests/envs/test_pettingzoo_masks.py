@@ -245,3 +245,21 @@ def test_tictactoe() -> None:
     report = check_env(env, steps=200)
     assert (report.info.obs_shape, report.info.n_actions) == (18, 9)
     assert report.terminated > 20
+
+
+@pytest.mark.parametrize("key", ["mask", "actions_mask", "legal_moves"])
+def test_what_looks_like_a_mask_from_the_first_step_on_is_refused(zoo: Any, key: str) -> None:
+    env = zoo({}, {"infos": {"a": {key: [1, 0]}, "b": {}}})
+    with pytest.raises(UserError, match=f"{key!r} in an agent's info is not read"):
+        env.step([0, 1])
+
+
+@pytest.mark.parametrize("name", ["valid_actions", "available_actions", "get_available_actions", "legal_actions_mask"])
+def test_attributes_that_look_like_masks_are_refused(zoo: Any, name: str) -> None:
+    with pytest.raises(UserError, match=f"its {name} is not read"):
+        zoo({}, **{name: [[1, 0], [1, 1, 1]]})
+
+
+@pytest.mark.parametrize("name", ["masked", "unmasked_actions", "get_valid_actions", "mask"])
+def test_other_attributes_are_no_masks(zoo: Any, name: str) -> None:
+    assert zoo({}, **{name: [1]}).get_avail_actions().tolist() == [[T, T, F], [T, T, T]]

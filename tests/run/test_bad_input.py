@@ -53,7 +53,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "env=:Y"), "env ':Y': expected 'module:Class'"),
         ((*HUNT, "with", "env=os:getcwd"), "env 'os:getcwd': expected a class"),
         ((*HUNT, "with", "mixer=.:X"), "mixer '.:X': expected 'module:Class'"),
-        ((*HUNT, "with", "env_timeout=0"), "env_timeout=0: expected float > 0 or None"),
+        ((*HUNT, "with", "env_timeout=0"), "env_timeout=0: expected float >= 0.1 and <= 1000000 or None"),
         (("--config=qmix", "with", "env=fake_envs:NoState"), "env 'fake_envs:NoState': method get_state is missing"),
         ((*HUNT, "with", "mongo_url=4"), "mongo_url=4: expected str or None, got int"),
     ],

@@ -83,3 +83,29 @@ def test_a_mistake_in_it_is_one_line(word: str, says: str, below: str, capsys: p
     details = err[err.index(line) + len(line) :]
     assert below in details
     assert str(run_kit.SRC) not in details
+
+
+OWN_ENV = """
+from fake_envs import RandomWalk
+
+
+class Typed(RandomWalk):
+    def __init__(self, type="easy", seed=0):
+        super().__init__(seed=seed)
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("type=hard", "unknown key 'type'; did you mean 'env_args.type'?"),  # of PyMARL2's Qatten at the top level
+        ("env_args.seed=5", "env_args.seed=5: the run's seed gives each env its own; write seed=5"),
+        ("learner=collections:OrderedDict", "learner='collections:OrderedDict': expected a class derived from"),
+    ],
+)
+def test_keys_of_an_own_env(
+    word: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "own_env.py").write_text(OWN_ENV)
+    monkeypatch.delitem(sys.modules, "own_env", raising=False)
+    assert says in run_kit.error_line(capsys, tmp_path, "--config=iql", "with", "env=own_env:Typed", word)

@@ -19,9 +19,7 @@ def group(folder: Path, limit: str, used: int, cache: int) -> None:
     (folder / "memory.stat").write_text(f"anon 17\ninactive_file {cache}\n")
 
 
-def test_a_containers_limit_counts_and_its_page_cache_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_containers_limit_counts_and_its_page_cache_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "CGROUP", tmp_path)
     group(tmp_path, str(GIB), GIB * 3 // 4, GIB // 4)
     assert memory.available_memory() == GIB // 2
