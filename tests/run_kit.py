@@ -95,6 +95,14 @@ def kill_and_resume(directory: Path, words: tuple[str, ...], t_max: int) -> Path
     return token
 
 
+def own_module(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    """Let `name` be a module of the user's in a folder, for this test alone: the next test imports its own."""
+    (directory / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(directory))
+    monkeypatch.setitem(sys.modules, name, main)  # so that the end of the test takes away what it imports
+    del sys.modules[name]
+
+
 def error_line(capsys: pytest.CaptureFixture[str], directory: Path, *words: str) -> str:
     """Run main in this process; return its one line of error."""
     assert main.main(words) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -115,9 +114,7 @@ def test_a_mistake_in_the_users_module_shows_his_lines(
     text: str, expected: str, below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    (tmp_path / "mine.py").write_text(text)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    run_kit.own_module(tmp_path, monkeypatch, "mine", text)
     assert main.main(["--config=qmix", "with", "env=mine:Fails"]) == 1
     line, *details = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

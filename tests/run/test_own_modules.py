@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,12 +50,9 @@ JOB = ["--config=vdn", "--env-config=one_step_matrix_game", "with", "t_max=60", 
 
 
 @pytest.fixture(autouse=True)
-def _own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    (tmp_path / "own_parts.py").write_text(MODULE)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def _own_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_kit.own_module(tmp_path, monkeypatch, "own_parts", MODULE)
     monkeypatch.chdir(tmp_path)
-    yield
-    sys.modules.pop("own_parts", None)
 
 
 def test_an_agent_that_reads_its_parameters_trains(tmp_path: Path) -> None:
@@ -106,6 +101,5 @@ class Typed(RandomWalk):
 def test_keys_of_an_own_env(
     word: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "own_env.py").write_text(OWN_ENV)
-    monkeypatch.delitem(sys.modules, "own_env", raising=False)
+    run_kit.own_module(tmp_path, monkeypatch, "own_env", OWN_ENV)
     assert says in run_kit.error_line(capsys, tmp_path, "--config=iql", "with", "env=own_env:Typed", word)

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import torch
 
 import main
 from run.training import Training
-from run_kit import SMALL_HUNT, SRC, models, read, run_folders, run_main, start_main, wait_for_checkpoint
+from run_kit import SMALL_HUNT, SRC, models, own_module, read, run_folders, run_main, start_main, wait_for_checkpoint
 from utils.checkpoint import BUFFER_FILE, MANIFEST, files_of, steps_in, verify
 
 
@@ -89,14 +88,12 @@ class Own(RandomWalk):
 
 
 @pytest.fixture
-def own_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Yield words that train on an env of the user's own."""
-    (tmp_path / "own_env.py").write_text(OWN_ENV)
-    monkeypatch.syspath_prepend(str(tmp_path))
+def own_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return words that train on an env of the user's own."""
+    own_module(tmp_path, monkeypatch, "own_env", OWN_ENV)
     monkeypatch.chdir(tmp_path)
-    yield ["--config=iql", "with", "env=own_env:Own", "runner=episode", "batch_size_run=1", "batch_size=4", "seed=1",
+    return ["--config=iql", "with", "env=own_env:Own", "runner=episode", "batch_size_run=1", "batch_size=4", "seed=1",
            "buffer_size=16", "test_nepisode=1", "t_max=200", "rnn_hidden_dim=8"]  # fmt: skip
-    sys.modules.pop("own_env", None)
 
 
 def test_a_resume_names_what_was_left_out(
