@@ -33,7 +33,7 @@ size_of() { if [ -f "$1" ]; then wc -c <"$1"; else echo 0; fi; }
 mb() { echo $(($(size_of "$1") / 1000000)); }
 
 ask() {  # ask EXPRESSION ARGUMENTS: of src/envs/sc2/installation.py, which knows what is needed
-    PYTHONPATH=src "$python" -c "import sys; from envs.sc2.installation import *; print(*$1)" "${@:2}"
+    PYTHONPATH=src "$python" -c "import sys; from pymarl.envs.sc2.installation import *; print(*$1)" "${@:2}"
 }
 
 check_machine() {

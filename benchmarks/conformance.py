@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.sc2.installation import MAPS
-from envs.skirmish.env import Skirmish
+from pymarl.envs.sc2.installation import MAPS
+from pymarl.envs.skirmish.env import Skirmish
 from sc2_standin.conformance import OPTIONS, Report, compare, use_standin
 from scripted import POLICIES, Script
 

@@ -29,9 +29,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from pymarl.utils.checkpoint import load_state, steps_in
+from pymarl.utils.errors import UserError
 from run_kit import SMALL_HUNT, numbers, run_folders, start_main
-from utils.checkpoint import load_state, steps_in
-from utils.errors import UserError
 
 JOB = (*SMALL_HUNT, "t_max=16000", "save_model_interval=800", "keep_checkpoints=3", "rnn_hidden_dim=64")
 SIZE_MIB = 8

@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from sacred.observers import FileStorageObserver
 from sacred.serializer import flatten
 
-from utils.files import write_text
-from utils.observers import RunFolder, Seldom
+from pymarl.utils.files import write_text
+from pymarl.utils.observers import RunFolder, Seldom
 
 BEAT_SECONDS = 10
 

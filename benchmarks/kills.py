@@ -24,8 +24,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from pymarl.utils.checkpoint import steps_in
 from run_kit import SMALL_HUNT, numbers, run_folders, start_main
-from utils.checkpoint import steps_in
 
 SAVES = (
     "seed=3", "batch_size=8", "buffer_size=16", "rnn_hidden_dim=16", "test_nepisode=4", "save_model=True",

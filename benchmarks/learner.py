@@ -29,10 +29,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as main.py does, before torch
 import torch  # noqa: E402
 
 import peer  # noqa: E402
-from components.episode_batch import EpisodeBatch  # noqa: E402
-from envs.multiagentenv import EnvInfo  # noqa: E402
 from learner_kit import flat_config, make_batch, make_learner  # noqa: E402
-from utils.memory import keep_freed_memory  # noqa: E402
+from pymarl.components.episode_batch import EpisodeBatch  # noqa: E402
+from pymarl.envs.multiagentenv import EnvInfo  # noqa: E402
+from pymarl.utils.memory import keep_freed_memory  # noqa: E402
 
 # SMAC's own sizes with default options.
 MAPS = {

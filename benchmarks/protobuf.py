@@ -26,7 +26,7 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "src"))
 
-from utils import protobuf
+from pymarl.utils import protobuf
 
 MAPS = {"3m": (3, 3), "MMM2": (10, 12), "27m_vs_30m": (27, 30)}  # allies, enemies
 PARTS = ("messages", "copies", "both", "smac")

@@ -38,14 +38,14 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import peer
-from components.episode_batch import EpisodeBatch
-from run.config import Classes, RunConfig
-from run.parts import build_mac, choose_device, episode_scheme
-from runners.runner import Runner
-from runners.seeds import EpisodeSeeds
-from utils.config import build_config
-from utils.layers import merge
-from utils.logging import console_logger
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.run.config import Classes, RunConfig
+from pymarl.run.parts import build_mac, choose_device, episode_scheme
+from pymarl.runners.runner import Runner
+from pymarl.runners.seeds import EpisodeSeeds
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import merge
+from pymarl.utils.logging import console_logger
 
 SCENARIO_KEYS = {"gymma": "key"}  # env_args key that `--maps` sets; map_name for every other env
 

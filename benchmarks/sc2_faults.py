@@ -30,8 +30,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from pymarl.utils.checkpoint import BUFFER_FILE, load_state, steps_in
 from sc2_standin.install import make_sc2path
-from utils.checkpoint import BUFFER_FILE, load_state, steps_in
 
 ROOT = Path(__file__).resolve().parents[1]
 IN_GAME = ("crash", "hang", "cut", "garbage", "empty", "error", "wrong")
@@ -79,7 +79,7 @@ def family(process: subprocess.Popen[bytes]) -> tuple[list[psutil.Process], list
             continue
         if "SC2_x64" in words:
             games.append(child)
-        elif "envs.worker" in words:
+        elif "pymarl.envs.worker" in words:
             workers.append(child)
     return workers, games
 

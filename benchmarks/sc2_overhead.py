@@ -26,14 +26,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
+from pymarl.run.config import Classes, RunConfig
+from pymarl.run.parts import episode_scheme
+from pymarl.runners.runner import Runner
+from pymarl.runners.seeds import EpisodeSeeds
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import merge
 from rollout import RandomMAC, Watch
-from run.config import Classes, RunConfig
-from run.parts import episode_scheme
-from runners.runner import Runner
-from runners.seeds import EpisodeSeeds
 from sc2_standin.install import make_sc2path
-from utils.config import build_config
-from utils.layers import merge
 
 COLUMNS = ("smac", "runner", "worker", "ours", "cpu")
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from envs.sc2.env import SC2Env
+from pymarl.envs.sc2.env import SC2Env
 
 METHODS = ("reset", "step", "get_obs", "get_state", "get_avail_actions")
 

@@ -17,14 +17,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from run import REGISTRY as run_REGISTRY
-from run.command import Command, observers, parse_command, parse_updates
-from utils.errors import UserError, short_line, users_fault
-from utils.files import as_file_name
-from utils.redact import redacted
+from pymarl.run import REGISTRY as run_REGISTRY
+from pymarl.run.command import Command, observers, parse_command, parse_updates
+from pymarl.utils.errors import UserError, short_line, users_fault
+from pymarl.utils.files import as_file_name
+from pymarl.utils.redact import redacted
 
 if TYPE_CHECKING:
-    from utils.layers import Layers
+    from pymarl.utils.layers import Layers
 
 NEEDED = ("yaml", "sacred", "torch")
 """Without one of them this is another Python than that of .venv."""
@@ -50,7 +50,7 @@ examples:
 
 def usage() -> str:
     """Return the help text with the shipped configs."""
-    from utils.layers import CONFIG
+    from pymarl.utils.layers import CONFIG
 
     names = {kind: ", ".join(sorted(p.stem for p in (CONFIG / kind).glob("*.yaml"))) for kind in ("algs", "envs")}
     return USAGE.format(**names)
@@ -58,7 +58,7 @@ def usage() -> str:
 
 def print_config(layers: Layers) -> None:
     """Print every key, its value and where it was set."""
-    from utils.logging import table
+    from pymarl.utils.logging import table
 
     rows = []
     for key, value in sorted(redacted(layers.values).items()):
@@ -71,10 +71,10 @@ def print_config(layers: Layers) -> None:
 
 def prepare(command: Command) -> Layers:
     """Return the merged, checked config of a command. UserError for whatever is wrong with it."""
-    from run.config import check
-    from run.foreign import take_foreign
-    from run.preflight import check_resume
-    from utils.layers import merge
+    from pymarl.run.config import check
+    from pymarl.run.foreign import take_foreign
+    from pymarl.run.preflight import check_resume
+    from pymarl.utils.layers import merge
 
     layers = merge(command.config, command.env_config, parse_updates(command.updates))
     for note in take_foreign(layers):
@@ -99,9 +99,9 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
     """Return the sacred experiment that runs this config and writes it to the results, and to `observers`."""
     from sacred import SETTINGS, Experiment
 
-    from utils.logging import console_logger
-    from utils.observers import RunFolder, mongo_observer
-    from utils.seeding import seed_everything
+    from pymarl.utils.logging import console_logger
+    from pymarl.utils.observers import RunFolder, mongo_observer
+    from pymarl.utils.seeding import seed_everything
 
     SETTINGS["CAPTURE_MODE"] = "sys"  # "fd" hides the terminal from the progress bar, and is not for Windows
     SETTINGS["HOST_INFO"]["CAPTURED_ENV"] = []
@@ -132,8 +132,8 @@ def carry_out(command: Command) -> int:
     if command.print_config:
         print_config(layers)
         return 0
-    from run.allocation import memory_as_user_error
-    from run.preflight import preflight
+    from pymarl.run.allocation import memory_as_user_error
+    from pymarl.run.preflight import preflight
 
     taken = results_folder(layers.values) / command.sacred.get("--id", "")
     if "--id" in command.sacred and taken.exists():
@@ -173,7 +173,7 @@ def main(argv: Sequence[str]) -> int:
     except UserError as error:
         return say(error)
     except OSError as error:  # of sacred's files; those of checkpoints say it themselves
-        from utils.files import DISK_ERRORS, writing_failed
+        from pymarl.utils.files import DISK_ERRORS, writing_failed
 
         if error.errno not in DISK_ERRORS:
             raise

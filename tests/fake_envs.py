@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from envs.adapter import constructor_seeds
-from envs.multiagentenv import EpisodeBroken, ReplayError
-from utils.errors import UserError
+from pymarl.envs.adapter import constructor_seeds
+from pymarl.envs.multiagentenv import EpisodeBroken, ReplayError
+from pymarl.utils.errors import UserError
 
 RAISED = {
     "raise": lambda: ZeroDivisionError("planted fault"),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.episode_batch import EpisodeBatch
+from pymarl.components.episode_batch import EpisodeBatch
 
 
 class FakeMAC:

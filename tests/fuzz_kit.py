@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-import main
-from utils.errors import UserError
+from pymarl import main
+from pymarl.utils.errors import UserError
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 """Mutations of each kind; 0: each test's own small number, which together take under a minute."""

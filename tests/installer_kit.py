@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.sc2.installation import BUILD, FLAT, MAPS, REPO, pins
+from pymarl.envs.sc2.installation import BUILD, FLAT, MAPS, REPO, pins
 
 COMMITS = {name: Path(pins(REPO / "requirements-sc2.txt")[name]).stem for name in ("smac", "smacv2")}
 GAME_FILE = f"StarCraftII/Versions/Base{BUILD}/SC2_x64"

@@ -9,14 +9,13 @@ from typing import Any
 import torch
 import yaml
 
-import controllers
-import learners
-from components.action_selectors import REGISTRY as SELECTORS
-from components.episode_batch import EpisodeBatch, smallest_integer
-from components.transforms import OneHot
-from envs.multiagentenv import EnvInfo
-from modules.agents import REGISTRY as AGENTS
-from utils.config import build_config, config_class
+from pymarl import controllers, learners
+from pymarl.components.action_selectors import REGISTRY as SELECTORS
+from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
+from pymarl.components.transforms import OneHot
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.modules.agents import REGISTRY as AGENTS
+from pymarl.utils.config import build_config, config_class
 
 CONFIG = Path(learners.__file__).parents[1] / "config"
 SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8)

@@ -14,9 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-import main
-from utils.checkpoint import steps_in
-from utils.logging import WALL_CLOCK_KEYS
+from pymarl import main
+from pymarl.utils.checkpoint import steps_in
+from pymarl.utils.logging import WALL_CLOCK_KEYS
 
 SRC = Path(__file__).resolve().parent.parent / "src"
 
@@ -110,5 +110,7 @@ def error_line(capsys: pytest.CaptureFixture[str], directory: Path, *words: str)
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
     assert not (directory / "results").exists()
-    assert not [child for child in psutil.Process().children(recursive=True) if "envs.worker" in str(child.cmdline())]
+    assert not [
+        child for child in psutil.Process().children(recursive=True) if "pymarl.envs.worker" in str(child.cmdline())
+    ]
     return lines[0]

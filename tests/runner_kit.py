@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from run.parts import episode_scheme
-from runners import REGISTRY
-from runners.runner import ActingMAC, Runner
-from runners.seeds import EpisodeSeeds
+from pymarl.run.parts import episode_scheme
+from pymarl.runners import REGISTRY
+from pymarl.runners.runner import ActingMAC, Runner
+from pymarl.runners.seeds import EpisodeSeeds
 
 
 def make_runner(

@@ -12,6 +12,7 @@ FILES = sorted(SRC.rglob("*.py"))
 
 # Folder -> the folders of ours that it may import. utils is open to all.
 ALLOWED = {
+    "pymarl.py": set(),
     "main.py": {"run"},
     "run": {"run", "runners", "learners", "controllers", "components", "modules", "envs"},
     "runners": {"runners", "envs", "components"},
@@ -23,7 +24,7 @@ ALLOWED = {
     "tools": {"envs", "tools"},
     "utils": set(),
 }
-OURS = set(ALLOWED) - {"main.py"} | {"utils"}
+OURS = set(ALLOWED) - {"main.py", "pymarl.py"}
 # Heavy third-party packages that a folder must do without.
 FORBIDDEN = {"envs": {"torch", "sacred"}, "modules": {"numpy", "numba", "sacred"}, "components": {"sacred"}}
 
@@ -44,11 +45,13 @@ def folder_of(path: Path) -> str:
 
 
 def wrong_imports(path: Path) -> list[str]:
-    folder = folder_of(path)
-    top = {name.split(".")[0] for name in imported(path)}
-    wrong = sorted((top & OURS) - ALLOWED[folder] - {"utils"})
+    folder, names = folder_of(path), imported(path)
+    top = {name.split(".")[0] for name in names}
+    ours = {name.split(".")[1] for name in names if name.startswith("pymarl.")}
+    wrong = sorted((ours & OURS) - ALLOWED[folder] - {"utils"}) + sorted(top & OURS)  # the latter: PyMARL's names
     if folder == "controllers":
-        wrong += sorted(n for n in imported(path) if n.startswith("envs.") and not n.startswith("envs.multiagentenv"))
+        envs = (name for name in names if name.startswith("pymarl.envs."))
+        wrong += sorted(name for name in envs if not name.startswith("pymarl.envs.multiagentenv"))
     return wrong + sorted(top & FORBIDDEN.get(folder, set()))
 
 
@@ -66,8 +69,8 @@ def test_a_wrong_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("test_architecture.SRC", tmp_path)
     planted = tmp_path / "envs" / "x.py"
     planted.parent.mkdir()
-    planted.write_text("import torch\nfrom learners.base import Learner\n")
-    assert wrong_imports(planted) == ["learners", "torch"]
+    planted.write_text("import torch\nfrom pymarl.learners.base import Learner\nfrom utils.errors import UserError\n")
+    assert wrong_imports(planted) == ["learners", "utils", "torch"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from envs.sc2.installation import BUILD, FLAT, MAPS
 from installer_kit import COMMITS, GAME_FILE, NEEDS, Sandbox, archives, encrypted, package, program, refused, sandbox
+from pymarl.envs.sc2.installation import BUILD, FLAT, MAPS
 
 __all__ = ["archives", "sandbox"]
 pytestmark = NEEDS

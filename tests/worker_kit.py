@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.batched import SerialEnvs
+from pymarl.envs.batched import SerialEnvs
 
 
 def children() -> set[int]:

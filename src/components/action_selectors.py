@@ -8,17 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from components.epsilon_schedules import DecayThenFlatSchedule
-from components.masking import mask_unavailable
-from utils.config import PositiveInt, Probability
-from utils.registry import Registry
+from pymarl.components.epsilon_schedules import DecayThenFlatSchedule
+from pymarl.components.masking import mask_unavailable
+from pymarl.utils.config import PositiveInt, Probability
+from pymarl.utils.registry import Registry
 
 REGISTRY = Registry(
     "action selector",
     {
-        "epsilon_greedy": "components.action_selectors:EpsilonGreedyActionSelector",
-        "multinomial": "components.action_selectors:MultinomialActionSelector",
-        "gumbel": "components.action_selectors:GumbelSoftmaxMultinomialActionSelector",
+        "epsilon_greedy": "pymarl.components.action_selectors:EpsilonGreedyActionSelector",
+        "multinomial": "pymarl.components.action_selectors:MultinomialActionSelector",
+        "gumbel": "pymarl.components.action_selectors:GumbelSoftmaxMultinomialActionSelector",
     },
 )
 

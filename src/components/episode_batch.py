@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from components.transforms import Transform
+from pymarl.components.transforms import Transform
 
 Scheme = Mapping[str, Mapping[str, Any]]
 Groups = Mapping[str, int]

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme, stored_fields
-from utils.config import PositiveFloat, PositiveInt, Probability
-from utils.errors import UserError
-from utils.tensors import misfit
+from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme, stored_fields
+from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
+from pymarl.utils.errors import UserError
+from pymarl.utils.tensors import misfit
 
 GIB = 2**30
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from components.action_selectors import ActionSelector
-from components.episode_batch import EpisodeBatch, Packing
-from components.masking import mask_unavailable
-from modules.agents.agent import Agent, AgentInputs
-from utils.errors import UserError
+from pymarl.components.action_selectors import ActionSelector
+from pymarl.components.episode_batch import EpisodeBatch, Packing
+from pymarl.components.masking import mask_unavailable
+from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from envs.multiagentenv import EnvInfo
+    from pymarl.envs.multiagentenv import EnvInfo
 
 
 class _PackedInputs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from controllers.basic_controller import BasicMAC
+from pymarl.controllers.basic_controller import BasicMAC
 
 
 class NMAC(BasicMAC):

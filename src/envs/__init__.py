@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from utils.registry import Registry
+from pymarl.utils.registry import Registry
 
 REGISTRY = Registry(
     "env",
     {
-        "skirmish": "envs.skirmish.env:Skirmish",
-        "sc2": "envs.sc2.env:SC2Env",
-        "sc2v2": "envs.sc2.env:SC2v2Env",
-        "stag_hunt": "envs.stag_hunt.env:StagHunt",
-        "one_step_matrix_game": "envs.one_step_matrix_game:OneStepMatrixGame",
-        "gymma": "envs.gymma:GymmaEnv",
-        "pettingzoo": "envs.pettingzoo:PettingZooEnv",
+        "skirmish": "pymarl.envs.skirmish.env:Skirmish",
+        "sc2": "pymarl.envs.sc2.env:SC2Env",
+        "sc2v2": "pymarl.envs.sc2.env:SC2v2Env",
+        "stag_hunt": "pymarl.envs.stag_hunt.env:StagHunt",
+        "one_step_matrix_game": "pymarl.envs.one_step_matrix_game:OneStepMatrixGame",
+        "gymma": "pymarl.envs.gymma:GymmaEnv",
+        "pettingzoo": "pymarl.envs.pettingzoo:PettingZooEnv",
     },
 )

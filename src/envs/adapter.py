@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import REGISTRY
-from envs.actions import handed_over
-from envs.contract import check_avail, check_methods, numeric_info, read_array, read_info, read_stats, read_step
-from envs.multiagentenv import EnvArrays, EpisodeBroken, ReplayError, env_seed
-from utils.config import build_config, config_class
-from utils.errors import UserError
+from pymarl.envs import REGISTRY
+from pymarl.envs.actions import handed_over
+from pymarl.envs.contract import check_avail, check_methods, numeric_info, read_array, read_info, read_stats, read_step
+from pymarl.envs.multiagentenv import EnvArrays, EpisodeBroken, ReplayError, env_seed
+from pymarl.utils.config import build_config, config_class
+from pymarl.utils.errors import UserError
 
 EnvArgs = Mapping[str, Any]
 

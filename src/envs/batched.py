@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import REGISTRY
-from envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_seeds, save_replays
-from envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
-from envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
-from envs.watchdog import NotBack, Watchdog
-from envs.workers import WorkerEnvs
-from utils.config import build_config
-from utils.errors import UserError, where
+from pymarl.envs import REGISTRY
+from pymarl.envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_seeds, save_replays
+from pymarl.envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
+from pymarl.envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
+from pymarl.envs.watchdog import NotBack, Watchdog
+from pymarl.envs.workers import WorkerEnvs
+from pymarl.utils.config import build_config
+from pymarl.utils.errors import UserError, where
 
 
 def make_batched_env(

@@ -1,6 +1,6 @@
 """Checks an env against the contract of `MultiAgentEnv` by playing it.
 
-`PYTHONPATH=src python -m envs.check ENV [key=value ...]` checks the env of that registry name or `module:Class`;
+`PYTHONPATH=src python -m pymarl.envs.check ENV [key=value ...]` checks the env of that registry name or `module:Class`;
 keys are env_args, values YAML. It prints what it checked, or one line with what is wrong and exits with 1.
 """
 
@@ -17,13 +17,13 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from envs.actions import handed_over
-from envs.adapter import close_env
-from envs.contract import Outcome, check_avail, check_methods, read_array, read_info, read_step
-from envs.faults import calling
-from envs.multiagentenv import EnvInfo, MultiAgentEnv
-from envs.single import make_env
-from utils.errors import UserError, where
+from pymarl.envs.actions import handed_over
+from pymarl.envs.adapter import close_env
+from pymarl.envs.contract import Outcome, check_avail, check_methods, read_array, read_info, read_step
+from pymarl.envs.faults import calling
+from pymarl.envs.multiagentenv import EnvInfo, MultiAgentEnv
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError, where
 
 
 @dataclass
@@ -170,7 +170,7 @@ def parse_env_args(words: Sequence[str]) -> dict[str, Any]:
 def main(argv: Sequence[str]) -> int:
     """Run the command; return its exit code."""
     if not argv or argv[0].startswith("-"):
-        print("usage: python -m envs.check ENV [key=value ...]", file=sys.stderr)
+        print("usage: python -m pymarl.envs.check ENV [key=value ...]", file=sys.stderr)
         return 1
     name = argv[0]
     try:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EnvInfo
-from utils.errors import UserError
-from utils.values import shown
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.utils.errors import UserError
+from pymarl.utils.values import shown
 
 METHODS = ("reset", "step", "get_obs", "get_state", "get_avail_actions", "get_env_info")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from utils.errors import UserError, one_line, users_lines
+from pymarl.utils.errors import UserError, one_line, users_lines
 
 
 class EnvError(UserError):

@@ -12,12 +12,12 @@ import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
-from envs.keys import construct, import_for, other_key
-from envs.masks import MASK
-from envs.spaces import TeamSpaces
-from envs.team import TeamEnv
-from utils.errors import UserError, closest
-from utils.values import shown
+from pymarl.envs.keys import construct, import_for, other_key
+from pymarl.envs.masks import MASK
+from pymarl.envs.spaces import TeamSpaces
+from pymarl.envs.team import TeamEnv
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.values import shown
 
 OWN_CLOCKS = ("max_episode_steps", "max_steps")
 """Options by which env classes count steps themselves; at the end they say terminated or truncated as they like."""

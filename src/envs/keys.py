@@ -11,8 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from utils.errors import UserError
-from utils.packages import SOURCES, missing_module
+from pymarl.utils.errors import UserError
+from pymarl.utils.packages import SOURCES, missing_module
 
 PETTINGZOO = ("mpe", "mpe2", "multiagent", "pettingzoo")
 """Modules whose envs are PettingZoo's, or were in EPyMARL before they moved there."""

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.errors import UserError
-from utils.values import shown
+from pymarl.utils.errors import UserError
+from pymarl.utils.values import shown
 
 MASK = "action_mask"
 OF_TEAM = ("action_masks", "valid_action_mask", "get_avail_actions")

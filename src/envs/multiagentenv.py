@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.errors import UserError
+from pymarl.utils.errors import UserError
 
 Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
 
 PAYOFFS = {
     "one_step_matrix_game": np.array([[12.0, -0.1, -0.1], [-0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]]),

@@ -10,12 +10,12 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.keys import construct, import_for, other_key
-from envs.masks import MASK
-from envs.spaces import TeamSpaces
-from envs.team import TeamEnv
-from utils.errors import UserError, closest
-from utils.values import shown
+from pymarl.envs.keys import construct, import_for, other_key
+from pymarl.envs.masks import MASK
+from pymarl.envs.spaces import TeamSpaces
+from pymarl.envs.team import TeamEnv
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.values import shown
 
 PARTS = ("observations", "rewards", "terminations", "truncations")
 NO_CYCLE = ("Parallel environment wrapper", "when an agent is dead")

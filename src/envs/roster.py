@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.errors import UserError
+from pymarl.utils.errors import UserError
 
 Bools = NDArray[np.bool_]
 

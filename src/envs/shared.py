@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
 
 _LINE = 64
 """Bytes of a cache line."""

@@ -1,4 +1,4 @@
-"""PyMARL's API for every env, the native batched ones included: for notebooks, tests and `envs.check`."""
+"""PyMARL's API for every env, the native batched ones included: for notebooks, tests and `pymarl.envs.check`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import REGISTRY
-from envs.adapter import EnvAdapter
-from envs.batched import make_batched_env
-from envs.multiagentenv import BatchedEnv, MultiAgentEnv
-from utils.config import config_keys
-from utils.errors import UserError, closest
-from utils.layers import merge
+from pymarl.envs import REGISTRY
+from pymarl.envs.adapter import EnvAdapter
+from pymarl.envs.batched import make_batched_env
+from pymarl.envs.multiagentenv import BatchedEnv, MultiAgentEnv
+from pymarl.utils.config import config_keys
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.layers import merge
 
 ROW = np.zeros(1, np.int64)
 

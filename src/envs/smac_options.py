@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from utils.config import PositiveFloat, PositiveInt
-from utils.errors import UserError
-from utils.files import as_file_name
+from pymarl.utils.config import PositiveFloat, PositiveInt
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import as_file_name
 
 
 @dataclass(frozen=True, kw_only=True)

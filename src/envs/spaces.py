@@ -9,8 +9,8 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.masks import MASK
-from utils.errors import UserError
+from pymarl.envs.masks import MASK
+from pymarl.utils.errors import UserError
 
 
 class TeamSpaces:

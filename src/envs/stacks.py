@@ -9,7 +9,7 @@ import signal
 import time
 import traceback
 
-from utils.errors import where
+from pymarl.utils.errors import where
 
 TELL = signal.SIGUSR1
 """Makes a process that called `tell_when_asked` write its stack."""

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.masks import ActionMasks
-from envs.multiagentenv import MultiAgentEnv, env_seed
-from envs.roster import Roster
-from envs.spaces import TeamSpaces
-from utils.config import PositiveInt
-from utils.errors import UserError
-from utils.values import shown
+from pymarl.envs.masks import ActionMasks
+from pymarl.envs.multiagentenv import MultiAgentEnv, env_seed
+from pymarl.envs.roster import Roster
+from pymarl.envs.spaces import TeamSpaces
+from pymarl.utils.config import PositiveInt
+from pymarl.utils.errors import UserError
+from pymarl.utils.values import shown
 
 
 class TeamEnv(MultiAgentEnv):

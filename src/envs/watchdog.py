@@ -19,9 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
-from envs.faults import stuck_error
-from envs.stacks import TELL, ask, tell_when_asked
-from utils.memory import anonymous_memory
+from pymarl.envs.faults import stuck_error
+from pymarl.envs.stacks import TELL, ask, tell_when_asked
+from pymarl.utils.memory import anonymous_memory
 
 INTERRUPT = signal.SIGUSR2
 CLOSE_SECONDS = 10
@@ -34,7 +34,7 @@ ACTIONS = ("start", "reset", "step", "get_stats", "save_replay", "close")
 _NUMBER = {action: number for number, action in enumerate(ACTIONS)}
 _CALL, _ROW, _ACTION, _STEP, _ASKED = range(5)  # what is shared; CALL counts beginnings and ends: odd within a call
 _BYTES = 64
-_START = "import sys; sys.path[:] = sys.argv[6:]; from envs.watchdog import watch; watch(*sys.argv[1:6])"
+_START = "import sys; sys.path[:] = sys.argv[6:]; from pymarl.envs.watchdog import watch; watch(*sys.argv[1:6])"
 
 
 class NotBack(BaseException):

@@ -22,13 +22,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from envs.adapter import EnvAdapter, save_replays
-from envs.faults import fault
-from envs.multiagentenv import EnvInfo
-from envs.shared import SharedArrays, shared_clock
-from envs.stacks import tell_when_asked
-from envs.watchdog import CLOSE_SECONDS
-from utils.errors import UserError
+from pymarl.envs.adapter import EnvAdapter, save_replays
+from pymarl.envs.faults import fault
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.shared import SharedArrays, shared_clock
+from pymarl.envs.stacks import tell_when_asked
+from pymarl.envs.watchdog import CLOSE_SECONDS
+from pymarl.utils.errors import UserError
 
 # A message is one of these with a pickle of plain values. The two ends take turns.
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import worker
-from envs.adapter import EnvArgs, all_or_error, constructor_seeds
-from envs.faults import stuck_error
-from envs.multiagentenv import EnvInfo
-from envs.shared import SharedArrays, shared_clock
-from envs.watchdog import CLOSE_SECONDS
-from envs.worker import WorkerSpec
-from envs.worker_process import LEAVE_SECONDS, EnvError, EnvUserError, WorkerDied, WorkerProcess
-from utils.config import plain
-from utils.errors import UserError
-from utils.memory import anonymous_memory
+from pymarl.envs import worker
+from pymarl.envs.adapter import EnvArgs, all_or_error, constructor_seeds
+from pymarl.envs.faults import stuck_error
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.shared import SharedArrays, shared_clock
+from pymarl.envs.watchdog import CLOSE_SECONDS
+from pymarl.envs.worker import WorkerSpec
+from pymarl.envs.worker_process import LEAVE_SECONDS, EnvError, EnvUserError, WorkerDied, WorkerProcess
+from pymarl.utils.config import plain
+from pymarl.utils.errors import UserError
+from pymarl.utils.memory import anonymous_memory
 
 __all__ = ["EnvError", "WorkerEnvs"]
 

@@ -1,11 +1,11 @@
 """Learners: a batch of episodes in, better networks out."""
 
-from utils.registry import Registry
+from pymarl.utils.registry import Registry
 
 REGISTRY = Registry(
     "learner",
     {
-        "q_learner": "learners.q_learner:QLearner",
-        "nq_learner": "learners.nq_learner:NQLearner",
+        "q_learner": "pymarl.learners.q_learner:QLearner",
+        "nq_learner": "pymarl.learners.nq_learner:NQLearner",
     },
 )

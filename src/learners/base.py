@@ -11,17 +11,17 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from components.episode_batch import EpisodeBatch
-from controllers.basic_controller import BasicMAC
-from learners.optimisers import load_moments, make_optimiser
-from learners.values import Loss, Rows
-from modules.mixers import REGISTRY as MIXERS
-from modules.mixers.mixer import BaseMixer
-from utils.checkpoint import load_file
-from utils.config import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
-from utils.errors import UserError
-from utils.files import replacing_file
-from utils.tensors import misfit, save_tensors
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.learners.optimisers import load_moments, make_optimiser
+from pymarl.learners.values import Loss, Rows
+from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.mixer import BaseMixer
+from pymarl.utils.checkpoint import load_file
+from pymarl.utils.config import NonNegativeFloat, PositiveFloat, PositiveInt, Probability
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import replacing_file
+from pymarl.utils.tensors import misfit, save_tensors
 
 
 class _Stateful(Protocol):

@@ -9,11 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from components.episode_batch import EpisodeBatch, Transitions
-from components.returns import q_lambda_targets, td_lambda_targets
-from learners.base import Learner
-from learners.values import Loss, Rows, after_steps, at_steps, td_loss, team_value
-from utils.config import Probability
+from pymarl.components.episode_batch import EpisodeBatch, Transitions
+from pymarl.components.returns import q_lambda_targets, td_lambda_targets
+from pymarl.learners.base import Learner
+from pymarl.learners.values import Loss, Rows, after_steps, at_steps, td_loss, team_value
+from pymarl.utils.config import Probability
 
 
 class NQLearner(Learner):

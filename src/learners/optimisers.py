@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from utils.tensors import misfit
+from pymarl.utils.tensors import misfit
 
 
 def make_optimiser(

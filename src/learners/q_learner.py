@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from components.episode_batch import EpisodeBatch
-from components.returns import n_step_targets
-from learners.base import Learner
-from learners.values import Loss, after_steps, at_steps, td_loss, team_value
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.returns import n_step_targets
+from pymarl.learners.base import Learner
+from pymarl.learners.values import Loss, after_steps, at_steps, td_loss, team_value
 
 
 class QLearner(Learner):

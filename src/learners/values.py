@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from components.episode_batch import EpisodeBatch
-from components.masking import mask_unavailable
-from modules.mixers.mixer import BaseMixer, MixerInputs
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.masking import mask_unavailable
+from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs
 
 
 class Rows(NamedTuple):

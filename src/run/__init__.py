@@ -2,6 +2,6 @@
 
 from types import FunctionType
 
-from utils.registry import Registry
+from pymarl.utils.registry import Registry
 
-REGISTRY = Registry("run", {"default": "run.run:run"}, holds=FunctionType)
+REGISTRY = Registry("run", {"default": "pymarl.run.run:run"}, holds=FunctionType)

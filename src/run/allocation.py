@@ -16,13 +16,13 @@ import psutil
 import torch
 from torch import nn
 
-from components.episode_batch import stored_fields
-from envs.multiagentenv import EnvInfo
-from run.config import Classes, RunConfig
-from run.parts import build, episode_scheme
-from utils.config import build_config, config_keys
-from utils.errors import UserError
-from utils.memory import available_memory
+from pymarl.components.episode_batch import stored_fields
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.run.config import Classes, RunConfig
+from pymarl.run.parts import build, episode_scheme
+from pymarl.utils.config import build_config, config_keys
+from pymarl.utils.errors import UserError
+from pymarl.utils.memory import available_memory
 
 GIB = 2**30
 COPIES = 5

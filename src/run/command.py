@@ -12,10 +12,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from utils.errors import UserError, closest
-from utils.files import as_file_name
-from utils.redact import redacted
-from utils.values import shown
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.files import as_file_name
+from pymarl.utils.redact import redacted
+from pymarl.utils.values import shown
 
 NAMED = ("--config", "--env-config")
 FLAGS = ("--print-config", "--help", "--sacred-help")

@@ -7,22 +7,22 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from components.action_selectors import REGISTRY as SELECTORS
-from components.action_selectors import ActionSelector
-from components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
-from controllers import REGISTRY as MACS
-from controllers.basic_controller import BasicMAC
-from envs import REGISTRY as ENVS
-from learners import REGISTRY as LEARNERS
-from learners.base import Learner
-from modules.agents import REGISTRY as AGENTS
-from modules.agents.agent import Agent
-from modules.mixers import REGISTRY as MIXERS
-from modules.mixers.mixer import BaseMixer
-from run import REGISTRY as RUNS
-from runners import REGISTRY as RUNNERS
-from runners.runner import Runner
-from utils.config import (
+from pymarl.components.action_selectors import REGISTRY as SELECTORS
+from pymarl.components.action_selectors import ActionSelector
+from pymarl.components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
+from pymarl.controllers import REGISTRY as MACS
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs import REGISTRY as ENVS
+from pymarl.learners import REGISTRY as LEARNERS
+from pymarl.learners.base import Learner
+from pymarl.modules.agents import REGISTRY as AGENTS
+from pymarl.modules.agents.agent import Agent
+from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.mixer import BaseMixer
+from pymarl.run import REGISTRY as RUNS
+from pymarl.runners import REGISTRY as RUNNERS
+from pymarl.runners.runner import Runner
+from pymarl.utils.config import (
     NonNegativeInt,
     PositiveInt,
     Range,
@@ -33,10 +33,10 @@ from utils.config import (
     config_class,
     config_keys,
 )
-from utils.errors import UserError, closest
-from utils.files import LONGEST_NAME, as_file_name
-from utils.layers import Layers, is_shipped, shipped_keys
-from utils.values import shown
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.files import LONGEST_NAME, as_file_name
+from pymarl.utils.layers import Layers, is_shipped, shipped_keys
+from pymarl.utils.values import shown
 
 Seed = Annotated[int, Range(ge=0, le=2**32 - 1)]
 """What numpy's global generator, which sacred and third-party envs seed, takes."""

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from components.episode_batch import EpisodeBatch
-from envs.multiagentenv import ReplayError
-from run.config import RunConfig
-from run.parts import Parts
-from runners.runner import BrokenTooOften, EpisodeRecord, Runner
-from utils.errors import UserError
-from utils.files import write_json, write_text
-from utils.interrupts import StopRequest
-from utils.logging import EpisodeStats, Logger
-from utils.seeding import numpy_generator
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.envs.multiagentenv import ReplayError
+from pymarl.run.config import RunConfig
+from pymarl.run.parts import Parts
+from pymarl.runners.runner import BrokenTooOften, EpisodeRecord, Runner
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import write_json, write_text
+from pymarl.utils.interrupts import StopRequest
+from pymarl.utils.logging import EpisodeStats, Logger
+from pymarl.utils.seeding import numpy_generator
 
 
 def bootstrap_interval(

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from run.config import Choices, Classes, all_keys, read_keys
-from utils.config import build_config, check_value, config_keys
-from utils.errors import UserError
-from utils.layers import FOREIGN, Layers
-from utils.values import shown
+from pymarl.run.config import Choices, Classes, all_keys, read_keys
+from pymarl.utils.config import build_config, check_value, config_keys
+from pymarl.utils.errors import UserError
+from pymarl.utils.layers import FOREIGN, Layers
+from pymarl.utils.values import shown
 
 MISSING = object()
 

@@ -11,20 +11,20 @@ from typing import Any
 
 import torch
 
-from components.episode_batch import smallest_integer
-from components.episode_buffer import ReplayBuffer
-from components.transforms import OneHot
-from controllers.basic_controller import BasicMAC
-from envs.multiagentenv import BatchedEnv, EnvInfo
-from learners.base import DoesNotFit, Learner
-from run.config import Classes, RunConfig
-from runners.runner import Runner
-from runners.seeds import EpisodeSeeds
-from utils.checkpoint import load_state, read_config
-from utils.config import build_config, check_call, config_class, config_keys
-from utils.errors import UserError
-from utils.runs import dotted
-from utils.seeding import numpy_generator, torch_generator
+from pymarl.components.episode_batch import smallest_integer
+from pymarl.components.episode_buffer import ReplayBuffer
+from pymarl.components.transforms import OneHot
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.multiagentenv import BatchedEnv, EnvInfo
+from pymarl.learners.base import DoesNotFit, Learner
+from pymarl.run.config import Classes, RunConfig
+from pymarl.runners.runner import Runner
+from pymarl.runners.seeds import EpisodeSeeds
+from pymarl.utils.checkpoint import load_state, read_config
+from pymarl.utils.config import build_config, check_call, config_class, config_keys
+from pymarl.utils.errors import UserError
+from pymarl.utils.runs import dotted
+from pymarl.utils.seeding import numpy_generator, torch_generator
 
 
 @dataclass(frozen=True)

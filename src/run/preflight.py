@@ -9,20 +9,28 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.batched import make_batched_env, needs_process
-from envs.multiagentenv import BatchedEnv
-from run.allocation import refuse_too_large
-from run.config import RunConfig
-from run.parts import build_parts, load_networks
-from run.training import Training
-from utils.checkpoint import CONFIG_FILE, RUN_FILE, find_checkpoint, is_newest, read_config, sole_writer, steps_in
-from utils.config import build_config
-from utils.errors import UserError
-from utils.files import why_no_folder
-from utils.layers import Layers
-from utils.logging import Logger
-from utils.redact import redacted
-from utils.runs import FREE_ON_RESUME, dotted
+from pymarl.envs.batched import make_batched_env, needs_process
+from pymarl.envs.multiagentenv import BatchedEnv
+from pymarl.run.allocation import refuse_too_large
+from pymarl.run.config import RunConfig
+from pymarl.run.parts import build_parts, load_networks
+from pymarl.run.training import Training
+from pymarl.utils.checkpoint import (
+    CONFIG_FILE,
+    RUN_FILE,
+    find_checkpoint,
+    is_newest,
+    read_config,
+    sole_writer,
+    steps_in,
+)
+from pymarl.utils.config import build_config
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import why_no_folder
+from pymarl.utils.layers import Layers
+from pymarl.utils.logging import Logger
+from pymarl.utils.redact import redacted
+from pymarl.utils.runs import FREE_ON_RESUME, dotted
 
 LARGEST_SEED = 2**64 - 1
 

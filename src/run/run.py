@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from run.allocation import memory_as_user_error
-from run.config import RunConfig
-from run.evaluate import evaluate, run_folder
-from run.parts import Parts, build_parts, load_networks, make_env
-from run.training import Training
-from utils.checkpoint import (
+from pymarl.run.allocation import memory_as_user_error
+from pymarl.run.config import RunConfig
+from pymarl.run.evaluate import evaluate, run_folder
+from pymarl.run.parts import Parts, build_parts, load_networks, make_env
+from pymarl.run.training import Training
+from pymarl.utils.checkpoint import (
     CONFIG_FILE,
     RUN_FILE,
     SavingFailed,
@@ -27,15 +27,15 @@ from utils.checkpoint import (
     sole_writer,
     steps_in,
 )
-from utils.config import build_config, plain
-from utils.errors import UserError, one_line
-from utils.files import write_json, writing_failed
-from utils.interrupts import StopRequest
-from utils.logging import Logger
-from utils.memory import keep_freed_memory
-from utils.observers import RunFolder
-from utils.progress import Progress
-from utils.redact import redacted
+from pymarl.utils.config import build_config, plain
+from pymarl.utils.errors import UserError, one_line
+from pymarl.utils.files import write_json, writing_failed
+from pymarl.utils.interrupts import StopRequest
+from pymarl.utils.logging import Logger
+from pymarl.utils.memory import keep_freed_memory
+from pymarl.utils.observers import RunFolder
+from pymarl.utils.progress import Progress
+from pymarl.utils.redact import redacted
 
 
 def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
@@ -43,7 +43,7 @@ def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
 
     Args:
         _run: sacred's run.
-        _config: the merged keys, checked by `run.config.check`.
+        _config: the merged keys, checked by `pymarl.run.config.check`.
         _log: sacred's logger.
 
     Raises:

@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import torch
 
-from learners.base import TrainResult
-from run.config import RunConfig
-from run.parts import Parts
-from utils.checkpoint import (
+from pymarl.learners.base import TrainResult
+from pymarl.run.config import RunConfig
+from pymarl.run.parts import Parts
+from pymarl.utils.checkpoint import (
     BUFFER_FILE,
     RUN_FILE,
     SavingFailed,
@@ -26,11 +26,11 @@ from utils.checkpoint import (
     save_checkpoint,
     verify,
 )
-from utils.errors import UserError
-from utils.files import writing_failed
-from utils.logging import EpisodeStats, Logger
-from utils.seeding import global_state, set_global_state
-from utils.tensors import OTHER, misfit
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import writing_failed
+from pymarl.utils.logging import EpisodeStats, Logger
+from pymarl.utils.seeding import global_state, set_global_state
+from pymarl.utils.tensors import OTHER, misfit
 
 
 @contextmanager

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from utils.registry import Registry
+from pymarl.utils.registry import Registry
 
 REGISTRY = Registry(
     "runner",
     {
-        "episode": "runners.episode_runner:EpisodeRunner",
-        "parallel": "runners.parallel_runner:ParallelRunner",
+        "episode": "pymarl.runners.episode_runner:EpisodeRunner",
+        "parallel": "pymarl.runners.parallel_runner:ParallelRunner",
     },
 )

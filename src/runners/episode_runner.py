@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from envs.multiagentenv import BatchedEnv
-from runners.runner import Runner
-from runners.seeds import EpisodeSeeds
-from utils.errors import UserError
+from pymarl.envs.multiagentenv import BatchedEnv
+from pymarl.runners.runner import Runner
+from pymarl.runners.seeds import EpisodeSeeds
+from pymarl.utils.errors import UserError
 
 
 class EpisodeRunner(Runner):

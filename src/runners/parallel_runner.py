@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runners.runner import Runner
+from pymarl.runners.runner import Runner
 
 
 class ParallelRunner(Runner):

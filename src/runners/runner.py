@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
-from envs.adapter import EnvArgs
-from envs.batched import env_name, make_batched_env
-from envs.contract import numeric_info
-from envs.faults import EnvUserError
-from envs.multiagentenv import BatchedEnv, EnvInfo
-from runners.seeds import EpisodeSeeds, Phase
-from utils.config import NonNegativeInt, PositiveInt, Seconds
-from utils.errors import UserError
+from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
+from pymarl.envs.adapter import EnvArgs
+from pymarl.envs.batched import env_name, make_batched_env
+from pymarl.envs.contract import numeric_info
+from pymarl.envs.faults import EnvUserError
+from pymarl.envs.multiagentenv import BatchedEnv, EnvInfo
+from pymarl.runners.seeds import EpisodeSeeds, Phase
+from pymarl.utils.config import NonNegativeInt, PositiveInt, Seconds
+from pymarl.utils.errors import UserError
 
 OBSERVATIONS = ("obs", "state", "avail_actions")
 """What the slot after the last transition holds too."""

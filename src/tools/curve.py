@@ -21,9 +21,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tools.grouping import Group, Run, group_runs, read_runs
-from utils.errors import UserError
-from utils.files import replacing_file
+from pymarl.tools.grouping import Group, Run, group_runs, read_runs
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import replacing_file
 
 Array = NDArray[np.float64]
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 
-from utils.errors import UserError
-from utils.files import write_json
-from utils.info import INFO, JOURNAL, info_lines, read_info, write_lines
-from utils.runs import DIED, Record, read_record, token_of
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import write_json
+from pymarl.utils.info import INFO, JOURNAL, info_lines, read_info, write_lines
+from pymarl.utils.runs import DIED, Record, read_record, token_of
 
 
 def run_folders(results: Path) -> list[Path]:

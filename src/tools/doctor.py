@@ -21,10 +21,10 @@ from pathlib import Path
 if not __package__:  # run as a file: python has put src/tools on the path, not src
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from envs.sc2 import installation
-from envs.sc2.installation import INSTALL, import_error
-from utils import protobuf
-from utils.errors import UserError
+from pymarl.envs.sc2 import installation
+from pymarl.envs.sc2.installation import INSTALL, import_error
+from pymarl.utils import protobuf
+from pymarl.utils.errors import UserError
 
 ACTIVATE = "source .venv/bin/activate"
 DEFAULT_MAP = "3m"
@@ -208,7 +208,7 @@ def table(lines: Sequence[Row]) -> str:
 
 def look_for_dead(results: Path, *, mend: bool) -> int:
     """Print what there is to say of dead runs; return the exit code."""
-    from tools.dead_runs import report  # what is said of StarCraft II must work without
+    from pymarl.tools.dead_runs import report  # what is said of StarCraft II must work without
 
     try:
         for line in report(results, mend=mend):

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from utils.errors import UserError, closest
-from utils.info import read_info
-from utils.runs import FREE_ON_RESUME, Record, dotted, read_record
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.info import read_info
+from pymarl.utils.runs import FREE_ON_RESUME, Record, dotted, read_record
 
 PREFERRED = ("test_battle_won_mean", "test_return_mean")
 

@@ -17,9 +17,18 @@ from typing import Any
 
 import torch
 
-from utils.errors import UserError
-from utils.files import locked, remove_leftovers, replacing_directory, write_json, writing_failed
-from utils.tensors import OTHER, Entry, check_archive, entry_of, kind_of, load_tensors, save_tensors, tensor_bytes
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import locked, remove_leftovers, replacing_directory, write_json, writing_failed
+from pymarl.utils.tensors import (
+    OTHER,
+    Entry,
+    check_archive,
+    entry_of,
+    kind_of,
+    load_tensors,
+    save_tensors,
+    tensor_bytes,
+)
 
 FORMAT = 1
 RUN_FILE, BUFFER_FILE, MANIFEST = "run.pt", "buffer.pt", "manifest.json"

@@ -23,8 +23,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union
 
-from utils.errors import UserError
-from utils.values import LARGEST_INT, shown
+from pymarl.utils.errors import UserError
+from pymarl.utils.values import LARGEST_INT, shown
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError
-from utils.files import append_whole, json_text, replacing_file
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import append_whole, json_text, replacing_file
 
 INFO, JOURNAL = "info.json", "info.jsonl"
 

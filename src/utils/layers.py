@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from utils.config import plain
-from utils.errors import UserError, closest
-from utils.values import MOST_ITEMS, fault, shown
+from pymarl.utils.config import plain
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.values import MOST_ITEMS, fault, shown
 
 SRC = Path(__file__).resolve().parent.parent
 CONFIG = SRC / "config"

@@ -14,7 +14,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from utils.protobuf import use_fast_backend
+from pymarl.utils.protobuf import use_fast_backend
 
 # Statistics of the machine, not of the experiment: two equal runs differ in these only.
 WALL_CLOCK_KEYS = frozenset({"steps_per_s", "steps_per_s_collect", "steps_per_s_test", "updates_per_s", "memory_gib"})

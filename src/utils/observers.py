@@ -21,11 +21,11 @@ from sacred.observers import FileStorageObserver
 from sacred.serializer import flatten
 from sacred.utils import apply_backspaces_and_linefeeds
 
-from utils.errors import UserError
-from utils.files import append_whole, write_json, write_new
-from utils.info import INFO, JOURNAL, Journal, info_lines, object_lines, write_lines
-from utils.logging import console_logger
-from utils.redact import redacted
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import append_whole, write_json, write_new
+from pymarl.utils.info import INFO, JOURNAL, Journal, info_lines, object_lines, write_lines
+from pymarl.utils.logging import console_logger
+from pymarl.utils.redact import redacted
 
 
 class Seldom:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from utils.errors import UserError, closest, one_line, users_lines
-from utils.packages import SOURCES
+from pymarl.utils.errors import UserError, closest, one_line, users_lines
+from pymarl.utils.packages import SOURCES
 
 
 class Registry(Mapping[str, Any]):

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError
-from utils.info import alive
+from pymarl.utils.errors import UserError
+from pymarl.utils.info import alive
 
 RUNNING, DIED = "RUNNING", "DIED"
 SILENT_SECONDS = 600

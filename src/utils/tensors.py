@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from utils.errors import UserError
+from pymarl.utils.errors import UserError
 
 Entry = dict[str, Any]
 """What a manifest says of a file: {"bytes": its size, "sha256": its hash in hex}."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from baselines import half_width, play
-from envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.env import Skirmish
 from scripted import POLICIES, Script, is_sensible, make_env
 
 STOP, NORTH, SOUTH, EAST, WEST, FIRST_TARGET = range(1, 7)

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.action_selectors import REGISTRY, ActionSelector
-from components.epsilon_schedules import DecayThenFlatSchedule
-from utils.config import build_config
+from pymarl.components.action_selectors import REGISTRY, ActionSelector
+from pymarl.components.epsilon_schedules import DecayThenFlatSchedule
+from pymarl.utils.config import build_config
 
 FLAT = {"epsilon_start": 1.0, "epsilon_finish": 0.1, "epsilon_anneal_time": 100, "test_noise": 0.0, "test_greedy": True}
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from components.episode_batch import EpisodeBatch, smallest_integer
-from components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
-from components.transforms import OneHot
-from utils.errors import UserError
+from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
+from pymarl.components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
+from pymarl.components.transforms import OneHot
+from pymarl.utils.errors import UserError
 
 GROUPS = {"agents": 2}
 PREPROCESS = {"actions": ("actions_onehot", [OneHot(3)])}

@@ -2,7 +2,7 @@
 
 import torch
 
-from components.masking import mask_unavailable
+from pymarl.components.masking import mask_unavailable
 
 
 def test_masks_without_touching_the_input():

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from components.returns import gae, n_step_targets, q_lambda_targets, td_lambda_targets
+from pymarl.components.returns import gae, n_step_targets, q_lambda_targets, td_lambda_targets
 
 GAMMA = 0.9
 LAMBDAS = (0.0, 0.3, 1.0)

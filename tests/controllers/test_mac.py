@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.action_selectors import EpsilonGreedyActionSelector
-from components.episode_batch import EpisodeBatch
-from controllers import REGISTRY
-from controllers.basic_controller import BasicMAC
-from envs.multiagentenv import EnvInfo
-from modules.agents import REGISTRY as AGENTS
-from utils.config import build_config
-from utils.errors import UserError
+from pymarl.components.action_selectors import EpsilonGreedyActionSelector
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.controllers import REGISTRY
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.modules.agents import REGISTRY as AGENTS
+from pymarl.utils.config import build_config
+from pymarl.utils.errors import UserError
 
 B, T, N, A, O = 5, 7, 3, 4, 6  # noqa: E741
 INFO = EnvInfo(n_agents=N, n_actions=A, obs_shape=O, state_shape=2, episode_limit=T - 1)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.data import kind_names
-from envs.skirmish.env import Skirmish
-from utils.config import build_config
-from utils.layers import merge
+from pymarl.envs.skirmish.data import kind_names
+from pymarl.envs.skirmish.env import Skirmish
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import merge
 
 GRID = 4096
 ROW = np.zeros(1, np.int64)

@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.native.jit import outlined
-from envs.native.out import Out
-from envs.skirmish.arrays import Rules, Terrain, World
-from envs.skirmish.build import make_rules, make_world
-from envs.skirmish.data import kind_names, kind_table, load_map, load_units
-from envs.skirmish.env import Skirmish
-from envs.skirmish.features import obs_size, state_size, write_observations
-from envs.skirmish.rewards import before_step, settle
-from envs.skirmish.terrain import make_terrain
-from utils.config import build_config
-from utils.layers import merge
+from pymarl.envs.native.jit import outlined
+from pymarl.envs.native.out import Out
+from pymarl.envs.skirmish.arrays import Rules, Terrain, World
+from pymarl.envs.skirmish.build import make_rules, make_world
+from pymarl.envs.skirmish.data import kind_names, kind_table, load_map, load_units
+from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.features import obs_size, state_size, write_observations
+from pymarl.envs.skirmish.rewards import before_step, settle
+from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import merge
 
 FIELDS = ("x", "y", "health", "shield", "energy", "cooldown")
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from envs.native.out import Out
-from envs.stag_hunt import StagHunt
-from envs.stag_hunt.arrays import Rules, Tables, World
-from envs.stag_hunt.kernels import write_views
-from utils.config import build_config
-from utils.layers import merge
+from pymarl.envs.native.out import Out
+from pymarl.envs.stag_hunt import StagHunt
+from pymarl.envs.stag_hunt.arrays import Rules, Tables, World
+from pymarl.envs.stag_hunt.kernels import write_views
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import merge
 
 RIGHT, DOWN, LEFT, UP, STAY, CATCH, LOOK_RIGHT = range(7)
 RESTING = {"p_stags_rest": 1.0, "p_hare_rest": 1.0}

@@ -12,12 +12,12 @@ import pytest
 import torch
 import torch.nn.functional as functional
 
-from envs.actions import handed_over
-from envs.batched import SerialEnvs
-from envs.contract import numeric_info, read_info
-from envs.multiagentenv import EnvInfo
-from envs.workers import WorkerEnvs
-from utils.errors import UserError
+from pymarl.envs.actions import handed_over
+from pymarl.envs.batched import SerialEnvs
+from pymarl.envs.contract import numeric_info, read_info
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.workers import WorkerEnvs
+from pymarl.utils.errors import UserError
 from worker_kit import nothing_left, play, start
 
 __all__ = ["nothing_left"]

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.batched import SerialEnvs
-from envs.check import check_env, main
-from envs.multiagentenv import MultiAgentEnv
-from utils.errors import UserError
+from pymarl.envs.batched import SerialEnvs
+from pymarl.envs.check import check_env, main
+from pymarl.envs.multiagentenv import MultiAgentEnv
+from pymarl.utils.errors import UserError
 from worker_kit import play, start
 
 

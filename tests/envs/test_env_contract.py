@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs import REGISTRY
-from envs.batched import make_batched_env, needs_process
-from envs.check import check_env, repeatable
-from envs.multiagentenv import BatchedEnv
-from envs.sc2.installation import package_problem
-from envs.single import make_env
+from pymarl.envs import REGISTRY
+from pymarl.envs.batched import make_batched_env, needs_process
+from pymarl.envs.check import check_env, repeatable
+from pymarl.envs.multiagentenv import BatchedEnv
+from pymarl.envs.sc2.installation import package_problem
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError
+from pymarl.utils.layers import merge
 from sc2_standin.fixtures import sc2path  # noqa: F401
-from utils.errors import UserError
-from utils.layers import merge
 
 ROWS = 3
 SRC = Path(__file__).parents[2] / "src"
@@ -126,7 +126,7 @@ def test_an_episode_does_not_depend_on_the_batch(name: str) -> None:
 def test_pymarls_api_passes_the_check(name: str) -> None:
     make(name, 1).close()
     if needs_process(name):
-        command = [sys.executable, "-m", "envs.check", name]
+        command = [sys.executable, "-m", "pymarl.envs.check", name]
         said = subprocess.run(command, cwd=SRC, capture_output=True, text=True, timeout=100)
         assert (said.returncode, said.stdout[:4]) == (0, "ok: "), said.stderr
         return

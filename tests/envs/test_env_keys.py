@@ -10,10 +10,10 @@ import gymnasium as gym
 import pytest
 from zoo_kit import install
 
-from envs.keys import other_key
-from envs.single import make_env
-from utils.errors import UserError
-from utils.packages import SOURCES
+from pymarl.envs.keys import other_key
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError
+from pymarl.utils.packages import SOURCES
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fuzz_env
-from envs.batched import SerialEnvs
-from envs.check import check_env
-from envs.worker_process import EnvError
 from fuzz_env import OddEnv
 from fuzz_kit import assert_one_line, only_user_errors, tries
+from pymarl.envs.batched import SerialEnvs
+from pymarl.envs.check import check_env
+from pymarl.envs.worker_process import EnvError
 
 
 def _raise(error: BaseException) -> Callable[[], Any]:

@@ -10,8 +10,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs.single import make_env
-from utils.errors import UserError
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError
 
 LOAD = 5
 

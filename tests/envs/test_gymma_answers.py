@@ -9,9 +9,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs.check import check_env
-from envs.single import make_env
-from utils.errors import UserError
+from pymarl.envs.check import check_env
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError
 
 T, F = True, False
 BOX = gym.spaces.Box(0, 9, (2,), np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from envs.one_step_matrix_game import OneStepMatrixGame
-from envs.single import make_env
+from pymarl.envs.one_step_matrix_game import OneStepMatrixGame
+from pymarl.envs.single import make_env
 
 
 @pytest.mark.parametrize(("map_name", "off"), [("one_step_matrix_game", -0.1), ("one_step_matrix_game_hard", -12.0)])

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.single import make_env
-from utils.errors import UserError
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError
 
 LEAVERS = '''
 import gymnasium as gym

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from zoo_kit import install, make_zoo, scripted
 
-from utils.errors import UserError
+from pymarl.utils.errors import UserError
 
 T, F = True, False
 GOES_ON = (False, {"episode_limit": False})

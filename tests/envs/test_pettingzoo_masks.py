@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from zoo_kit import install, make_zoo, scripted
 
-from envs.check import check_env
-from envs.single import make_env
-from utils.errors import UserError
+from pymarl.envs.check import check_env
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError
 
 T, F = True, False
 SEEN = gym.spaces.Box(0, 9, (2,), np.float32)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from main import parse_updates
-from run.config import check
-from utils.errors import UserError
-from utils.layers import CONFIG, merge, read_yaml
+from pymarl.main import parse_updates
+from pymarl.run.config import check
+from pymarl.utils.errors import UserError
+from pymarl.utils.layers import CONFIG, merge, read_yaml
 
 # Facts of PyMARL2's config/envs/sc2.yaml (hijkzzz/pymarl2 at 8ccac7c).
 PYMARL2: dict[str, Any] = {

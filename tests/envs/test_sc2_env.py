@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.multiagentenv import EpisodeBroken, ReplayError
-from envs.sc2.env import SC2Env
-from envs.sc2.installation import package_problem
-from envs.single import make_env
+from pymarl.envs.multiagentenv import EpisodeBroken, ReplayError
+from pymarl.envs.sc2.env import SC2Env
+from pymarl.envs.sc2.installation import package_problem
+from pymarl.envs.single import make_env
+from pymarl.utils.errors import UserError
 from sc2_standin.faults import VARIABLE
 from sc2_standin.fixtures import sc2path  # noqa: F401
 from sc2_standin.install import make_sc2path
-from utils.errors import UserError
 
 MISSING = package_problem("smac") or package_problem("pysc2")
 pytestmark = [
@@ -152,8 +152,8 @@ def test_a_game_that_does_not_start_breaks_the_episode(make: Any) -> None:
 def test_a_step_in_anothers_game_breaks_the_episode(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two games chose one port, and nothing tells at the start whose game answers."""
     with monkeypatch.context() as patch:
-        patch.setattr("envs.sc2.game.Process.check", lambda _: None)
-        patch.setattr("envs.sc2.game.Process._check_port", lambda _: None)
+        patch.setattr("pymarl.envs.sc2.game.Process.check", lambda _: None)
+        patch.setattr("pymarl.envs.sc2.game.Process._check_port", lambda _: None)
         other, env = make(), make()
         other.reset()
         patch.setattr("portpicker.pick_unused_port", lambda: other._game._sc2_proc.port)
@@ -186,7 +186,7 @@ def test_a_reset_before_the_end_starts_no_second_game(make: Any) -> None:
 
 
 def test_a_game_is_replaced_before_it_reaches_its_last_loop(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envs.sc2.starcraft.GAME_LOOPS", 60 * 8 + 100)  # an episode of 3m, and a little
+    monkeypatch.setattr("pymarl.envs.sc2.starcraft.GAME_LOOPS", 60 * 8 + 100)  # an episode of 3m, and a little
     env, generator = make(), np.random.default_rng(0)
     play(env, generator, steps=5)
     (first,) = children()
@@ -226,7 +226,7 @@ def test_a_package_that_cannot_be_imported_is_one_line(make: Any, monkeypatch: p
     def broken() -> None:
         raise ModuleNotFoundError("No module named 'portpicker'")
 
-    monkeypatch.setattr("envs.sc2.starcraft.use_fast_backend", broken)
+    monkeypatch.setattr("pymarl.envs.sc2.starcraft.use_fast_backend", broken)
     with pytest.raises(UserError, match=r"No module named 'portpicker'; .*install_sc2.sh.*--env-config=skirmish"):
         make()
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from envs.sc2.folder import GameFolder
+from pymarl.envs.sc2.folder import GameFolder
 
 SRC = Path(__file__).parents[2] / "src"
 OWNER = """
 import time
-from envs.sc2.folder import GameFolder
+from pymarl.envs.sc2.folder import GameFolder
 folder = GameFolder()
 (folder.path / "game").mkdir()
 print(folder.path, flush=True)

@@ -22,9 +22,9 @@ import portpicker
 import psutil
 from sc2_client import create, protocol, remote_controller, run_configs
 
-from envs.sc2 import game
-from envs.sc2.starcraft import one_line
 from process_kit import exists
+from pymarl.envs.sc2 import game
+from pymarl.envs.sc2.starcraft import one_line
 from sc2_standin.faults import VARIABLE
 from sc2_standin.fixtures import sc2path  # noqa: F401
 
@@ -187,8 +187,8 @@ HOST = """
 import sys, time
 from pathlib import Path
 import sc2_standin
-from envs.sc2 import game
-from envs.sc2.starcraft import one_line
+from pymarl.envs.sc2 import game
+from pymarl.envs.sc2.starcraft import one_line
 from absl import flags
 from pysc2 import run_configs
 flags.FLAGS(["host"])

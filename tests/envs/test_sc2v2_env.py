@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.sc2.env import capability_config
-from envs.sc2.installation import package_problem
-from envs.workers import WorkerEnvs
+from pymarl.envs.sc2.env import capability_config
+from pymarl.envs.sc2.installation import package_problem
+from pymarl.envs.workers import WorkerEnvs
+from pymarl.utils.errors import UserError
+from pymarl.utils.layers import CONFIG, merge, read_yaml
 from sc2_standin.faults import VARIABLE
 from sc2_standin.fixtures import sc2path  # noqa: F401
-from utils.errors import UserError
-from utils.layers import CONFIG, merge, read_yaml
 
 MISSING = package_problem("smacv2") or package_problem("pysc2")
 needs_smacv2 = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))

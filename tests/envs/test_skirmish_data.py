@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from skirmish_maps import ALL_MAPS, OWN_MAP, SMAC, Map
 
-from envs.skirmish.arrays import AIR, GRID, GROUND, KIND
-from envs.skirmish.data import MapSpec, load_map, load_units, map_names, max_reward
-from envs.skirmish.features import obs_size, state_size
-from envs.skirmish.maps import MAPS
-from envs.skirmish.units import UNITS
-from utils.config import config_keys
-from utils.errors import UserError
+from pymarl.envs.skirmish.arrays import AIR, GRID, GROUND, KIND
+from pymarl.envs.skirmish.data import MapSpec, load_map, load_units, map_names, max_reward
+from pymarl.envs.skirmish.features import obs_size, state_size
+from pymarl.envs.skirmish.maps import MAPS
+from pymarl.envs.skirmish.units import UNITS
+from pymarl.utils.config import config_keys
+from pymarl.utils.errors import UserError
 
 
 def default_rules(spec: MapSpec) -> Any:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from skirmish_arena import ROW, STOP, TARGET, Arena, make, random_actions
 from skirmish_maps import ALL_MAPS, SMAC
 
-from envs.check import check_env
-from envs.single import make_env
-from envs.skirmish.env import Skirmish
-from envs.skirmish.replay import read_replay
+from pymarl.envs.check import check_env
+from pymarl.envs.single import make_env
+from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.replay import read_replay
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from sanity import check_map

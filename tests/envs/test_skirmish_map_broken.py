@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from skirmish_maps import OWN_MAP, Map
 
-from envs.skirmish.data import load_map
-from utils.errors import UserError
+from pymarl.envs.skirmish.data import load_map
+from pymarl.utils.errors import UserError
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
     f"{new}: &{new} [{','.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefg", "bcdefgh", strict=True)

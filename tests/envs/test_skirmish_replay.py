@@ -18,13 +18,13 @@ import pytest
 from numpy.typing import NDArray
 from skirmish_battles import Battle, marines, mixed
 
-from envs.skirmish import events
-from envs.skirmish.arrays import UNIT
-from envs.skirmish.looks import battle_box, glyphs
-from envs.skirmish.page import page_data, render_page
-from envs.skirmish.replay import Replay, frames_of, read_replay, replay_path, save_replay
-from tools.replay import main
-from utils.errors import UserError
+from pymarl.envs.skirmish import events
+from pymarl.envs.skirmish.arrays import UNIT
+from pymarl.envs.skirmish.looks import battle_box, glyphs
+from pymarl.envs.skirmish.page import page_data, render_page
+from pymarl.envs.skirmish.replay import Replay, frames_of, read_replay, replay_path, save_replay
+from pymarl.tools.replay import main
+from pymarl.utils.errors import UserError
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 

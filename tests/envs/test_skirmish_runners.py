@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from components.episode_batch import EpisodeBatch
 from fake_mac import FakeMAC
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.runners.runner import Runner
+from pymarl.utils.layers import merge
 from runner_kit import make_runner
-from runners.runner import Runner
-from utils.layers import merge
 
 
 class LastAvailable(FakeMAC):

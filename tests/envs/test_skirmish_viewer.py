@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from skirmish_battles import marines, mixed
 
-from envs.skirmish import pictures
-from envs.skirmish.looks import battle_box
-from envs.skirmish.page import render_page, write_page
-from envs.skirmish.painter import Painter
-from envs.skirmish.pictures import END_SECONDS, GIF_PICTURE, write_gif, write_mp4
-from envs.skirmish.replay import Replay
-from utils.errors import UserError
+from pymarl.envs.skirmish import pictures
+from pymarl.envs.skirmish.looks import battle_box
+from pymarl.envs.skirmish.page import render_page, write_page
+from pymarl.envs.skirmish.painter import Painter
+from pymarl.envs.skirmish.pictures import END_SECONDS, GIF_PICTURE, write_gif, write_mp4
+from pymarl.envs.skirmish.replay import Replay
+from pymarl.utils.errors import UserError
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium found; apt-get install chromium")

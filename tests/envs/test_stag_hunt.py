@@ -20,8 +20,8 @@ from stag_world import (
     window,
 )
 
-from envs.stag_hunt import StagHunt
-from utils.config import config_keys
+from pymarl.envs.stag_hunt import StagHunt
+from pymarl.utils.config import config_keys
 
 PYMARL2_KEYS = """
 map_name capture_action n_agents n_stags n_hare miscapture_punishment agent_obs agent_move_block capture_conditions

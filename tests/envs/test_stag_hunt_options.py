@@ -23,7 +23,7 @@ from stag_world import (
     window,
 )
 
-from utils.errors import UserError
+from pymarl.utils.errors import UserError
 
 
 def test_one_agent_catches_a_hare() -> None:

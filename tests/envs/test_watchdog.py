@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.adapter import constructor_seeds
-from envs.batched import SerialEnvs
-from envs.workers import EnvError, WorkerEnvs
 from process_kit import exists
+from pymarl.envs.adapter import constructor_seeds
+from pymarl.envs.batched import SerialEnvs
+from pymarl.envs.workers import EnvError, WorkerEnvs
 from worker_kit import children, nothing_left, play
 
 __all__ = ["nothing_left"]
@@ -118,7 +118,7 @@ def test_close_that_never_returns_is_said_and_left(capfd: pytest.CaptureFixture[
 HOST = """
 import sys
 import numpy as np
-from envs.batched import SerialEnvs
+from pymarl.envs.batched import SerialEnvs
 env = SerialEnvs("fake_envs:RandomWalk", {"trouble": sys.argv[1], "at": 2}, 1, 1, {}, 0.4)
 env.reset(np.arange(1), np.arange(1, dtype=np.uint64))
 print("ready", flush=True)

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.adapter import constructor_seeds
-from envs.batched import SerialEnvs, make_batched_env
-from envs.multiagentenv import ReplayError
-from envs.worker import STEP, Channel
-from envs.workers import EnvError, WorkerEnvs
-from utils.errors import UserError
-from utils.layers import merge
+from pymarl.envs.adapter import constructor_seeds
+from pymarl.envs.batched import SerialEnvs, make_batched_env
+from pymarl.envs.multiagentenv import ReplayError
+from pymarl.envs.worker import STEP, Channel
+from pymarl.envs.workers import EnvError, WorkerEnvs
+from pymarl.utils.errors import UserError
+from pymarl.utils.layers import merge
 from worker_kit import nothing_left, play, start
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def test_a_long_message_arrives_whole() -> None:
 
 def test_a_real_env_plays_the_same_in_workers() -> None:
     """Level-based foraging draws its levels from Gymnasium's generator, which only `reset` seeds."""
-    pytest.importorskip("envs.gymma", reason="the env gymma is not here")
+    pytest.importorskip("pymarl.envs.gymma", reason="the env gymma is not here")
     pytest.importorskip("lbforaging", reason="needs the package lbforaging")
     updates = {"env_args": {"key": "lbforaging:Foraging-8x8-2p-3f-v3"}}
     env_args = merge(None, "gymma", updates).values["env_args"]

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from envs.single import make_env
+from pymarl.envs.single import make_env
 
 Answer = dict[str, Any]
 

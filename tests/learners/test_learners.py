@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from learner_kit import SMALL, flat_config, gradients, make_batch, make_learner, spoil_padding
-from learners import REGISTRY
-from modules.mixers import REGISTRY as MIXERS
-from utils.errors import UserError
+from pymarl.learners import REGISTRY
+from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.utils.errors import UserError
 
 LENGTHS = [5, 1, 8, 3]
 COMBINATIONS = list(itertools.product(REGISTRY, [None, *MIXERS]))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from components.episode_batch import EpisodeBatch
 from learner_kit import SMALL, gradients, make_learner, scheme_of
+from pymarl.components.episode_batch import EpisodeBatch
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 with gzip.open(FIXTURES / "pymarl2_numbers.pt.gz") as file:

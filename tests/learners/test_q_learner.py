@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from components.episode_batch import EpisodeBatch
-from envs.multiagentenv import EnvInfo
 from learner_kit import flat_config, make_learner, scheme_of
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.envs.multiagentenv import EnvInfo
 
 INFO = EnvInfo(n_agents=2, n_actions=3, obs_shape=2, state_shape=2, episode_limit=2)
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from modules.agents import REGISTRY
-from modules.agents.agent import Agent, AgentInputs
-from modules.agents.n_rnn_agent import NRNNAgent
-from modules.agents.rnn_agent import RNNAgent
-from utils.config import build_config
+from pymarl.modules.agents import REGISTRY
+from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.modules.agents.n_rnn_agent import NRNNAgent
+from pymarl.modules.agents.rnn_agent import RNNAgent
+from pymarl.utils.config import build_config
 
 OBS, N_ACTIONS, N_AGENTS, HIDDEN = 6, 5, 3, 8
 FLAT = {"rnn_hidden_dim": HIDDEN, "use_layer_norm": True, "use_orthogonal": True, "gain": 0.01}

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from modules.agents.agent import Agent, AgentInputs
-from modules.agents.n_rnn_agent import NRNNAgent
-from modules.layers.gru import _unroll_library, unroll_gru
-from modules.layers.packed import BLOCK_ROWS, CHUNK_ROWS, POOL, SPLIT_ROWS, chunk_rows, plan_chunks
+from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.modules.agents.n_rnn_agent import NRNNAgent
+from pymarl.modules.layers.gru import _unroll_library, unroll_gru
+from pymarl.modules.layers.packed import BLOCK_ROWS, CHUNK_ROWS, POOL, SPLIT_ROWS, chunk_rows, plan_chunks
 
 N_AGENTS, OBS, N_ACTIONS = 3, 5, 4
 

@@ -6,11 +6,11 @@ import math
 import pytest
 import torch
 
-from modules.mixers import REGISTRY
-from modules.mixers.mixer import BaseMixer, MixerInputs
-from modules.mixers.nmix import Mixer
-from modules.mixers.qmix import QMixer
-from utils.config import config_keys
+from pymarl.modules.mixers import REGISTRY
+from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs
+from pymarl.modules.mixers.nmix import Mixer
+from pymarl.modules.mixers.qmix import QMixer
+from pymarl.utils.config import config_keys
 
 P, N, A, S = 7, 3, 5, 11
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from run.config import RunConfig, check
-from run.parts import Parts, build_parts, make_env
-from run.training import Training
-from utils.config import build_config
-from utils.layers import CONFIG, merge
-from utils.logging import Logger
+from pymarl.run.config import RunConfig, check
+from pymarl.run.parts import Parts, build_parts, make_env
+from pymarl.run.training import Training
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.logging import Logger
 
 ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))
 SMALL: dict[str, Any] = {

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import main
 import run_kit
+from pymarl import main
+from pymarl.utils.checkpoint import steps_in
 from run_kit import error_line
-from utils.checkpoint import steps_in
 
 HUNT = ("--config=qmix", "--env-config=stag_hunt")
 MATRIX = ("--config=qmix", "--env-config=one_step_matrix_game")

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-import main
 import run_kit
-from run.command import parse_command, parse_updates
+from pymarl import main
+from pymarl.run.command import parse_command, parse_updates
+from pymarl.utils.errors import UserError
+from pymarl.utils.observers import mongo_observer
 from run_kit import error_line
-from utils.errors import UserError
-from utils.observers import mongo_observer
 
 HUNT = ("--config=qmix", "--env-config=stag_hunt")
 MATRIX = ("--config=qmix", "--env-config=one_step_matrix_game")
@@ -158,7 +158,7 @@ def test_passwords_are_used_and_not_written(
         used.append((url, name))
         return RunObserver()
 
-    monkeypatch.setattr("utils.observers.mongo_observer", observer)
+    monkeypatch.setattr("pymarl.utils.observers.mongo_observer", observer)
     url = "mongodb://me:hunter2@host:27017"
     assert main.main([*MATRIX, *QUICK, f"mongo_url={url}"]) == 0
     assert used == [(url, "pymarl")]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-import main
+from pymarl import main
+from pymarl.utils.checkpoint import MANIFEST, steps_in
 from run_kit import SMALL_HUNT, models, run_folders, run_main
-from utils.checkpoint import MANIFEST, steps_in
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from run.config import all_keys, check
-from run.foreign import table, take_foreign
-from utils.errors import UserError
-from utils.layers import Layers, merge
+from pymarl.run.config import all_keys, check
+from pymarl.run.foreign import table, take_foreign
+from pymarl.utils.errors import UserError
+from pymarl.utils.layers import Layers, merge
 
 
 def taken(tmp_path: Path, text: str, env: str = "stag_hunt", **updates: Any) -> tuple[Layers, list[str]]:

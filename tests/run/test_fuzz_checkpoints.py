@@ -15,9 +15,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import main
 from fuzz_kit import answer, tries
-from utils.checkpoint import steps_in
+from pymarl import main
+from pymarl.utils.checkpoint import steps_in
 
 JOB = ["--config=qmix", "--env-config=one_step_matrix_game", "with", "seed=1", "t_max=12", "batch_size_run=2",
        "batch_size=4", "buffer_size=8", "test_nepisode=2", "test_interval=100", "save_model=True", "rnn_hidden_dim=4",

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import run
-from envs import REGISTRY as ENVS
 from fuzz_kit import VALUES, answer, change_bytes, tries
-from run.config import RunConfig
-from utils.config import config_keys
-from utils.layers import CONFIG, read_yaml
+from pymarl import run
+from pymarl.envs import REGISTRY as ENVS
+from pymarl.run.config import RunConfig
+from pymarl.utils.config import config_keys
+from pymarl.utils.layers import CONFIG, read_yaml
 
 ENVIRONMENTS = ("one_step_matrix_game", "stag_hunt", "skirmish", "gymma")
 KEYS = sorted(set(read_yaml(CONFIG / "default.yaml")) | set(config_keys(RunConfig)))

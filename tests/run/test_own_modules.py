@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-import main
 import run_kit
+from pymarl import main
 
 MODULE = """
-from learners.nq_learner import NQLearner
-from modules.agents.rnn_agent import RNNAgent
-from modules.mixers.vdn import VDNMixer
+from pymarl.learners.nq_learner import NQLearner
+from pymarl.modules.agents.rnn_agent import RNNAgent
+from pymarl.modules.mixers.vdn import VDNMixer
 
 
 class ReadsItsParameters(RNNAgent):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import main
-from run.training import Training
+from pymarl import main
+from pymarl.run.training import Training
+from pymarl.utils.checkpoint import BUFFER_FILE, MANIFEST, files_of, steps_in, verify
 from run_kit import SMALL_HUNT, SRC, models, own_module, read, run_folders, run_main, start_main, wait_for_checkpoint
-from utils.checkpoint import BUFFER_FILE, MANIFEST, files_of, steps_in, verify
 
 
 def test_a_disk_that_is_too_small(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from envs.sc2.installation import package_problem
+from pymarl.envs.sc2.installation import package_problem
 from run_kit import models, read, run_folders, run_main
 from sc2_standin.faults import VARIABLE
 from sc2_standin.install import make_sc2path

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs.skirmish.replay import read_replay
+from pymarl.envs.skirmish.replay import read_replay
+from pymarl.tools import curve, replay
 from run_kit import kill_and_resume, models, numbers, read, run_folders, run_main
-from tools import curve, replay
 
 BATTLES = (
     "--config=qmix", "--env-config=skirmish", "with", "seed=2", "t_max=4000", "batch_size_run=4", "batch_size=8",

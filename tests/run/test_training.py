@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from envs.adapter import constructor_seeds
+from pymarl.envs.adapter import constructor_seeds
+from pymarl.utils.checkpoint import steps_in
 from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, read, run_folders, run_main, start_main
-from utils.checkpoint import steps_in
 
 
 @pytest.fixture(scope="module")

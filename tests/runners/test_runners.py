@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from components.episode_batch import EpisodeBatch
-from envs.batched import SerialEnvs
-from envs.multiagentenv import env_seed
 from fake_mac import FakeMAC
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.envs.batched import SerialEnvs
+from pymarl.envs.multiagentenv import env_seed
+from pymarl.runners.runner import BrokenTooOften, Runner
+from pymarl.runners.seeds import EpisodeSeeds
+from pymarl.utils.errors import UserError
 from runner_kit import make_runner
-from runners.runner import BrokenTooOften, Runner
-from runners.seeds import EpisodeSeeds
-from utils.errors import UserError
 
 NAME = "fake_envs:RandomWalk"
 
@@ -223,7 +223,7 @@ def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest
         env.arrays.broken[breaks.pop(0)] = True
 
     pauses: list[float] = []
-    monkeypatch.setattr("runners.runner.time.sleep", pauses.append)
+    monkeypatch.setattr("pymarl.runners.runner.time.sleep", pauses.append)
     runner.pause_seconds = 1.0
     monkeypatch.setattr(env, "reset", reset)
     monkeypatch.setattr(env, "episode_info", lambda _: {"broken": "planted"})

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.arrays import FIRST_TARGET, STOP
-from envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.arrays import FIRST_TARGET, STOP
+from pymarl.envs.skirmish.env import Skirmish
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import merge
 from sc2_standin.game import episode_seed
-from utils.config import build_config
-from utils.layers import merge
 
 ROW = np.zeros(1, np.int64)
 STEADY = 0.95

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from envs.sc2.installation import FLAT, MAPS
+from pymarl.envs.sc2.installation import FLAT, MAPS
 
 TESTS = Path(__file__).resolve().parent.parent
 VERSION = "Base75689"
@@ -57,8 +57,8 @@ def make_sc2path(folder: Path, maps: Iterable[str] = (*MAPS, FLAT), faults: str 
 
 def compile_engine() -> None:
     """Compile what the game runs on, unless numba's cache holds it."""
-    from envs.native import compiled_since
-    from envs.skirmish.kernels import SOURCES
+    from pymarl.envs.native import compiled_since
+    from pymarl.envs.skirmish.kernels import SOURCES
     from sc2_standin import kernels
     from sc2_standin.game import STOP_ID, Game
 

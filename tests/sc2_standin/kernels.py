@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.native.jit import inlined, kernel
-from envs.skirmish.arrays import ATTACK_MOVE
-from envs.skirmish.combat import die, explode
-from envs.skirmish.engine import advance, command, start
-from envs.skirmish.kernels import STAMP, unpack
+from pymarl.envs.native.jit import inlined, kernel
+from pymarl.envs.skirmish.arrays import ATTACK_MOVE
+from pymarl.envs.skirmish.combat import die, explode
+from pymarl.envs.skirmish.engine import advance, command, start
+from pymarl.envs.skirmish.kernels import STAMP, unpack
 
 
 @inlined

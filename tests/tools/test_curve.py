@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tools import curve
-from tools.grouping import SAME_EXPERIMENT, Group, group_runs, read_runs
-from utils.errors import UserError
-from utils.runs import FREE_ON_RESUME
+from pymarl.tools import curve
+from pymarl.tools.grouping import SAME_EXPERIMENT, Group, group_runs, read_runs
+from pymarl.utils.errors import UserError
+from pymarl.utils.runs import FREE_ON_RESUME
 
 METRIC = "test_return_mean"
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tools import doctor
-from tools.dead_runs import dead_runs
-from utils.info import Journal
+from pymarl.tools import doctor
+from pymarl.tools.dead_runs import dead_runs
+from pymarl.utils.info import Journal
 
 
 def make_run(results: Path, number: int, *, seconds: float = 5, host: str = "", **entries: Any) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from envs.sc2 import installation
-from envs.sc2.installation import BUILD, FLAT, FLAT_MAPS, MAPS, REPO, UserError, find_sc2, require
-from tools import doctor
+from pymarl.envs.sc2 import installation
+from pymarl.envs.sc2.installation import BUILD, FLAT, FLAT_MAPS, MAPS, REPO, UserError, find_sc2, require
+from pymarl.tools import doctor
 
 SKIRMISH = "--env-config=skirmish"
 COMMITS = {name: Path(installation.pins(REPO / "requirements-sc2.txt")[name]).stem for name in ("smac", "smacv2")}

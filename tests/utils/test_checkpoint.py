@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from utils import checkpoint
-from utils.checkpoint import (
+from pymarl.utils import checkpoint
+from pymarl.utils.checkpoint import (
     BUFFER_FILE,
     MANIFEST,
     SavingFailed,
@@ -25,8 +25,8 @@ from utils.checkpoint import (
     steps_in,
     verify,
 )
-from utils.errors import UserError
-from utils.tensors import misfit, save_tensors, tensor_bytes
+from pymarl.utils.errors import UserError
+from pymarl.utils.tensors import misfit, save_tensors, tensor_bytes
 
 STATE = {"a": torch.arange(1000.0), "b": [1, "x"]}
 

@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal
 
 import pytest
 
-from controllers import REGISTRY as MACS
-from learners import REGISTRY as LEARNERS
-from run.config import RunConfig, _keys_of_all_parts, check
-from utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
-from utils.errors import UserError
-from utils.layers import CONFIG, merge, read_yaml
+from pymarl.controllers import REGISTRY as MACS
+from pymarl.learners import REGISTRY as LEARNERS
+from pymarl.run.config import RunConfig, _keys_of_all_parts, check
+from pymarl.utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
+from pymarl.utils.errors import UserError
+from pymarl.utils.layers import CONFIG, merge, read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)

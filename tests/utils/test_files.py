@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from run_kit import SRC
-from utils.files import (
+from pymarl.utils.files import (
     locked,
     readable_size,
     remove_leftovers,
@@ -20,6 +19,7 @@ from utils.files import (
     why_no_folder,
     writing_failed,
 )
+from run_kit import SRC
 
 
 def names(folder: Path) -> list[str]:
@@ -85,7 +85,7 @@ def test_the_temporaries_are_the_leftovers_that_are_known(tmp_path: Path) -> Non
         folder.mkdir()
 
 
-HOLD = "import sys; from pathlib import Path; from utils.files import locked\n"
+HOLD = "import sys; from pathlib import Path; from pymarl.utils.files import locked\n"
 HOLD += "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from utils import interrupts
-from utils.interrupts import StopRequest
+from pymarl.utils import interrupts
+from pymarl.utils.interrupts import StopRequest
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from utils.logging import EpisodeStats, Logger
+from pymarl.utils.logging import EpisodeStats, Logger
 
 
 class FakeRun:

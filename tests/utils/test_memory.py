@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from utils import memory
+from pymarl.utils import memory
 
 GIB = 2**30
 

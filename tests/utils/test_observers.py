@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from sacred.observers import FileStorageObserver
 
-from utils import info as info_files
-from utils.errors import UserError
-from utils.info import alive, read_info
-from utils.observers import RunFolder, Seldom
+from pymarl.utils import info as info_files
+from pymarl.utils.errors import UserError
+from pymarl.utils.info import alive, read_info
+from pymarl.utils.observers import RunFolder, Seldom
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 600_000)
 SRC = Path(__file__).resolve().parents[2] / "src"
@@ -92,7 +92,7 @@ def test_the_files_are_those_of_sacred(tmp_path: Path) -> None:
 def test_a_beat_writes_what_is_new_and_the_whole_seldom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     life = Life(tmp_path)
     whole: list[str] = []
-    monkeypatch.setattr("utils.observers.write_lines", lambda path, lines: whole.append(path.name))
+    monkeypatch.setattr("pymarl.utils.observers.write_lines", lambda path, lines: whole.append(path.name))
     seldom(life)
     for t in range(2000):
         life.log("loss", 0.5, t)
@@ -118,7 +118,7 @@ def test_the_whole_files_take_a_hundredth_of_the_time(monkeypatch: pytest.Monkey
         written.append(now[0])
         now[0] += 0.5
 
-    monkeypatch.setattr("utils.observers.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("pymarl.utils.observers.time.monotonic", lambda: now[0])
     pace = Seldom()
     while now[0] < 200:
         pace.write(write)
@@ -128,8 +128,10 @@ def test_the_whole_files_take_a_hundredth_of_the_time(monkeypatch: pytest.Monkey
 
 def test_what_was_printed_is_filtered_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    real = sys.modules["utils.observers"].apply_backspaces_and_linefeeds  # type: ignore[attr-defined]
-    monkeypatch.setattr("utils.observers.apply_backspaces_and_linefeeds", lambda text: seen.append(text) or real(text))
+    real = sys.modules["pymarl.utils.observers"].apply_backspaces_and_linefeeds  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        "pymarl.utils.observers.apply_backspaces_and_linefeeds", lambda text: seen.append(text) or real(text)
+    )
     for keep in (False, True):
         life = Life(tmp_path / str(keep))
         life.observer.keep_output = keep
@@ -213,12 +215,16 @@ def full(*_: Any) -> None:
 def test_a_full_disk_is_told_once_and_caught_up_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("utils.observers.console_logger", lambda: logging.getLogger("test"))
+    monkeypatch.setattr("pymarl.utils.observers.console_logger", lambda: logging.getLogger("test"))
     caplog.set_level("INFO")
     life = seldom(Life(tmp_path))
     life.observer.keep_output = False
     with monkeypatch.context() as disk:
-        for module in ("utils.info.append_whole", "utils.observers.append_whole", "utils.files.write_text"):
+        for module in (
+            "pymarl.utils.info.append_whole",
+            "pymarl.utils.observers.append_whole",
+            "pymarl.utils.files.write_text",
+        ):
             disk.setattr(module, full)
         for t in range(3):
             life.log("loss", 0.5, t)
@@ -308,7 +314,7 @@ def test_a_run_holds_its_folder_until_it_ends(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
-    code = f"import sys, pathlib; sys.path.insert(0, {str(SRC)!r}); from utils.info import Journal; import os, signal; "
+    code = f"import sys, pathlib; sys.path.insert(0, {str(SRC)!r}); from pymarl.utils.info import Journal; "
     code += f"j = Journal(pathlib.Path({str(tmp_path / 'info.jsonl')!r})); print('held', flush=True); input()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None

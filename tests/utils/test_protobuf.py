@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from utils import protobuf
+from pymarl.utils import protobuf
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 OLD_CODE = """

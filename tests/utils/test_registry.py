@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.errors import UserError
-from utils.registry import Registry
+from pymarl.utils.errors import UserError
+from pymarl.utils.registry import Registry
 
 REGISTRY = Registry("thing", {"path": "pathlib:Path", "gone": "no_such_module.x:X"})
 
@@ -106,9 +106,9 @@ def test_a_module_that_cannot_be_imported_shows_its_own_lines(module: str, expec
 
 def test_pip_is_named_where_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gymnasium", None)
-    monkeypatch.delitem(__import__("sys").modules, "envs.gymma", raising=False)
+    monkeypatch.delitem(__import__("sys").modules, "pymarl.envs.gymma", raising=False)
     with pytest.raises(UserError, match=r"'gymnasium', which is not installed; `pip install gymnasium`$") as caught:
-        Registry("env", {"gymma": "envs.gymma:GymmaEnv"})["gymma"]
+        Registry("env", {"gymma": "pymarl.envs.gymma:GymmaEnv"})["gymma"]
     assert caught.value.details == ""
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils.files import LONGEST_NAME, as_file_name
-from utils.redact import redacted
-from utils.values import DEEPEST, MOST_ITEMS, fault, shown
+from pymarl.utils.files import LONGEST_NAME, as_file_name
+from pymarl.utils.redact import redacted
+from pymarl.utils.values import DEEPEST, MOST_ITEMS, fault, shown
 
 DEEP: Any = []
 for _ in range(DEEPEST + 1):

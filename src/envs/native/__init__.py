@@ -1,5 +1,5 @@
 """What natively batched envs share."""
 
-from envs.native.stamp import compiled_since, source_stamp
+from pymarl.envs.native.stamp import compiled_since, source_stamp
 
 __all__ = ["compiled_since", "source_stamp"]

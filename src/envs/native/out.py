@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EnvArrays
+from pymarl.envs.multiagentenv import EnvArrays
 
 
 class Out(NamedTuple):

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from envs.multiagentenv import EpisodeBroken
-from envs.sc2.installation import FLAT_MAPS, MAPS
-from envs.sc2.starcraft import StarCraftEnv
-from utils.config import NonNegativeInt, PositiveFloat, PositiveInt, Probability
-from utils.errors import UserError, closest
+from pymarl.envs.multiagentenv import EpisodeBroken
+from pymarl.envs.sc2.installation import FLAT_MAPS, MAPS
+from pymarl.envs.sc2.starcraft import StarCraftEnv
+from pymarl.utils.config import NonNegativeInt, PositiveFloat, PositiveInt, Probability
+from pymarl.utils.errors import UserError, closest
 
 UNITS = {
     "10gen_terran": ("marine", "marauder", "medivac"),
@@ -90,7 +90,7 @@ class SC2v2Env(StarCraftEnv):
         return starcraft2.StarCraft2Env, maps.get_map_params, maps.smac_maps.get_smac_map_registry
 
     def _describe(self) -> None:
-        from envs.sc2.draws import Draws
+        from pymarl.envs.sc2.draws import Draws
 
         if self.config.obs_instead_of_state:
             raise UserError("env_args.obs_instead_of_state=True: smacv2 does not implement it; write False")
@@ -105,7 +105,7 @@ class SC2v2Env(StarCraftEnv):
             raise UserError(f"env_args.capability_config={wanted}: smacv2 cannot use it: {error!r}") from error
 
     def _begin(self, seed: int) -> None:
-        from envs.sc2.draws import CannotResetException
+        from pymarl.envs.sc2.draws import CannotResetException
 
         self._draws.seed(seed)
         for _ in range(self.launches):

@@ -26,8 +26,8 @@ from google.protobuf.message import DecodeError
 from pysc2.lib import protocol, remote_controller, sc_process
 from pysc2.run_configs import lib
 
-from envs.multiagentenv import EpisodeBroken
-from envs.sc2.starcraft import one_line
+from pymarl.envs.multiagentenv import EpisodeBroken
+from pymarl.envs.sc2.starcraft import one_line
 
 FAILURES = (
     EpisodeBroken,

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from shlex import quote
 
-from utils.errors import UserError, closest
+from pymarl.utils.errors import UserError, closest
 
 REPO = Path(__file__).resolve().parents[3]
 ABSENT = "missing"
@@ -35,7 +35,7 @@ FLAT = "32x32_flat"
 FLAT_MAPS = ("10gen_terran", "10gen_protoss", "10gen_zerg")
 """SMACv2's maps, which are all played in the file `FLAT`."""
 
-IMPORT = "from utils.protobuf import use_fast_backend as f; f(); import {package}.env.starcraft2.starcraft2"
+IMPORT = "from pymarl.utils.protobuf import use_fast_backend as f; f(); import {package}.env.starcraft2.starcraft2"
 IMPORT_SECONDS = 60
 
 BUILD = 75689

@@ -17,14 +17,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EpisodeBroken, MultiAgentEnv, ReplayError
-from envs.sc2.folder import GameFolder
-from envs.sc2.installation import import_problem, require
-from envs.smac_options import SmacOptions
-from utils.config import PositiveInt
-from utils.errors import UserError, closest
-from utils.files import temporary_beside, write_new
-from utils.protobuf import use_fast_backend
+from pymarl.envs.multiagentenv import EpisodeBroken, MultiAgentEnv, ReplayError
+from pymarl.envs.sc2.folder import GameFolder
+from pymarl.envs.sc2.installation import import_problem, require
+from pymarl.envs.smac_options import SmacOptions
+from pymarl.utils.config import PositiveInt
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.files import temporary_beside, write_new
+from pymarl.utils.protobuf import use_fast_backend
 
 GAME_LOOPS = 524_000
 """A game fails after 2**19 loops (pysc2/env/sc2_env.py, MAX_STEP_COUNT)."""
@@ -70,8 +70,8 @@ class StarCraftEnv(MultiAgentEnv):
         self._sc2path = require(self.package, config.map_name)
         os.environ["SC2PATH"] = str(self._sc2path)  # in this process, which is the env's own; pysc2 reads it
         _import_apart(self.package)
-        from envs.sc2.game import FAILURES, Launch
-        from envs.sc2.watched import Watched
+        from pymarl.envs.sc2.game import FAILURES, Launch
+        from pymarl.envs.sc2.watched import Watched
 
         self._failures, self._watched = FAILURES, Watched
         self.config, self._generator = config, np.random.default_rng(seed)

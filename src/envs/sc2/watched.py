@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from envs.multiagentenv import EpisodeBroken
-from envs.sc2.game import Launch, RunConfig
-from envs.sc2.starcraft import one_line
+from pymarl.envs.multiagentenv import EpisodeBroken
+from pymarl.envs.sc2.game import Launch, RunConfig
+from pymarl.envs.sc2.starcraft import one_line
 
 
 class Watched:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.arrays import (
+from pymarl.envs.skirmish.arrays import (
     AIR_LAYER,
     BEAM,
     BEAM_SWEEP,
@@ -19,11 +19,11 @@ from envs.skirmish.arrays import (
     Terrain,
     World,
 )
-from envs.skirmish.data import MapSpec, max_reward
-from envs.skirmish.spawn import spawn_units
+from pymarl.envs.skirmish.data import MapSpec, max_reward
+from pymarl.envs.skirmish.spawn import spawn_units
 
 if TYPE_CHECKING:
-    from envs.skirmish.env import Skirmish
+    from pymarl.envs.skirmish.env import Skirmish
 
 WEAPON_DELAY = (-1.0, 2.0)
 """Random delay of each attack, loops: pysc2's docs/environment.md, and the game's data."""

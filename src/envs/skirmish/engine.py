@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from envs.native.jit import inlined, outlined
-from envs.native.rng import mix, shuffle, uniform
-from envs.skirmish.arrays import (
+from pymarl.envs.native.jit import inlined, outlined
+from pymarl.envs.native.rng import mix, shuffle, uniform
+from pymarl.envs.skirmish.arrays import (
     ALLY,
     ATTACK,
     ATTACK_MOVE,
@@ -23,10 +23,21 @@ from envs.skirmish.arrays import (
     STOP,
     WEST,
 )
-from envs.skirmish.combat import attack, break_off, can_hit, explode, in_reach, land, mend, recover, sweep, wind_up
-from envs.skirmish.features import is_healer
-from envs.skirmish.movement import note_spots, push_apart, walk
-from envs.skirmish.targeting import FAR, acquire, choose_patient, obey, wounded
+from pymarl.envs.skirmish.combat import (
+    attack,
+    break_off,
+    can_hit,
+    explode,
+    in_reach,
+    land,
+    mend,
+    recover,
+    sweep,
+    wind_up,
+)
+from pymarl.envs.skirmish.features import is_healer
+from pymarl.envs.skirmish.movement import note_spots, push_apart, walk
+from pymarl.envs.skirmish.targeting import FAR, acquire, choose_patient, obey, wounded
 
 
 @outlined

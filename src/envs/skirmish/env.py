@@ -11,18 +11,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EnvArrays, EnvInfo
-from envs.native.out import Out
-from envs.skirmish import kernels
-from envs.skirmish.arrays import UNIT
-from envs.skirmish.build import make_rules, make_scratch, make_world
-from envs.skirmish.data import kind_table, load_map, load_units
-from envs.skirmish.features import obs_size, state_size
-from envs.skirmish.film import film
-from envs.skirmish.terrain import make_terrain
-from envs.smac_options import SmacOptions
-from utils.config import PositiveInt
-from utils.errors import UserError
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.native.out import Out
+from pymarl.envs.skirmish import kernels
+from pymarl.envs.skirmish.arrays import UNIT
+from pymarl.envs.skirmish.build import make_rules, make_scratch, make_world
+from pymarl.envs.skirmish.data import kind_table, load_map, load_units
+from pymarl.envs.skirmish.features import obs_size, state_size
+from pymarl.envs.skirmish.film import film
+from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.smac_options import SmacOptions
+from pymarl.utils.config import PositiveInt
+from pymarl.utils.errors import UserError
 
 NO_FRAMES = np.zeros((0, 0), UNIT)
 OK = -1

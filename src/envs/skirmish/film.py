@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EnvArrays
-from envs.native.out import Out
-from envs.skirmish import kernels
-from envs.skirmish.arrays import UNIT, World
-from envs.skirmish.build import make_scratch, make_world
-from envs.skirmish.data import kind_names
-from envs.skirmish.replay import frames_of, replay_meta, replay_path, save_replay
+from pymarl.envs.multiagentenv import EnvArrays
+from pymarl.envs.native.out import Out
+from pymarl.envs.skirmish import kernels
+from pymarl.envs.skirmish.arrays import UNIT, World
+from pymarl.envs.skirmish.build import make_scratch, make_world
+from pymarl.envs.skirmish.data import kind_names
+from pymarl.envs.skirmish.replay import frames_of, replay_meta, replay_path, save_replay
 
 if TYPE_CHECKING:
-    from envs.skirmish.env import Skirmish
+    from pymarl.envs.skirmish.env import Skirmish
 
 ROW = np.zeros(1, np.int64)
 

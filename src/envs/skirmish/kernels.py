@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from envs.native import compiled_since, source_stamp
-from envs.native.jit import inlined, kernel
-from envs.native.out import Out
-from envs.skirmish.arrays import Rules, Scratch, Terrain, World
-from envs.skirmish.engine import advance, start, take_action
-from envs.skirmish.features import write_observations
-from envs.skirmish.rewards import before_step, settle
+from pymarl.envs.native import compiled_since, source_stamp
+from pymarl.envs.native.jit import inlined, kernel
+from pymarl.envs.native.out import Out
+from pymarl.envs.skirmish.arrays import Rules, Scratch, Terrain, World
+from pymarl.envs.skirmish.engine import advance, start, take_action
+from pymarl.envs.skirmish.features import write_observations
+from pymarl.envs.skirmish.rewards import before_step, settle
 
 SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "native")
 STAMP = source_stamp(*SOURCES)

@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 import yaml
 
-from envs.skirmish.marked import Pairs, compose, fill, pairs, read, where
-from envs.skirmish.units import load_units, on_grid
-from utils.config import Range
-from utils.errors import UserError, closest
+from pymarl.envs.skirmish.marked import Pairs, compose, fill, pairs, read, where
+from pymarl.envs.skirmish.units import load_units, on_grid
+from pymarl.utils.config import Range
+from pymarl.utils.errors import UserError, closest
 
 MAPS = Path(__file__).parent / "data" / "maps.yaml"
 

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import yaml
 
-from utils.config import check_value
-from utils.errors import UserError, closest
-from utils.layers import Loader, show
+from pymarl.utils.config import check_value
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.layers import Loader, show
 
 T = TypeVar("T")
 Pairs = dict[str, tuple[yaml.Node, yaml.Node]]

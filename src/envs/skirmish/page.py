@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.events import events_of
-from envs.skirmish.looks import VIEWER, battle_box, glyphs, palette, title
-from envs.skirmish.replay import Replay
-from utils.files import write_text
+from pymarl.envs.skirmish.events import events_of
+from pymarl.envs.skirmish.looks import VIEWER, battle_box, glyphs, palette, title
+from pymarl.envs.skirmish.replay import Replay
+from pymarl.utils.files import write_text
 
 SCRIPTS = (
     "decode.js",

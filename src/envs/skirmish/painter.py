@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from envs.skirmish.arrays import AIR_LAYER
-from envs.skirmish.events import MELEE, MISSILE, SWEEP, events_of
-from envs.skirmish.looks import battle_box, glyphs, palette
-from envs.skirmish.replay import Replay
+from pymarl.envs.skirmish.arrays import AIR_LAYER
+from pymarl.envs.skirmish.events import MELEE, MISSILE, SWEEP, events_of
+from pymarl.envs.skirmish.looks import battle_box, glyphs, palette
+from pymarl.envs.skirmish.replay import Replay
 
 SMOOTH = 2
 """Pictures are drawn that many times larger and then shrunk: pillow's lines are jagged."""

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from envs.skirmish.painter import Painter
-from envs.skirmish.replay import LOOPS_PER_SECOND, Replay
-from utils.errors import UserError
-from utils.files import replacing_file
+from pymarl.envs.skirmish.painter import Painter
+from pymarl.envs.skirmish.replay import LOOPS_PER_SECOND, Replay
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import replacing_file
 
 GIF_PICTURE = 120
 """Milliseconds per picture; GIFs know hundredths of a second, and browsers slow down below 20 ms."""

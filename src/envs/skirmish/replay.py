@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.arrays import Rules, Terrain
-from envs.skirmish.replay_check import check_meta, check_numbers, parse_meta, read_entries
-from utils.errors import UserError
-from utils.files import write_new
+from pymarl.envs.skirmish.arrays import Rules, Terrain
+from pymarl.envs.skirmish.replay_check import check_meta, check_numbers, parse_meta, read_entries
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import write_new
 
 FORMAT = 1
 LOOPS_PER_SECOND = 16

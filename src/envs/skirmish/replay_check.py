@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.arrays import BLAST, HUNT
-from utils.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Range, check_value
+from pymarl.envs.skirmish.arrays import BLAST, HUNT
+from pymarl.utils.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Range, check_value
 
 LARGEST = 2**30
 """Bytes of a replay unpacked; a long battle of 57 units takes some 10 MB."""

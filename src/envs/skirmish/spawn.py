@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.skirmish.arrays import AIR_LAYER, ALLY, ATTACK_MOVE, ENEMY, HUNT, IDLE, UNIT, Terrain
-from envs.skirmish.data import Group, MapSpec, kind_names, on_grid
-from utils.errors import UserError
+from pymarl.envs.skirmish.arrays import AIR_LAYER, ALLY, ATTACK_MOVE, ENEMY, HUNT, IDLE, UNIT, Terrain
+from pymarl.envs.skirmish.data import Group, MapSpec, kind_names, on_grid
+from pymarl.utils.errors import UserError
 
 ORDERS = {"none": IDLE, "attack_move": ATTACK_MOVE, "hunt": HUNT}
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from envs.skirmish import arrays
-from envs.skirmish.marked import compose, fill, pairs, where
-from utils.config import NonNegativeFloat, PositiveFloat, PositiveInt
-from utils.errors import UserError, closest
+from pymarl.envs.skirmish import arrays
+from pymarl.envs.skirmish.marked import compose, fill, pairs, where
+from pymarl.utils.config import NonNegativeFloat, PositiveFloat, PositiveInt
+from pymarl.utils.errors import UserError, closest
 
 UNITS = Path(__file__).parent / "data" / "units.yaml"
 LONGEST_CHASE = 3.0

@@ -1,5 +1,5 @@
 """Stag hunt: agents on a grid that have to catch stags together. Batched, compiled with numba."""
 
-from envs.stag_hunt.env import StagHunt
+from pymarl.envs.stag_hunt.env import StagHunt
 
 __all__ = ["StagHunt"]

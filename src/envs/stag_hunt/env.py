@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.multiagentenv import EnvArrays, EnvInfo
-from envs.native.out import Out
-from envs.stag_hunt import kernels, tables
-from envs.stag_hunt.arrays import Rules, Tables, World
-from utils.config import NonNegativeInt, PositiveInt, Probability
-from utils.errors import UserError
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.native.out import Out
+from pymarl.envs.stag_hunt import kernels, tables
+from pymarl.envs.stag_hunt.arrays import Rules, Tables, World
+from pymarl.utils.config import NonNegativeInt, PositiveInt, Probability
+from pymarl.utils.errors import UserError
 
 UNSUPPORTED = (
     "state_as_graph",

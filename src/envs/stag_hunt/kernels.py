@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from envs.native import source_stamp
-from envs.native.jit import inlined, kernel
-from envs.native.out import Out
-from envs.native.rng import below, mix, shuffle, uniform
-from envs.stag_hunt.arrays import Rules, Tables, World
+from pymarl.envs.native import source_stamp
+from pymarl.envs.native.jit import inlined, kernel
+from pymarl.envs.native.out import Out
+from pymarl.envs.native.rng import below, mix, shuffle, uniform
+from pymarl.envs.stag_hunt.arrays import Rules, Tables, World
 
 AGENT, STAG, HARE = 1, 2, 4
 RIGHT, DOWN, LEFT, UP, STAY, CATCH, FIRST_LOOK = range(7)

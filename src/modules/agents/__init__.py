@@ -1,12 +1,12 @@
 """Agent networks by the name that `agent` takes in a YAML file."""
 
-from utils.registry import Registry
+from pymarl.utils.registry import Registry
 
 REGISTRY = Registry(
     "agent",
     {
-        "rnn": "modules.agents.rnn_agent:RNNAgent",
-        "n_rnn": "modules.agents.n_rnn_agent:NRNNAgent",
-        "ff": "modules.agents.ff_agent:FFAgent",
+        "rnn": "pymarl.modules.agents.rnn_agent:RNNAgent",
+        "n_rnn": "pymarl.modules.agents.n_rnn_agent:NRNNAgent",
+        "ff": "pymarl.modules.agents.ff_agent:FFAgent",
     },
 )

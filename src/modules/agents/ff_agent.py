@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modules.agents.agent import Agent, AgentInputs
-from utils.config import PositiveInt
+from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.utils.config import PositiveInt
 
 
 class FFAgent(Agent):

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from modules.agents.agent import AgentInputs
-from modules.agents.rnn_agent import RNNAgent
-from utils.config import PositiveFloat, PositiveInt
+from pymarl.modules.agents.agent import AgentInputs
+from pymarl.modules.agents.rnn_agent import RNNAgent
+from pymarl.utils.config import PositiveFloat, PositiveInt
 
 
 class NRNNAgent(RNNAgent):

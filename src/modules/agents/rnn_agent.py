@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from modules.agents.agent import Agent, AgentInputs
-from modules.layers.gru import unroll_gru
-from modules.layers.gru_step import GRUStep
-from utils.config import PositiveInt
+from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.modules.layers.gru import unroll_gru
+from pymarl.modules.layers.gru_step import GRUStep
+from pymarl.utils.config import PositiveInt
 
 
 class RNNAgent(Agent):

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from modules.layers.gru_chunk import GRUChunk, GRUData, GRUWeights, Layout
-from modules.layers.packed import POOL, Lease, one_thread, plan_chunks, run_chunks
+from pymarl.modules.layers.gru_chunk import GRUChunk, GRUData, GRUWeights, Layout
+from pymarl.modules.layers.packed import POOL, Lease, one_thread, plan_chunks, run_chunks
 
 if TYPE_CHECKING:
-    from modules.agents.agent import AgentInputs
+    from pymarl.modules.agents.agent import AgentInputs
 
 
 def unroll_gru(

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from modules.layers.packed import Block, chunk_rows
+from pymarl.modules.layers.packed import Block, chunk_rows
 
 if TYPE_CHECKING:
-    from modules.agents.agent import AgentInputs
+    from pymarl.modules.agents.agent import AgentInputs
 
 
 class GRUData(NamedTuple):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from modules.agents.agent import AgentInputs
+    from pymarl.modules.agents.agent import AgentInputs
 
 
 class GRUStep:

@@ -4,13 +4,13 @@ A YAML file's `mixer` is resolved by the learner, because PyMARL2's `qmix` names
 `Learner.mixer_class`.
 """
 
-from utils.registry import Registry
+from pymarl.utils.registry import Registry
 
 REGISTRY = Registry(
     "mixer",
     {
-        "vdn": "modules.mixers.vdn:VDNMixer",
-        "nmix": "modules.mixers.nmix:Mixer",
-        "qmix": "modules.mixers.qmix:QMixer",
+        "vdn": "pymarl.modules.mixers.vdn:VDNMixer",
+        "nmix": "pymarl.modules.mixers.nmix:Mixer",
+        "qmix": "pymarl.modules.mixers.qmix:QMixer",
     },
 )

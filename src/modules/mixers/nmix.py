@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
-from utils.config import PositiveFloat, PositiveInt
+from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
+from pymarl.utils.config import PositiveFloat, PositiveInt
 
 
 class Mixer(BaseMixer):

@@ -11,8 +11,8 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
-from utils.config import PositiveInt
+from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
+from pymarl.utils.config import PositiveInt
 
 
 class QMixer(BaseMixer):

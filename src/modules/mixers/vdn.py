@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from modules.mixers.mixer import BaseMixer, MixerInputs
+from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs
 
 
 class VDNMixer(BaseMixer):
