@@ -165,6 +165,7 @@ class Sandbox:
         for folder in ("envs/sc2", "utils"):
             shutil.copytree(REPO / "src" / folder, self.repo / "src" / folder)
         shutil.copy(REPO / "src" / "envs" / "__init__.py", self.repo / "src" / "envs")
+        shutil.copy(REPO / "src" / "pymarl.py", self.repo / "src")
         (self.repo / "src" / "tools").mkdir()
         venv = self.repo / ".venv"
         self.site = venv / "site"

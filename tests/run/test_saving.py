@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ def test_a_token_with_a_writer(
     try:
         wait_for_checkpoint(tmp_path)
         token = models(tmp_path)
+        time.sleep(0.5)  # until the save, which takes away what others have left, is over
         left = token / ".999-abcd1234"
         left.mkdir()
         monkeypatch.chdir(tmp_path)
