@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -35,8 +36,11 @@ class ActionSelector:
         generator: source of all training draws; its device is where the outputs are.
 
     Attributes:
+        reads: what outputs it can choose from, of "q", "logits" and "probs".
         epsilon: exploration rate of the last call, in [0, 1]; 0 if the selector has none.
     """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"q", "logits", "probs"})
 
     def __init__(self, config: Any, generator: torch.Generator) -> None:
         self.config = config
@@ -59,6 +63,23 @@ class ActionSelector:
         """
         raise NotImplementedError
 
+    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
+        """Return the probabilities with which `select_action` chooses in training, the behaviour policy.
+
+        Args:
+            agent_outputs: [..., A], as for select_action; gradients flow.
+            avail_actions: [..., A] bool, at least one per row.
+            t_env: env steps so far.
+
+        Returns:
+            [..., A], 0 for unavailable actions, summing to 1.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say with which probabilities it chooses")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ActionSelector:
+        """Return itself: a copied controller, such as a target, is no second source of random numbers."""
+        return self
+
     def state_dict(self) -> dict[str, Any]:
         """Return the state of both generators and epsilon."""
         return {
@@ -68,10 +89,14 @@ class ActionSelector:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
+        """Continue where `state_dict` was taken. On another kind of device the draws begin anew, but not as at the start."""
         self.epsilon = float(state["epsilon"])
-        self.generator.set_state(state["generator"].cpu())
-        self.test_generator.set_state(state["test_generator"].cpu())
+        for name in ("generator", "test_generator"):
+            generator, given = getattr(self, name), state[name].cpu()
+            if len(given) == len(generator.get_state()):
+                generator.set_state(given)
+            else:  # a GPU's generator has another state than the CPU's
+                generator.manual_seed(zlib.crc32(given.numpy().tobytes()) ^ generator.initial_seed())
 
     def _rand(self, shape: tuple[int, ...], test_mode: bool) -> Tensor:
         """Return uniform numbers in [0, 1) from the generator for this mode."""
@@ -84,8 +109,16 @@ def _greedy(values: Tensor, avail_actions: Tensor) -> Tensor:
     return mask_unavailable(values, avail_actions).argmax(dim=-1)
 
 
+def _mixed_with_uniform(probs: Tensor, avail_actions: Tensor, epsilon: float) -> Tensor:
+    """Return [..., A], (1 - epsilon) of `probs` and epsilon of a uniform choice of the available actions."""
+    avail = avail_actions.to(probs.dtype)
+    return (1 - epsilon) * probs + epsilon * avail / avail.sum(dim=-1, keepdim=True)
+
+
 class EpsilonGreedyActionSelector(ActionSelector):
     """With probability epsilon a uniformly random available action, otherwise the one with the highest q value."""
+
+    reads = frozenset({"q"})
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -115,9 +148,16 @@ class EpsilonGreedyActionSelector(ActionSelector):
         scores = torch.where(draws[..., a:] < epsilon, draws[..., :a], agent_outputs)
         return _greedy(scores, avail_actions)
 
+    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
+        """Return [..., A]; see ActionSelector.distribution."""
+        best = torch.zeros_like(agent_outputs).scatter_(-1, _greedy(agent_outputs, avail_actions).unsqueeze(-1), 1.0)
+        return _mixed_with_uniform(best, avail_actions, self.schedule.eval(t_env))
+
 
 class MultinomialActionSelector(ActionSelector):
     """Samples from probabilities, mixed with epsilon of a uniform choice."""
+
+    reads = frozenset({"probs"})
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -139,17 +179,25 @@ class MultinomialActionSelector(ActionSelector):
             return _greedy(agent_outputs, avail_actions)
         if not test_mode:
             self.epsilon = self.schedule.eval(t_env)
-        avail = avail_actions.to(agent_outputs.dtype)
-        probs = agent_outputs * avail
-        probs = probs / (probs.sum(dim=-1, keepdim=True) + 1e-8)
-        probs = (1 - self.epsilon) * probs + self.epsilon * avail / avail.sum(dim=-1, keepdim=True)
+        probs = self._probs(agent_outputs, avail_actions, self.epsilon)
         # An exponential race: action a wins with probability probs[a].
         draws = -torch.log1p(-self._rand(tuple(probs.shape), test_mode)) + 1e-30
         return _greedy(probs / draws, avail_actions)
 
+    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
+        """Return [..., A]; see ActionSelector.distribution."""
+        return self._probs(agent_outputs, avail_actions, self.schedule.eval(t_env))
+
+    def _probs(self, agent_outputs: Tensor, avail_actions: Tensor, epsilon: float) -> Tensor:
+        probs = agent_outputs * avail_actions.to(agent_outputs.dtype)
+        probs = probs / (probs.sum(dim=-1, keepdim=True) + 1e-8)
+        return _mixed_with_uniform(probs, avail_actions, epsilon)
+
 
 class GumbelSoftmaxMultinomialActionSelector(ActionSelector):
     """Samples an available action with probability proportional to exp(output), by adding Gumbel noise."""
+
+    reads = frozenset({"logits"})
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -163,3 +211,7 @@ class GumbelSoftmaxMultinomialActionSelector(ActionSelector):
             return _greedy(agent_outputs, avail_actions)
         draws = -torch.log1p(-self._rand(tuple(agent_outputs.shape), test_mode)) + 1e-30  # exponential
         return _greedy(agent_outputs - draws.log(), avail_actions)
+
+    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
+        """Return [..., A]; see ActionSelector.distribution."""
+        return mask_unavailable(agent_outputs, avail_actions).softmax(dim=-1)

@@ -74,15 +74,15 @@ class Packing:
 
 @dataclass(frozen=True)
 class Field:
-    """One stored entry of a scheme: the shape of one slot and its type."""
+    """One stored entry of a scheme: the shape of one slot and its type; `const` has one slot for a whole episode."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+    const: bool = False
 
-    @property
-    def bytes_per_slot(self) -> int:
-        """Size of one slot in bytes."""
-        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+    def bytes_of(self, slots: int) -> int:
+        """Size of an episode of so many slots in bytes."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize * (1 if self.const else slots)
 
 
 def smallest_integer(largest: int) -> torch.dtype:
@@ -96,7 +96,8 @@ def smallest_integer(largest: int) -> torch.dtype:
 def stored_fields(scheme: Scheme, groups: Groups) -> dict[str, Field]:
     """Return how each entry of a scheme is stored.
 
-    `vshape` is the shape of one entry, `group` says whose property it is (N of them are kept), `dtype` its type.
+    `vshape` is the shape of one entry, `group` says whose property it is (N of them are kept), `dtype` its type,
+    `episode_const` that it has one value for a whole episode.
     """
     fields = {}
     for key, entry in scheme.items():
@@ -106,7 +107,7 @@ def stored_fields(scheme: Scheme, groups: Groups) -> dict[str, Field]:
             if entry["group"] not in groups:
                 raise ValueError(f"scheme[{key!r}]: group {entry['group']!r} is not one of {sorted(groups)}")
             shape = (groups[entry["group"]], *shape)
-        fields[key] = Field(shape, entry.get("dtype", torch.float32))
+        fields[key] = Field(shape, entry.get("dtype", torch.float32), entry.get("episode_const", False))
     return fields
 
 
@@ -116,7 +117,7 @@ class EpisodeBatch:
     An episode with L transitions fills L + 1 slots: the last one holds its final observation and no transition.
 
     Args:
-        scheme: {key: {"vshape", "group", "dtype"}}, PyMARL's.
+        scheme: {key: {"vshape", "group", "dtype", "episode_const"}}, PyMARL's.
         groups: {"agents": N}.
         batch_size: B.
         max_seq_length: T, at most episode_limit + 1.
@@ -124,6 +125,9 @@ class EpisodeBatch:
         device: where the tensors live.
         data: the stored tensors, if they exist already.
         lengths: [B] their transitions.
+
+    Attributes:
+        derived: what others have made of the data and will want again (a network's inputs); gone when slots are written.
     """
 
     def __init__(
@@ -142,12 +146,13 @@ class EpisodeBatch:
         self.device = torch.device(device)
         self.fields = stored_fields(scheme, groups)
         self.data = data if data is not None else self._zeros()
+        self.derived: dict[Any, Any] = {}
         self._lengths = torch.full((batch_size,), -1) if lengths is None else lengths
 
     def _zeros(self) -> dict[str, Tensor]:
-        lead = (self.batch_size, self.max_seq_length)
+        lead = {True: (self.batch_size,), False: (self.batch_size, self.max_seq_length)}
         return {
-            key: torch.zeros(*lead, *field.shape, dtype=field.dtype, device=self.device)
+            key: torch.zeros(*lead[field.const], *field.shape, dtype=field.dtype, device=self.device)
             for key, field in self.fields.items()
         }
 
@@ -164,6 +169,7 @@ class EpisodeBatch:
     def set_lengths(self, lengths: Tensor | NDArray[np.int64]) -> None:
         """Say how many transitions each episode holds; what lies behind them is padding."""
         self._lengths = torch.as_tensor(lengths, dtype=torch.int64).clone()
+        self.derived.clear()
         self.__dict__.pop("packing", None)
 
     @cached_property
@@ -186,7 +192,9 @@ class EpisodeBatch:
             raise IndexError("slots must be one contiguous slice")
         start, stop, _ = times.indices(self.max_seq_length)
         lengths = (self._lengths[rows] - start).clamp(-1, stop - start - 1)
-        data = {key: tensor[rows, times] for key, tensor in self.data.items()}
+        data = {
+            key: tensor[rows] if self.fields[key].const else tensor[rows, times] for key, tensor in self.data.items()
+        }
         return EpisodeBatch(
             self.scheme, self.groups, len(lengths), stop - start, self.preprocess, self.device, data, lengths
         )
@@ -218,10 +226,12 @@ class EpisodeBatch:
         """
         slots = slice(ts, ts + 1) if isinstance(ts, int) else ts
         for key, value in data.items():
-            target = self.data[key][bs, slots]
+            where = bs if self.fields[key].const else (bs, slots)
+            target = self.data[key][where]
             array = np.asarray(value) if isinstance(value, (list, tuple)) else value
             tensor = torch.as_tensor(array, device=self.device).to(target.dtype)
-            self.data[key][bs, slots] = tensor.reshape(target.shape)
+            self.data[key][where] = tensor.reshape(target.shape)
+        self.derived.clear()
         if mark_filled:
             last = slots.indices(self.max_seq_length)[1] - 1
             lengths = self._lengths.clone()

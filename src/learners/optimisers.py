@@ -1,25 +1,62 @@
-"""Optimisers as PyMARL sets them up, and loading what they had averaged."""
+"""Optimisers as PyMARL sets them up, clipped, and loading what they had averaged."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pymarl.utils.tensors import misfit
 
 
+class Optimiser:
+    """A torch optimiser with the parameters that it trains and the largest norm of their gradient.
+
+    Args:
+        torch_optimiser: of one group, `params`.
+        params: what it trains.
+        clip: largest L2 norm.
+    """
+
+    def __init__(self, torch_optimiser: torch.optim.Optimizer, params: list[nn.Parameter], clip: float) -> None:
+        self.torch_optimiser, self.params, self.clip = torch_optimiser, params, clip
+
+    def gradients(self, loss: Tensor) -> Tensor:
+        """Set the parameters' gradients to those of a loss, clipped; return their norm before that, 0-d."""
+        self.torch_optimiser.zero_grad()
+        loss.backward()
+        return nn.utils.clip_grad_norm_(self.params, self.clip)
+
+    def apply(self) -> None:
+        """Move the parameters along their gradients."""
+        self.torch_optimiser.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the running averages and settings, as torch has them."""
+        return self.torch_optimiser.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take running averages; lr and other settings stay those of this run's config.
+
+        Raises:
+            ValueError: they are not of these parameters, or of another kind of optimiser.
+        """
+        _load_moments(self.torch_optimiser, state)
+
+
 def make_optimiser(
-    name: str, params: list[nn.Parameter], *, lr: float, weight_decay: float, alpha: float, eps: float
-) -> torch.optim.Optimizer:
+    name: str, params: list[nn.Parameter], *, lr: float, weight_decay: float, alpha: float, eps: float, clip: float
+) -> Optimiser:
     """Return "adam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
     if name == "adam":
-        return torch.optim.Adam(params, lr=lr, weight_decay=weight_decay)
-    return torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+        return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay), params, clip)
+    return Optimiser(
+        torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip
+    )
 
 
-def load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def _load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Load an optimiser's running averages; its lr and other settings stay those of this run's config.
 
     Raises:

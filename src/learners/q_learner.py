@@ -9,11 +9,11 @@ from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.returns import n_step_targets
-from pymarl.learners.base import Learner
-from pymarl.learners.values import Loss, after_steps, at_steps, td_loss, team_value
+from pymarl.learners.value_learner import ValueLearner
+from pymarl.learners.values import Loss, after_steps, td_loss
 
 
-class QLearner(Learner):
+class QLearner(ValueLearner):
     """Squared one-step TD error of the mixed Q-values; without a mixer, of every agent's own.
 
     With `double_q` the trained network chooses the next actions and the target network judges them (van Hasselt et
@@ -23,7 +23,7 @@ class QLearner(Learner):
     config: Config
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Learner.Config):
+    class Config(ValueLearner.Config):
         """Keys of q_learner; see config/default.yaml."""
 
         double_q: bool
@@ -34,9 +34,8 @@ class QLearner(Learner):
         steps = batch.transitions()
         with torch.no_grad():
             greedy = rows.greedy(rows.q if self.config.double_q else rows.target_q)
-            next_value = after_steps(batch, team_value(self.target_mixer, rows.target_q, greedy, rows))
+            next_value = after_steps(batch, self.target_value(rows, greedy))
             targets = n_step_targets(
                 steps.reward, steps.terminated, steps.mask, next_value, gamma=self.config.gamma, n_steps=1
             )
-        q_taken = at_steps(batch, team_value(self.mixer, rows.q, rows.actions, rows))
-        return td_loss(q_taken, targets, steps.mask, weights)
+        return td_loss(batch, self.value(rows), targets, steps.mask, weights)

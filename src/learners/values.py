@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.masking import mask_unavailable
-from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs
+from pymarl.modules.mixers.mixer import BaseMixer, Mixed, MixerInputs
 
 
 class Rows(NamedTuple):
@@ -20,6 +21,8 @@ class Rows(NamedTuple):
         avail_actions: [P, N, A] bool.
         actions: [P, N] int64; of no meaning in an episode's last slot.
         state: [P, S].
+        states: [P, N, H], the trained network's hidden states, with gradient; None unless the mixer needs them.
+        target_states: [P, N, H], the target network's.
     """
 
     q: Tensor
@@ -27,6 +30,8 @@ class Rows(NamedTuple):
     avail_actions: Tensor
     actions: Tensor
     state: Tensor
+    states: Tensor | None = None
+    target_states: Tensor | None = None
 
     def greedy(self, q: Tensor) -> Tensor:
         """Return [P, N] int64, the available action of largest `q` [P, N, A]."""
@@ -42,6 +47,7 @@ class Loss(NamedTuple):
         q_taken: [B, T-1, A], without gradient.
         targets: [B, T-1, A].
         mask: [B, T-1, A] in {0, 1}.
+        metrics: what else is to be logged, name -> 0-d without gradient.
     """
 
     value: Tensor
@@ -49,15 +55,25 @@ class Loss(NamedTuple):
     q_taken: Tensor
     targets: Tensor
     mask: Tensor
+    metrics: Mapping[str, Tensor] = {}
 
 
-def team_value(mixer: BaseMixer | None, q: Tensor, actions: Tensor, rows: Rows) -> Tensor:
-    """Return the mixed value [P, 1] of `actions` [P, N] under `q` [P, N, A]; without a mixer each agent's, [P, N]."""
+def team_value(mixer: BaseMixer | None, q: Tensor, actions: Tensor, rows: Rows, states: Tensor | None = None) -> Mixed:
+    """Return the mixed value [P, 1] of `actions` [P, N] under `q` [P, N, A]; without a mixer each agent's, [P, N].
+
+    Args:
+        mixer: None for independent agents.
+        q: Q-values of all actions.
+        actions: the actions to be mixed.
+        rows: whose state and available actions the mixer sees.
+        states: [P, N, H] hidden states that belong to `q`, for a mixer that needs them.
+    """
     picked = q.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     if mixer is None:
-        return picked
+        return Mixed(picked, None)
     q_max = mask_unavailable(q, rows.avail_actions).amax(-1) if mixer.needs_q_max else None
-    return mixer(MixerInputs(picked, q_max, actions, rows.state))
+    mixed: Mixed = mixer(MixerInputs(picked, q_max, actions, rows.state, states))
+    return mixed
 
 
 def at_steps(batch: EpisodeBatch, packed: Tensor) -> Tensor:
@@ -70,18 +86,24 @@ def after_steps(batch: EpisodeBatch, packed: Tensor) -> Tensor:
     return batch.packing.unpack(packed)[:, 1:]
 
 
-def td_loss(q_taken: Tensor, targets: Tensor, mask: Tensor, weights: Tensor | None) -> Loss:
-    """Return half the squared TD error, averaged over the transitions.
+def td_loss(batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, weights: Tensor | None) -> Loss:
+    """Return half the squared TD error, averaged over the transitions, and the mixer's penalty, averaged likewise.
 
     Args:
-        q_taken: [B, T-1, A], with gradient.
+        batch: whose rows are mixed.
+        mixed: values of the actions taken, packed [P, A], with gradient.
         targets: [B, T-1, A], without.
         mask: [B, T-1, 1] in {0, 1}.
         weights: [B] importance weights that multiply each episode's share, or None.
     """
-    mask = mask.expand_as(q_taken)
-    td_error = (q_taken - targets) * mask
+    q_taken = at_steps(batch, mixed.value)
+    wide = mask.expand_as(q_taken)
+    td_error = (q_taken - targets) * wide
     squares = 0.5 * td_error.pow(2)
     if weights is not None:
         squares = squares * weights.to(squares, non_blocking=True)[:, None, None]
-    return Loss(squares.sum() / mask.sum(), td_error.detach(), q_taken.detach(), targets, mask)
+    loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide)
+    if mixed.penalty is None:
+        return loss
+    penalty = (at_steps(batch, mixed.penalty) * mask).sum() / mask.sum()
+    return loss._replace(value=loss.value + penalty, metrics={"mixer_penalty": penalty.detach()})

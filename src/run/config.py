@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
 from pymarl.components.action_selectors import ActionSelector
-from pymarl.components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
+from pymarl.components.buffers import REGISTRY as BUFFERS
+from pymarl.components.buffers.buffer import Buffer
 from pymarl.controllers import REGISTRY as MACS
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs import REGISTRY as ENVS
 from pymarl.learners import REGISTRY as LEARNERS
-from pymarl.learners.base import Learner
+from pymarl.learners.learner import Learner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
 from pymarl.modules.mixers import REGISTRY as MIXERS
-from pymarl.modules.mixers.mixer import BaseMixer
 from pymarl.run import REGISTRY as RUNS
+from pymarl.run.fit import check_choices
 from pymarl.runners import REGISTRY as RUNNERS
 from pymarl.runners.runner import Runner
 from pymarl.utils.config import (
@@ -38,23 +40,24 @@ from pymarl.utils.files import LONGEST_NAME, as_file_name
 from pymarl.utils.layers import Layers, is_shipped, shipped_keys
 from pymarl.utils.values import shown
 
+PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, SELECTORS, BUFFERS)
+
 Seed = Annotated[int, Range(ge=0, le=2**32 - 1)]
 """What numpy's global generator, which sacred and third-party envs seed, takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """The keys that say which parts a run has."""
+    """The keys that say which parts a run has; a learner may have more of them, such as mixer or critic."""
 
     run: str
     runner: str
     mac: str
     agent: str
     learner: str
-    mixer: str | None
+    buffer: str | None
     action_selector: str
     env: str
-    use_per: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +71,6 @@ class RunConfig(Choices):
     env_workers: PositiveInt | None
     env_timeout: Seconds | None
     t_max: PositiveInt
-    updates_per_collect: PositiveInt
-    accumulated_episodes: PositiveInt | None
     use_cuda: bool
     test_nepisode: PositiveInt
     test_interval: PositiveInt
@@ -90,27 +91,31 @@ class RunConfig(Choices):
     resume: str
     evaluate: bool
     save_replay: bool
-    batch_size: PositiveInt
     buffer_cpu_only: bool
 
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes that a run's names stand for. `mixer` is None for independent learners."""
+    """The classes that a run's names stand for.
+
+    Attributes:
+        networks: config key -> class of each network that the learner is given beside the mac's; None where it has none
+            (a mixer for independent learners).
+    """
 
     env: Any
     runner: Any
     mac: Any
     agent: Any
     learner: Any
-    mixer: Any
+    networks: dict[str, Any]
     selector: Any
     buffer: Any
 
     @classmethod
-    def of(cls, config: Choices) -> Classes:
+    def of(cls, values: Mapping[str, Any], origin: Mapping[str, str] = {}) -> Classes:  # noqa: B006 - read alone
         """Look the names up. UserError for an unknown one or a missing package."""
-        c = config
+        c = build_config(Choices, values, origin)
         learner = _derived(LEARNERS[c.learner], c.learner, Learner, "learner")
         return cls(
             env=ENVS[c.env],
@@ -118,15 +123,23 @@ class Classes:
             mac=_derived(MACS[c.mac], c.mac, BasicMAC, "mac"),
             agent=_derived(AGENTS[c.agent], c.agent, Agent, "agent"),
             learner=learner,
-            mixer=c.mixer and _derived(learner.mixer_class(c.mixer), c.mixer, BaseMixer, "mixer"),
+            networks={key: _network(learner, key, values, origin) for key in learner.networks},
             selector=_derived(SELECTORS[c.action_selector], c.action_selector, ActionSelector, "action_selector"),
-            buffer=PrioritizedReplayBuffer if c.use_per else ReplayBuffer,
+            buffer=_derived(BUFFERS[c.buffer or learner.trains_on], c.buffer or learner.trains_on, Buffer, "buffer"),
         )
 
     def configured(self) -> list[Any]:
         """Return the classes that read keys of the run (the env reads env_args)."""
-        parts = [self.runner, self.mac, self.agent, self.learner, self.mixer, self.selector, self.buffer]
+        parts = [self.runner, self.mac, self.agent, self.learner, *self.networks.values(), self.selector, self.buffer]
         return [part for part in parts if part is not None and config_class(part) is not None]
+
+
+def _network(learner: type[Learner], key: str, values: Mapping[str, Any], origin: Mapping[str, str]) -> Any:
+    """Return the class of one of the learner's networks."""
+    if key not in values:
+        raise UserError(f"missing key {key!r} (a {key} or None); set it in your YAML or `with {key}=...`")
+    name = check_value(values[key], str | None, key, origin.get(key, ""))
+    return name and _derived(learner.networks[key].registry[name], name, learner.networks[key].base, key)
 
 
 def _derived(part: Any, name: str, base: type, key: str) -> Any:
@@ -147,17 +160,17 @@ def check(layers: Layers) -> list[str]:
     """
     config = build_config(RunConfig, layers.values, layers.origin)
     check_call(RUNS[config.run], None, layers.values, None)
-    classes = Classes.of(config)
-    read = read_keys(classes)
-    known = read | shipped_keys()
+    classes = Classes.of(layers.values, layers.origin)
+    read, elsewhere = read_keys(classes), keys_of_all_parts()
+    known = read | shipped_keys() | elsewhere.keys()
     of_env = {f"env_args.{key}" for key in {*config.env_args, *_keys_of_env(classes.env)}}
     for key in layers.values:
         if key not in known or (key not in read and f"env_args.{key}" in of_env and not is_shipped(layers.origin[key])):
             _unknown(key, layers, known, of_env)
     for part in classes.configured():
         build_config(part.Config, layers.values, layers.origin)
-    for key, kind in _keys_of_all_parts().items():  # the ones that this run's choice of parts does not read
-        check_value(layers.values[key], kind, key, layers.origin[key])
+    for key in layers.values.keys() & elsewhere.keys() - read:
+        _check_unread(key, elsewhere[key], layers)
     if config_class(classes.env) is not None:
         _check_env_args(classes.env, layers)
     if as_file_name(config.name) != config.name:
@@ -165,27 +178,51 @@ def check(layers: Layers) -> list[str]:
             f"name={shown(config.name)}: expected the name of a folder: no separators or control characters, not "
             f"beginning with a dot, at most {LONGEST_NAME} bytes; write name={shown(as_file_name(config.name))}"
         )
-    _check_choices(config, layers.values["buffer_size"], layers.values["agent_output_type"])
-    return sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
+    check_choices(config, classes, layers.values)
+    unread = sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
+    return [f"{key} (of {' and '.join(owners)})" if (owners := owners_of(key)) else key for key in unread]
 
 
 def read_keys(classes: Classes) -> set[str]:
     """Return every top-level key that a run with these parts reads."""
-    return set(config_keys(RunConfig)).union(*(config_keys(part) for part in classes.configured()))
+    own = {*config_keys(RunConfig), *classes.networks}
+    return own.union(*(config_keys(part) for part in classes.configured()))
 
 
 def all_keys() -> dict[str, Any]:
-    """Return {key: type} of every key in default.yaml."""
-    return config_keys(RunConfig) | _keys_of_all_parts()
+    """Return {key: type} of every key that the run or a registered part reads."""
+    return {key: kinds[0] for key, kinds in keys_of_all_parts().items()} | config_keys(RunConfig)
 
 
-def _keys_of_all_parts() -> dict[str, Any]:
-    """Return {key: type} over every registered part but the envs."""
-    keys: dict[str, Any] = config_keys(PrioritizedReplayBuffer)
-    for registry in (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, SELECTORS):
-        for name in registry:
-            keys |= config_keys(registry[name])
+def _registered() -> Iterator[tuple[str, Any]]:
+    """Yield what every registered part but the envs is called, and its class."""
+    yield from ((f"{registry.kind} {name}", registry[name]) for registry in PARTS for name in registry)
+
+
+def keys_of_all_parts() -> dict[str, list[Any]]:
+    """Return {key: types} over every registered part but the envs, and the networks of learners."""
+    keys: dict[str, list[Any]] = {}
+    for _, part in _registered():
+        for key, kind in config_keys(part).items():
+            keys.setdefault(key, []).append(kind)
+    for name in LEARNERS:
+        for key in LEARNERS[name].networks:
+            keys.setdefault(key, []).append(str | None)
     return keys
+
+
+def owners_of(key: str) -> list[str]:
+    """Return the registered parts that read a key: "learner q_learner"."""
+    return [name for name, part in _registered() if key in config_keys(part)]
+
+
+def _check_unread(key: str, kinds: list[Any], layers: Layers) -> None:
+    """Raise UserError if no part could read a value that none of this run's does: a typo all the same."""
+    for kind in kinds[1:]:
+        with suppress(UserError):
+            check_value(layers.values[key], kind, key)
+            return
+    check_value(layers.values[key], kinds[0], key, layers.origin[key])
 
 
 def _keys_of_env(env: Any) -> set[str]:
@@ -219,33 +256,3 @@ def _unknown(key: str, layers: Layers, known: Collection[str], elsewhere: Iterab
         near = closest(bare, (name.removeprefix("env_args.") for name in known))  # the prefix alone is no likeness
         meant = (near.replace("'", "'env_args.", 1) if inside else near) or far
     raise UserError(f"{'' if origin == 'with' else origin + ': '}unknown key {shown(key)}{meant}")
-
-
-def _check_choices(config: RunConfig, buffer_size: int, agent_output_type: str) -> None:
-    if config.runner == "episode" and config.batch_size_run != 1:
-        raise UserError(
-            f"batch_size_run={config.batch_size_run} with runner='episode', which runs one env; "
-            f"write runner=parallel or batch_size_run=1"
-        )
-    if config.env_workers is not None and config.env_workers > config.batch_size_run:
-        raise UserError(
-            f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "
-            f"write env_workers={config.batch_size_run} or env_workers=None"
-        )
-    if (config.evaluate or config.save_replay) and not config.checkpoint_path:
-        given = "evaluate" if config.evaluate else "save_replay"
-        raise UserError(f"{given}=True needs networks to play with; add checkpoint_path=results/models/<token>")
-    if config.action_selector == "multinomial" and agent_output_type == "q":
-        raise UserError(
-            "action_selector='multinomial' samples from probabilities, but agent_output_type='q' gives it Q-values; "
-            "write action_selector=epsilon_greedy, or agent_output_type=pi_logits"
-        )
-    if config.resume and config.checkpoint_path:
-        raise UserError(
-            "resume goes on with a run, checkpoint_path starts a new one from its networks; give one of them"
-        )
-    if config.batch_size > buffer_size:
-        raise UserError(
-            f"batch_size={config.batch_size} episodes can never be drawn from buffer_size={buffer_size}; "
-            f"raise buffer_size or lower batch_size"
-        )

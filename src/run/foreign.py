@@ -35,9 +35,15 @@ class Foreign:
 
 
 @cache
+def _tables() -> dict[str, Any]:
+    tables: dict[str, Any] = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
+    return tables
+
+
+@cache
 def table() -> dict[str, Foreign]:
     """Return the foreign keys that may change what a run does."""
-    keys = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))["keys"]
+    keys = _tables()["keys"]
     renamed = {key: {"target" if name == "as" else name: v for name, v in entry.items()} for key, entry in keys.items()}
     return {key: Foreign(key, **entry) for key, entry in renamed.items()}
 
@@ -51,11 +57,12 @@ def take_foreign(layers: Layers) -> list[str]:
     Raises:
         UserError: a value that has no meaning here, or that contradicts the key of ours in the same file.
     """
+    notes = take_names(layers)
     present = [key for key in table() if key in layers.values]
     if not present:
-        return []
-    classes = Classes.of(build_config(Choices, layers.values, layers.origin))
-    read, notes = read_keys(classes), []
+        return notes
+    classes = Classes.of(layers.values, layers.origin)
+    read = read_keys(classes)
     for key in sorted(set(present) - read, key=layers.rank):
         entry = table()[key]
         hint = _differs_there(entry, layers)
@@ -64,6 +71,18 @@ def take_foreign(layers: Layers) -> list[str]:
             notes += [*_take(entry, target, layers, classes), *hint]
         elif not _among(layers.values[key], entry.idle):
             raise entry.refuse(layers)
+    return notes
+
+
+def take_names(layers: Layers) -> list[str]:
+    """Put in place what a part's name means beside some learners where it comes from. Returns a note for each."""
+    notes = []
+    for key, meanings in _tables()["names"].items():
+        name, learner = layers.values.get(key), layers.values.get("learner")
+        ours = meanings.get(learner, {}).get(name) if isinstance(learner, str) and isinstance(name, str) else None
+        if ours is not None:
+            notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
+            layers.add({key: ours}, layers.origin[key])
     return notes
 
 

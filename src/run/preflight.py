@@ -134,7 +134,7 @@ def check_resume(layers: Layers) -> None:
     before = read_config(_token(resume))
     if layers.values.get("seed") is None:
         layers.add({"seed": before["seed"]}, str(Path(resume) / CONFIG_FILE))
-    free = FREE_ON_RESUME - ({"t_max"} if before.get("use_per") else set())  # per_beta rises over t_max
+    free = FREE_ON_RESUME - ({"t_max"} if before.get("buffer") == "prioritized" else set())  # per_beta rises over t_max
     had, now = dotted(before), dotted(json.loads(json.dumps(redacted(layers.values))))
     for key in sorted(now.keys() - free):
         if key not in had or had[key] != now[key]:

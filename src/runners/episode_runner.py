@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pymarl.envs.multiagentenv import BatchedEnv
+from typing import Any
+
 from pymarl.runners.runner import Runner
-from pymarl.runners.seeds import EpisodeSeeds
 from pymarl.utils.errors import UserError
 
 
@@ -13,7 +13,7 @@ class EpisodeRunner(Runner):
 
     in_process = True
 
-    def __init__(self, config: Runner.Config, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
-        super().__init__(config, env, seeds)
-        if env.batch_size != 1:
-            raise UserError(f"batch_size_run={env.batch_size}: runner='episode' plays 1; write runner='parallel'")
+    def __init__(self, config: Runner.Config, *args: Any, **kwargs: Any) -> None:
+        if config.batch_size_run != 1:
+            raise UserError(f"batch_size_run={config.batch_size_run}: runner='episode' plays 1; write runner='parallel'")
+        super().__init__(config, *args, **kwargs)

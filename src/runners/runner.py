@@ -1,133 +1,128 @@
-"""What every runner does: play one episode in each row of a batched env and record it."""
+"""What every runner promises: `run` plays in envs of its own and returns a batch; see episodes.py and pieces.py for how."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
-from pymarl.envs.adapter import EnvArgs
-from pymarl.envs.batched import env_name, make_batched_env
-from pymarl.envs.contract import numeric_info
-from pymarl.envs.faults import EnvUserError
+from pymarl.envs.batched import env_name, make_batched_env, needs_process
 from pymarl.envs.multiagentenv import BatchedEnv, EnvInfo
+from pymarl.runners.episodes import EpisodePlayer
+from pymarl.runners.pieces import PiecePlayer
+from pymarl.runners.player import ActingMAC, EpisodeRecord, Tell
 from pymarl.runners.seeds import EpisodeSeeds, Phase
 from pymarl.utils.config import NonNegativeInt, PositiveInt, Seconds
 from pymarl.utils.errors import UserError
 
-OBSERVATIONS = ("obs", "state", "avail_actions")
-"""What the slot after the last transition holds too."""
-
-
-LONGEST_PAUSE = 15
-"""Seconds before episodes that have broken often are tried again; a request to stop waits as long."""
-
-
-class BrokenTooOften(UserError):
-    """An episode broke again and again."""
-
-
-class ActingMAC(Protocol):
-    """The half of a controller that a runner needs."""
-
-    def init_hidden(self, batch_size: int) -> None:
-        """Forget everything; B episodes start."""
-
-    def select_actions(self, batch: EpisodeBatch, t_ep: int, t_env: int, bs: Any, test_mode: bool) -> Any:
-        """Return actions [len(bs), N] int64 at slot t_ep of rows bs; with their probs where the scheme stores them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpisodeRecord:
-    """What came of one episode.
-
-    Attributes:
-        seed: of the episode; native envs get it as it is, any other env gets `envs.multiagentenv.env_seed(seed)`.
-        ret: undiscounted sum of the team's rewards, in env units.
-        length: env steps.
-        truncated: only the clock ended it.
-        info: the numbers in the last step's info.
-    """
-
-    seed: int
-    ret: float
-    length: int
-    truncated: bool
-    info: Mapping[str, float]
+LARGEST_SEED = 2**64 - 1
 
 
 class Runner:
-    """Plays B episodes at once, one in each row of its env, and knows how many env steps it has trained for.
+    """Plays `batch_size_run` episodes at once, one in each row of its env, and counts the env steps of training.
+
+    With `rollout_steps` training plays pieces of that many steps a row, which go on where the last ones ended, and tests
+    play whole episodes in an env of their own.
 
     Args:
-        env: B rows.
-        seeds: where episodes get their seeds from.
+        config: the class's Config.
+        origin: "env_args.<key>" -> where it was set, for messages.
+        tell: is told at once, in one line, of every episode that broke and is played once more.
+        trial: build one env alone, and in a process of its own where such are used: to try out a config.
 
     Attributes:
-        t_env: env steps of all training episodes so far.
-        episodes: records of the last `run`, in row order.
-        restarts: how many episodes broke so far and were played once more.
-        on_broken: is told at once of each of these, in one line.
+        batch_size: rows.
+        t_env: env steps of all training so far.
+        episodes: records of the episodes that ended in the last `run`.
+
+    Raises:
+        UserError: an env cannot be made; see `make_batched_env`.
     """
 
     in_process: ClassVar[bool]
-    pause_seconds: ClassVar[float] = 1.0
-    """Before what broke twice in a row is tried again; then 3 times as long, 7, ...: things may mend."""
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
+        """Keys of every runner; see config/default.yaml."""
+
+        env: str
+        env_args: dict[str, Any]
+        seed: int
         batch_size_run: PositiveInt
+        rollout_steps: PositiveInt | None
         env_workers: PositiveInt | None
         max_restarts: NonNegativeInt
         env_timeout: Seconds | None
 
-    @classmethod
-    def make_env(cls, config: Config, env: str, env_args: EnvArgs, seed: int, origin: Mapping[str, str]) -> BatchedEnv:
-        """Return the env that this runner drives; see `make_batched_env`."""
-        return make_batched_env(
-            env, env_args, config.batch_size_run, seed, origin, cls.in_process, config.env_workers,
-            revive=config.max_restarts > 0, timeout=config.env_timeout,
-        )  # fmt: skip
-
-    def __init__(self, config: Config, env: BatchedEnv, seeds: EpisodeSeeds) -> None:
-        self.config, self.env, self.seeds = config, env, seeds
-        self.batch_size = env.batch_size
+    def __init__(
+        self,
+        config: Config,
+        origin: Mapping[str, str] = {},  # noqa: B006 - read alone
+        tell: Tell = lambda reason: None,
+        *,
+        trial: bool = False,
+    ) -> None:
+        self.config, self.origin, self.tell = config, origin, tell
+        self.batch_size = 1 if trial else config.batch_size_run
+        self.seeds = EpisodeSeeds(config.seed)
         self.t_env = 0
         self.episodes: list[EpisodeRecord] = []
-        self.restarts = 0
-        self.on_broken: Callable[[str], None] = lambda reason: None
+        self._envs: list[BatchedEnv] = []
+        self.env = self._make_env(trial=trial)
 
-    def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
-        """Allocate the batch (on the CPU, wherever the mac computes) and take the controller that acts."""
-        self.mac = mac
-        self.batch = EpisodeBatch(scheme, groups, self.batch_size, self.env.info.episode_limit + 1, preprocess)
-        self._views = {key: self.batch.numpy(key) for key in self.batch.data}
-        self._observed = [(self._views[key], vars(self.env.arrays)[key]) for key in OBSERVATIONS]
-        self._stores_probs = "probs" in scheme
-        self._used_slots = np.zeros(self.batch_size, np.int64)
+    def _make_env(self, *, trial: bool = False) -> BatchedEnv:
+        c = self.config
+        env = make_batched_env(
+            c.env, c.env_args, self.batch_size, c.seed, self.origin, self.in_process and not trial,
+            None if trial else c.env_workers, revive=c.max_restarts > 0 and not trial, timeout=c.env_timeout,
+        )  # fmt: skip
+        self._envs.append(env)
+        return env
 
     def get_env_info(self) -> EnvInfo:
         """Return what the env says of itself."""
         return self.env.info
 
+    @property
+    def longest(self) -> int:
+        """Slots of the longest row that `run` returns in training."""
+        return (self.config.rollout_steps or self.env.info.episode_limit) + 1
+
+    @property
+    def restarts(self) -> int:
+        """How many episodes broke so far and were played once more."""
+        return sum(player.restarts for player in {self._training, self._tests})
+
+    def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
+        """Take the controller that acts, and allocate what is recorded (on the CPU, wherever the mac computes)."""
+        self._training: EpisodePlayer | PiecePlayer
+        played = {key: entry for key, entry in scheme.items() if not entry.get("episode_const")}
+        steps = self.config.rollout_steps
+        tests_env = self.env if steps is None else self._make_env()
+        self._tests = EpisodePlayer(tests_env, played, groups, preprocess, mac, self.config.max_restarts, self.tell)
+        self._training = self._tests
+        if steps is not None:
+            self._training = PiecePlayer(
+                self.env, scheme, groups, preprocess, mac, self.config.max_restarts, self.tell, steps,
+                lambda count: self.seeds.draw("train", count), replayable=not needs_process(self.config.env),
+            )  # fmt: skip
+
     def run(self, test_mode: bool = False, phase: Phase | None = None) -> EpisodeBatch:
-        """Play one episode in each row. One that breaks (the game failed) is played once more, from its start.
+        """Play. What breaks (the game failed) is played once more, from its start.
 
         Args:
-            test_mode: act greedily; t_env and the training episodes' seeds stay as they are.
+            test_mode: act greedily, whole episodes; t_env and training's episodes and seeds stay as they are.
             phase: whose seeds to use; by default "test" in test mode, else "train".
 
         Returns:
-            The runner's own batch: valid until the next `run`, so copy what is to be kept. A truncated episode's
-            last transition is not `terminated`. The slot after it holds the final observation.
+            A batch that is the runner's own: valid until the next `run`, so copy what is to be kept. A row is an
+            episode, or in training with `rollout_steps` a piece of one. The slot after its last transition holds the
+            observation that followed. Where that transition is not `terminated` the row was truncated there.
 
         Raises:
             BrokenTooOften: an episode broke more than max_restarts times.
@@ -135,150 +130,62 @@ class Runner:
         """
         drawn = self.seeds.state_dict()
         try:
-            return self._run(self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size), test_mode)
+            if test_mode or not isinstance(self._training, PiecePlayer):
+                seeds = self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size)
+                batch, self.episodes = self._tests.play(seeds, self.t_env, test_mode)
+            else:
+                batch, self.episodes = self._training.play(self.t_env)
         except BaseException:
             self.seeds.load_state_dict(drawn)  # nothing of these episodes is kept
             raise
-
-    def _run(self, seeds: NDArray[np.uint64], test_mode: bool) -> EpisodeBatch:
-        """Play the episodes of these seeds [B]."""
-        self.batch.set_lengths(np.full(self.batch_size, -1))
-        lengths = np.zeros(self.batch_size, np.int64)
-        returns = np.zeros(self.batch_size)
-        stale, self._used_slots = self._used_slots, np.full(self.batch_size, self.batch.max_seq_length)
-        rows = np.arange(self.batch_size)
-        broke, rounds = np.zeros(self.batch_size, np.int64), 0  # times in a row; rounds in which any did
-        while len(rows):
-            self.mac.init_hidden(self.batch_size)
-            with torch.no_grad():
-                self._play(rows, seeds, lengths, returns, test_mode)
-            rows = np.flatnonzero(self.env.arrays.broken)
-            broke[~self.env.arrays.broken] = 0  # a row that was done may still lose its episode with its worker
-            broke[rows] += 1
-            stale[rows] = self.batch.max_seq_length  # a broken episode has left its steps in the batch
-            lengths[rows], returns[rows] = 0, 0.0
-            if len(rows):
-                rounds += 1
-                self._note_broken(rows, broke, rounds)
-                time.sleep(min(self.pause_seconds * (2 ** min(rounds - 1, 10) - 1), LONGEST_PAUSE))
-        self._used_slots = stale  # unless this run failed half-way
-        self._clear_padding(lengths)
-        self.batch.set_lengths(lengths)
-        self.episodes = [
-            EpisodeRecord(
-                seed=int(seeds[row]),
-                ret=float(returns[row]),
-                length=int(lengths[row]),
-                truncated=bool(self.env.arrays.truncated[row]),
-                info=numeric_info(self.env.episode_info(row)),
-            )
-            for row in range(self.batch_size)
-        ]
         if not test_mode:
-            self.t_env += int(lengths.sum())
-        return self.batch
+            self.t_env += int(batch.lengths.sum())
+        return batch
 
-    def _note_broken(self, rows: NDArray[np.int64], broke: NDArray[np.int64], rounds: int) -> None:
-        """Count that these rows' episodes broke, and tell.
-
-        BrokenTooOften if one has broken more than max_restarts times in a row, `broke` [B], or if others break instead
-        of it, in more rounds than would be the most if each had its own.
-        """
-        reasons = {row: f"row {row}: {self.env.episode_info(row)['broken']}" for row in rows.tolist()}
-        self.restarts += len(reasons)
-        for reason in reasons.values():
-            self.on_broken(reason)
-        for row, reason in reasons.items():
-            if broke[row] > self.config.max_restarts or rounds > max(1, self.config.max_restarts) * self.batch_size:
-                raise BrokenTooOften(
-                    f"env {env_name(self.env)!r}: an episode could not be played to its end, with max_restarts="
-                    f"{self.config.max_restarts}; the last time: {reason}"
-                )
-
-    def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
-        """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""
-        for key, view in self._views.items():
-            used = lengths + (key in OBSERVATIONS)
-            for row in np.flatnonzero(used < self._used_slots):
-                view[row, used[row] : self._used_slots[row]] = 0
-        self._used_slots = lengths + 1
-
-    def _play(
-        self,
-        rows: NDArray[np.int64],
-        seeds: NDArray[np.uint64],
-        lengths: NDArray[np.int64],
-        returns: NDArray[np.float64],
-        test_mode: bool,
-    ) -> None:
-        """Step these rows to the end of their episodes, or until they break; fills the batch, `lengths`, `returns`."""
-        env, arrays, views = self.env, self.env.arrays, self._views
-        rewards, ends = views["reward"], views["terminated"]
-        actions = np.zeros((self.batch_size, env.info.n_agents), np.int64)
-        env.reset(rows, seeds[rows])
-        rows = rows[~arrays.broken[rows]]
-        # As long as all rows run a slice does, which copies faster than an array of rows.
-        index: Any = slice(None) if len(rows) == self.batch_size else rows
-        for t in range(env.info.episode_limit if len(rows) else 0):
-            self._record_observations(index, t)
-            actions[index] = chosen = self._act(index, t, test_mode)
-            views["actions"][index, t, :, 0] = chosen
-            env.step(actions, rows)
-            reward = arrays.reward[index]
-            returns[index] += reward
-            rewards[index, t, 0] = reward
-            ends[index, t, 0] = arrays.terminated[index]
-            ended = arrays.terminated[index] | arrays.truncated[index]
-            gone = ended | arrays.broken[index]
-            if gone.any():
-                lengths[rows[ended]] = t + 1
-                self._record_observations(rows[ended], t + 1)
-                rows = rows[~gone]
-                index = rows
-                if not len(rows):
-                    return
-        if not len(rows):
+    def try_out(self) -> None:
+        """Start an episode and take a step, where that starts no game. UserError if an agent has no action."""
+        if needs_process(self.config.env):
             return
-        raise EnvUserError(
-            f"env {env_name(env)!r}: an episode goes on after episode_limit={env.info.episode_limit} steps; "
-            "let step end it, with info['episode_limit'] = True"
-        )
+        row = np.zeros(1, np.int64)
+        self.env.reset(row, np.full(1, LARGEST_SEED, np.uint64))
+        stuck = np.flatnonzero(~self.env.arrays.avail_actions[0].any(-1))
+        if len(stuck):
+            raise UserError(
+                f"env {self.config.env!r}: agent {stuck[0]} has no available action after reset; "
+                f"get_avail_actions must leave one"
+            )
+        self.env.step(self.env.arrays.avail_actions.argmax(-1), row)
 
-    def _record_observations(self, index: Any, t: int) -> None:
-        for view, array in self._observed:
-            view[index, t] = array[index]
-
-    def _act(self, index: Any, t: int, test_mode: bool) -> NDArray[np.int64]:
-        """Return the running rows' actions, and store their probabilities if the scheme asks for them."""
-        selected = self.mac.select_actions(self.batch, t_ep=t, t_env=self.t_env, bs=index, test_mode=test_mode)
-        if not self._stores_probs:
-            return _numpy(selected)
-        actions, probs = selected
-        self._views["probs"][index, t] = _numpy(probs)
-        return _numpy(actions)
+    @property
+    def replay_of_episode(self) -> bool:
+        """Tell whether a replay holds a row's last episode, rather than all that was played until then."""
+        return self._tests.env.replay_of_episode
 
     def save_replay(
         self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
     ) -> list[Path]:
-        """Save a replay of what each row has played; see `BatchedEnv`. UserError if the env has no replays."""
+        """Save a replay of what each row of the tests has played; see `BatchedEnv`. UserError if there are none."""
         try:
-            return self.env.save_replay(directory, rows, values)
+            return self._tests.env.save_replay(directory, rows, values)
         except NotImplementedError as error:
             raise UserError(f"env {env_name(self.env)!r} has no replays; run it without save_replay") from error
 
     def close_env(self) -> None:
-        """Free what the env holds."""
-        self.env.close()
+        """Free what the envs hold."""
+        for env in self._envs:
+            env.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the counters of env steps, episodes and restarts: all that the next run depends on, beside the mac."""
-        return {"t_env": self.t_env, "episodes": self.seeds.state_dict(), "restarts": self.restarts}
+        """Return the counters of env steps, episodes and restarts, and of pieces the episodes under way."""
+        pieces = self._training.state_dict() if isinstance(self._training, PiecePlayer) else {}
+        return {"t_env": self.t_env, "episodes": self.seeds.state_dict(), "restarts": self.restarts, "pieces": pieces}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
-        self.t_env, self.restarts = state["t_env"], state["restarts"]
+        """Go on where `state_dict` was taken; episodes under way are played again with the actions that they had."""
+        self.t_env = state["t_env"]
+        self._tests.restarts, self._training.restarts = 0, state["restarts"]
         self.seeds.load_state_dict(state["episodes"])
+        if isinstance(self._training, PiecePlayer):
+            self._training.load_state_dict(state["pieces"])
 
 
-def _numpy(tensor: Tensor) -> NDArray[Any]:
-    return tensor.cpu().numpy()

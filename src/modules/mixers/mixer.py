@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from pymarl.envs.specs import EnvInfo
+
 
 class MixerInputs(NamedTuple):
     """What a mixer may look at, on P rows (one row is one time step of one episode).
@@ -15,12 +17,26 @@ class MixerInputs(NamedTuple):
         q_max: [P, N], each agent's largest Q-value over its available actions; None unless the mixer `needs_q_max`.
         actions: [P, N] int64, the actions that `q` belongs to.
         state: [P, S].
+        states: [P, N, H], the agents' hidden states; None unless the mixer `needs_states`.
     """
 
     q: Tensor
     q_max: Tensor | None
     actions: Tensor
     state: Tensor
+    states: Tensor | None = None
+
+
+class Mixed(NamedTuple):
+    """What a mixer makes of P rows.
+
+    Attributes:
+        value: [P, 1], the team's Q-values.
+        penalty: [P, 1], added to the loss of the rows' transitions (QPLEX's regulariser), or None.
+    """
+
+    value: Tensor
+    penalty: Tensor | None
 
 
 class BaseMixer(nn.Module):
@@ -29,26 +45,24 @@ class BaseMixer(nn.Module):
     Attributes:
         monotone: raising one agent's q never lowers the output. True must hold for every input.
         needs_q_max: `mix` reads `inputs.q_max`; the learner computes it only then.
+        needs_states: `mix` reads `inputs.states`, likewise.
 
     Args:
         config: the subclass's Config, or None if it reads no keys.
-        n_agents: N.
-        n_actions: A.
-        state_shape: S.
+        info: of the env: n_agents N, n_actions A, state_shape S, entities.
     """
 
     monotone: bool = True
     needs_q_max: bool = False
+    needs_states: bool = False
 
-    def __init__(self, config: Any, n_agents: int, n_actions: int, state_shape: int) -> None:
+    def __init__(self, config: Any, info: EnvInfo) -> None:
         super().__init__()
-        self.config = config
-        self.n_agents = n_agents
-        self.n_actions = n_actions
-        self.state_shape = state_shape
+        self.config, self.info = config, info
+        self.n_agents, self.n_actions, self.state_shape = info.n_agents, info.n_actions, info.state_shape
 
-    def forward(self, inputs: MixerInputs) -> Tensor:
-        """Return the team's Q-values, [P, 1]. Raises ValueError if an input has not the shape declared above."""
+    def forward(self, inputs: MixerInputs) -> Mixed:
+        """Return what `mix` makes of inputs. Raises ValueError if one has not the shape declared above."""
         rows = inputs.q.shape[0]
         expected = {
             "q": (rows, self.n_agents),
@@ -62,10 +76,13 @@ class BaseMixer(nn.Module):
             if value is None or tuple(value.shape) != shape:
                 got = None if value is None else list(value.shape)
                 raise ValueError(f"{type(self).__name__}: expected {name} {list(shape)}, got {got}")
-        return self.mix(inputs)
+        if self.needs_states and inputs.states is None:
+            raise ValueError(f"{type(self).__name__}: expected states, got None")
+        mixed = self.mix(inputs)
+        return mixed if isinstance(mixed, Mixed) else Mixed(mixed, None)
 
-    def mix(self, inputs: MixerInputs) -> Tensor:
-        """Return the team's Q-values, [P, 1], for inputs of the right shapes."""
+    def mix(self, inputs: MixerInputs) -> Tensor | Mixed:
+        """Return the team's Q-values, [P, 1], alone or with a penalty, for inputs of the right shapes."""
         raise NotImplementedError
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymarl.envs.specs import EnvInfo
 from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
 from pymarl.utils.config import PositiveFloat, PositiveInt
 
@@ -34,13 +35,13 @@ class Mixer(BaseMixer):
         qmix_pos_func_beta: PositiveFloat
         use_orthogonal: bool
 
-    def __init__(self, config: Config, n_agents: int, n_actions: int, state_shape: int) -> None:
-        super().__init__(config, n_agents, n_actions, state_shape)
+    def __init__(self, config: Config, info: EnvInfo) -> None:
+        super().__init__(config, info)
         embed, hyper = config.mixing_embed_dim, config.hypernet_embed
-        self.hyper_w1 = _hypernetwork(state_shape, hyper, n_agents * embed)
-        self.hyper_b1 = nn.Sequential(nn.Linear(state_shape, embed))
-        self.hyper_w2 = _hypernetwork(state_shape, hyper, embed)
-        self.hyper_b2 = _hypernetwork(state_shape, embed, 1)
+        self.hyper_w1 = _hypernetwork(info.state_shape, hyper, info.n_agents * embed)
+        self.hyper_b1 = nn.Sequential(nn.Linear(info.state_shape, embed))
+        self.hyper_w2 = _hypernetwork(info.state_shape, hyper, embed)
+        self.hyper_b2 = _hypernetwork(info.state_shape, embed, 1)
         if config.use_orthogonal:
             for module in self.modules():
                 if isinstance(module, nn.Linear):

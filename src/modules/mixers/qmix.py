@@ -11,6 +11,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pymarl.envs.specs import EnvInfo
 from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
 from pymarl.utils.config import PositiveInt
 
@@ -32,15 +33,15 @@ class QMixer(BaseMixer):
         hypernet_embed: PositiveInt
         abs: bool
 
-    def __init__(self, config: Config, n_agents: int, n_actions: int, state_shape: int) -> None:
-        super().__init__(config, n_agents, n_actions, state_shape)
+    def __init__(self, config: Config, info: EnvInfo) -> None:
+        super().__init__(config, info)
         self.monotone = config.abs
         embed = config.mixing_embed_dim
-        self.hyper_w_1 = self._hypernetwork(embed * n_agents)
+        self.hyper_w_1 = self._hypernetwork(embed * info.n_agents)
         self.hyper_w_final = self._hypernetwork(embed)
-        self.hyper_b_1 = nn.Linear(state_shape, embed)
+        self.hyper_b_1 = nn.Linear(info.state_shape, embed)
         # V(s) takes the place of a bias in the last layer.
-        self.V = nn.Sequential(nn.Linear(state_shape, embed), nn.ReLU(), nn.Linear(embed, 1))
+        self.V = nn.Sequential(nn.Linear(info.state_shape, embed), nn.ReLU(), nn.Linear(embed, 1))
 
     def mix(self, inputs: MixerInputs) -> Tensor:
         """Return [P, 1]."""

@@ -1,0 +1,283 @@
+"""What every learner is: a module that registers what it trains, and makes optimiser steps. It knows no method."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from pymarl.components.buffers.buffer import Sample, Uses
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.specs import EnvInfo
+from pymarl.learners.model_files import load_model, save_models
+from pymarl.learners.optimisers import Optimiser, make_optimiser
+from pymarl.utils.config import NonNegativeFloat, PositiveFloat, Probability
+from pymarl.utils.errors import UserError
+from pymarl.utils.registry import Registry
+from pymarl.utils.tensors import misfit
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class NetworkKind(NamedTuple):
+    """A network that a learner is given: the registry that its config key names an entry of, and its base class."""
+
+    registry: Registry
+    base: type[nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What one call of `train` says of itself.
+
+    Attributes:
+        metrics: name -> 0-d tensor on the learner's device, under PyMARL2's names where it has one.
+        priorities: [B] of the sample's episodes, not negative, on the learner's device; None: it has no opinion.
+        gradient_steps: optimiser steps (of the acting network) that were made.
+        t_env: env steps at the update, for messages.
+    """
+
+    metrics: Mapping[str, Tensor]
+    priorities: Tensor | None = None
+    gradient_steps: int = 1
+    t_env: int
+
+    def read(self) -> dict[str, float]:
+        """Return the metrics as floats, waiting for the device once.
+
+        Raises:
+            UserError: one of them is not finite.
+        """
+        values = dict(zip(self.metrics, torch.stack(list(self.metrics.values())).tolist(), strict=True))
+        check_finite(values, self.t_env)
+        return values
+
+
+def check_finite(values: Mapping[str, float], t_env: int) -> None:
+    """Raise UserError if one of the values is NaN or infinite."""
+    for name, value in values.items():
+        if not abs(value) < float("inf"):
+            raise UserError(
+                f"{name}={value} at t_env={t_env}: expected a finite number; lower lr or grad_norm_clip, "
+                f"or look for NaN or huge rewards and observations in the env"
+            )
+
+
+class _Target(NamedTuple):
+    """A copy of a network that follows it: whole after each `every` (episodes, or what is counted), or by `tau`."""
+
+    source: nn.Module
+    copy: nn.Module
+    every: int | None
+    tau: float | None
+
+
+class Learner(nn.Module):
+    """Base of all learners. A subclass writes `train` and extends `Config` with the keys that it reads.
+
+    Networks that are attributes, and what `add_optimiser` and `add_target` return, counters and buffers are by that
+    alone in `state_dict`, in checkpoints and on the right device.
+
+    Attributes:
+        networks: config key -> what it names. `mixer=...` then is a keyword of the constructor, None where the config
+            says null.
+        trains_on: what a buffer must give: "replay", "rollout" or "on_off".
+        reads: outputs of the controller that the method can use, of "q", "logits" and "probs".
+        stores: what acting keeps beside the actions: nothing, or "probs", [A] of the behaviour policy.
+        individual_rewards: the method can use one reward per agent.
+        counters: name -> int, part of the state.
+
+    Args:
+        config: the subclass's Config.
+        mac: the controller to train; it stays shared with the runner.
+        info: of the env.
+        generator: source of all draws (minibatches), on the CPU.
+    """
+
+    networks: ClassVar[Mapping[str, NetworkKind]] = {}
+    trains_on: ClassVar[Uses] = "replay"
+    reads: ClassVar[frozenset[str]] = frozenset({"q"})
+    stores: ClassVar[tuple[str, ...]] = ()
+    individual_rewards: ClassVar[bool] = False
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        """Keys of every learner; see config/default.yaml."""
+
+        lr: PositiveFloat
+        optimizer: Literal["adam", "rmsprop"]
+        optim_alpha: Probability
+        optim_eps: PositiveFloat
+        weight_decay: NonNegativeFloat
+        grad_norm_clip: PositiveFloat
+        gamma: Probability
+
+    def __init__(self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config, self.info, self.generator = config, info, generator
+        self.mac = mac
+        self.counters: dict[str, int] = {}
+        self.t_env = 0  # of the update that is being made, for messages
+        self._optimisers: dict[str, Optimiser] = {}
+        self._targets: list[_Target] = []
+        self._target_moments: list[int] = []
+
+    # nn.Module's `train(mode)` gives way to PyMARL's: a learner itself has no training mode, its networks have.
+    def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
+        """Learn from a sample: one update, or epochs of minibatches, as the method has it.
+
+        Args:
+            sample: of a buffer that gives what `trains_on` says, on the learner's device.
+            t_env: env steps so far.
+            episode_num: training episodes so far.
+
+        Returns:
+            Metrics and priorities, nothing of which has been read from the device.
+
+        Raises:
+            UserError: a loss or the norm of a gradient is not finite (on a GPU only `TrainResult.read` looks).
+        """
+        raise NotImplementedError
+
+    def add_optimiser(
+        self, name: str, *modules: nn.Module | Iterable[nn.Parameter] | None, lr: float | None = None,
+        clip: float | None = None,
+    ) -> Optimiser:  # fmt: skip
+        """Return an optimiser of the kind that the config says.
+
+        Args:
+            name: of its file in a checkpoint, `<name>.th`: PyMARL's are "opt", or "agent_opt" and "critic_opt".
+            modules: what it trains, in this order, on which the meaning of the file rests; None is skipped.
+            lr: learning rate, by default the config's.
+            clip: largest L2 norm of the gradient, by default the config's grad_norm_clip.
+        """
+        c = self.config
+        params: list[nn.Parameter] = []
+        for module in modules:
+            params += [] if module is None else module.parameters() if isinstance(module, nn.Module) else module
+        optimiser = make_optimiser(
+            c.optimizer, params, lr=c.lr if lr is None else lr, weight_decay=c.weight_decay, alpha=c.optim_alpha,
+            eps=c.optim_eps, clip=c.grad_norm_clip if clip is None else clip,
+        )  # fmt: skip
+        if name in self._optimisers:
+            raise ValueError(f"there is an optimiser {name!r} already")
+        self._optimisers[name] = optimiser
+        return optimiser
+
+    def add_target(self, module: M, *, every: int | None = None, tau: float | None = None) -> M:
+        """Return a frozen copy of a network that `update_targets` lets follow it.
+
+        Args:
+            module: the network.
+            every: how far `update_targets` counts between copies of the whole.
+            tau: share of the network in each update, in (0, 1] (Polyak averaging); instead of `every`.
+        """
+        if (every is None) == (tau is None):
+            raise ValueError("expected one of every and tau")
+        target = copy.deepcopy(module).requires_grad_(False)
+        self._targets.append(_Target(module, target, every, tau))
+        self._target_moments.append(0)
+        return target
+
+    @torch.no_grad()
+    def update_targets(self, now: int) -> None:
+        """Let the targets follow where it is time to; `now` is what their `every` counts, as a rule episodes."""
+        for index, (source, target, every, tau) in enumerate(self._targets):
+            if every is not None and now - self._target_moments[index] >= every:
+                target.load_state_dict(source.state_dict())
+                self._target_moments[index] = now
+            elif tau is not None:
+                for theirs, ours in zip(target.parameters(), source.parameters(), strict=True):
+                    theirs.lerp_(ours, tau)
+                for theirs, ours in zip(target.buffers(), source.buffers(), strict=True):
+                    theirs.copy_(ours)
+
+    def copy_targets(self) -> None:
+        """Make every target a copy of its network, as after loading one."""
+        for source, target, _, _ in self._targets:
+            target.load_state_dict(source.state_dict())
+
+    def step(self, optimiser: Optimiser, loss: Tensor, name: str = "loss_td") -> Tensor:
+        """Make an optimiser step on a loss [] that may share its graph with no later one.
+
+        Args:
+            optimiser: one of this learner's.
+            loss: 0-d.
+            name: of the loss, for messages.
+
+        Returns:
+            The norm of the gradient before clipping, 0-d.
+
+        Raises:
+            UserError: the loss or the norm is not finite; on a GPU nobody looks.
+        """
+        grad_norm = optimiser.gradients(loss)
+        if loss.device.type == "cpu":  # here looking costs nothing, and the networks stay unspoilt
+            check_finite({name: loss.item(), "grad_norm": grad_norm.item()}, self.t_env)
+        optimiser.apply()
+        return grad_norm
+
+    def minibatches(self, rows: int, count: int) -> Iterator[Tensor]:
+        """Yield the row numbers [.] of `count` disjoint random parts of 0 .. rows - 1; fewer if there are fewer rows."""
+        order = torch.randperm(rows, generator=self.generator)
+        yield from order.tensor_split(min(count, rows))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.mac.device
+
+    def files(self) -> dict[str, nn.Module | Optimiser]:
+        """Return what stands in each file of a checkpoint, in PyMARL's way: agent.th, mixer.th or critic.th, opt.th."""
+        parts = {name: getattr(self, name) for name in self.networks}
+        networks = {f"{name}.th": part for name, part in parts.items() if part is not None}
+        return {"agent.th": self.mac.agent, **networks, **{f"{n}.th": o for n, o in self._optimisers.items()}}
+
+    def save_models(self, directory: Path) -> None:
+        """Write `files` to a folder. Each appears whole or not at all."""
+        save_models(self.files(), directory)
+
+    def load_models(self, directory: Path) -> None:
+        """Read what `save_models` or PyMARL2 wrote; the targets become copies, lr and its like stay as set.
+
+        Raises:
+            UserError: a file is missing or does not fit these networks.
+        """
+        for name, part in self.files().items():
+            load_model(part, directory, name, self.device)
+        self.copy_targets()
+
+    def load_agent(self, directory: Path) -> None:
+        """Read agent.th alone, which is all that acting takes.
+
+        Raises:
+            UserError: it is missing or does not fit this network.
+        """
+        load_model(self.mac.agent, directory, "agent.th", self.device)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what is no tensor of a module: optimisers, moments of the targets, counters, draws. For state_dict."""
+        return {
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()},
+            "target_moments": list(self._target_moments),
+            "counters": dict(self.counters),
+            "generator": self.generator.get_state(),
+        }
+
+    def set_extra_state(self, state: Any) -> None:
+        """Continue where `get_extra_state` was taken. ValueError if it is not of such a learner."""
+        own = self.get_extra_state() | {"optimisers": {name: {} for name in self._optimisers}}
+        if problem := misfit(own, state):
+            raise ValueError(problem)
+        if len(state["target_moments"]) != len(self._targets):
+            raise ValueError(f"target_moments: {len(state['target_moments'])}, expected {len(self._targets)}")
+        for name, optimiser in self._optimisers.items():
+            optimiser.load_state_dict(state["optimisers"][name])
+        self._target_moments = [int(moment) for moment in state["target_moments"]]
+        self.counters = dict(state["counters"])
+        self.generator.set_state(state["generator"].cpu())

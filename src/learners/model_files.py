@@ -1,0 +1,47 @@
+"""agent.th, mixer.th, critic.th, opt.th: the files of networks that PyMARL2 writes and reads, one state_dict each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pymarl.learners.optimisers import Optimiser
+from pymarl.utils.checkpoint import load_file
+from pymarl.utils.errors import UserError
+from pymarl.utils.files import replacing_file
+from pymarl.utils.tensors import misfit, save_tensors
+
+
+class DoesNotFit(UserError):
+    """A file is whole, but of other networks than this run's."""
+
+
+def save_models(parts: Mapping[str, nn.Module | Optimiser], directory: Path) -> None:
+    """Write {file name: part}. Each appears whole or not at all."""
+    for name, part in parts.items():
+        with replacing_file(directory / name) as temporary:
+            save_tensors(part.state_dict(), temporary)
+
+
+def load_model(part: nn.Module | Optimiser, directory: Path, name: str, device: torch.device) -> None:
+    """Read one file.
+
+    Raises:
+        UserError: it is missing or does not fit.
+    """
+    path = directory / name
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; a checkpoint folder holds agent.th and the other networks' files")
+    state = load_file(directory, name, device)
+    try:
+        if isinstance(part, nn.Module) and (problem := misfit(part.state_dict(), state)):
+            raise ValueError(problem)
+        part.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        reason = " ".join(str(error).split())
+        raise DoesNotFit(
+            f"{path} does not fit this run's networks ({reason}); use the config and env it was trained with"
+        ) from error

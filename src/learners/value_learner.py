@@ -1,0 +1,112 @@
+"""Value-based learning: a loss on the team's Q-value, target networks, priorities. A subclass writes the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pymarl.components.buffers.buffer import Sample
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.specs import EnvInfo
+from pymarl.learners.learner import Learner, NetworkKind, TrainResult
+from pymarl.learners.values import Loss, Rows, team_value
+from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.mixer import BaseMixer, Mixed
+from pymarl.utils.config import PositiveInt
+
+
+class ValueLearner(Learner):
+    """Base of learners that descend a TD error of mixed Q-values. A subclass writes `loss`.
+
+    Args:
+        config, mac, info, generator: as for Learner.
+        mixer: makes the team's value of the agents'; None for independent agents.
+    """
+
+    networks = {"mixer": NetworkKind(MIXERS, BaseMixer)}
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Learner.Config):
+        """Keys of every value-based learner; see config/default.yaml."""
+
+        target_update_interval: PositiveInt
+        return_priority: bool
+
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, mixer: BaseMixer | None = None
+    ) -> None:
+        super().__init__(config, mac, info, generator)
+        self.mixer = mixer
+        every = config.target_update_interval
+        self.target_mac = self.add_target(mac, every=every)
+        self.target_mixer = None if mixer is None else self.add_target(mixer, every=every)
+        self.optimiser = self.add_optimiser("opt", mac, mixer)
+        self.return_range: Tensor
+        self.register_buffer("return_range", torch.tensor([float("inf"), -float("inf")]))
+
+    def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:
+        """Return the loss of a batch; `weights` [B] are importance weights of its episodes, None for equal ones."""
+        raise NotImplementedError
+
+    def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
+        """Make one update; see Learner.train. The targets follow every target_update_interval episodes.
+
+        Returns:
+            loss_td, grad_norm, td_error_abs (mean |TD error| per transition), q_taken_mean and target_mean (per
+            transition and agent, as PyMARL), and what else the loss names.
+        """
+        self.t_env = t_env
+        self.mac.train()
+        loss = self.loss(sample.batch, sample.weights)
+        grad_norm = self.step(self.optimiser, loss.value)
+        self.update_targets(episode_num)
+        with torch.no_grad():
+            count = loss.mask.sum()
+            metrics = {
+                "loss_td": loss.value.detach(),
+                "grad_norm": grad_norm,
+                "td_error_abs": loss.td_error.abs().sum() / count,
+                "q_taken_mean": (loss.q_taken * loss.mask).sum() / (count * self.info.n_agents),
+                "target_mean": (loss.targets * loss.mask).sum() / (count * self.info.n_agents),
+            }
+            return TrainResult(
+                metrics={**metrics, **loss.metrics}, priorities=self._priorities(sample.batch, loss), t_env=t_env
+            )
+
+    def rows(self, batch: EpisodeBatch) -> Rows:
+        """Return a batch's rows with the Q-values of both networks, and their hidden states if the mixer reads them."""
+        states = self.mixer is not None and self.mixer.needs_states
+        online = self.mac.unroll_packed(batch, states=states)
+        with torch.no_grad():
+            target = self.target_mac.unroll_packed(batch, states=states)
+        pack = batch.packing.pack
+        actions = pack(batch["actions"]).squeeze(-1).long()  # [P, N]
+        return Rows(
+            online.outputs, target.outputs, pack(batch["avail_actions"]), actions, pack(batch["state"]),
+            online.states, target.states,
+        )  # fmt: skip
+
+    def value(self, rows: Rows) -> Mixed:
+        """Return the trained networks' team value of the actions taken, packed [P, A]."""
+        return team_value(self.mixer, rows.q, rows.actions, rows, rows.states)
+
+    def target_value(self, rows: Rows, actions: Tensor) -> Tensor:
+        """Return the target networks' team value [P, A] of `actions` [P, N]."""
+        return team_value(self.target_mixer, rows.target_q, actions, rows, rows.target_states).value
+
+    def _priorities(self, batch: EpisodeBatch, loss: Loss) -> Tensor:
+        """Return PyMARL2's priorities [B]: sum |td| / sqrt(length), or the return scaled by the range seen so far."""
+        if self.config.return_priority:
+            steps = batch.transitions()
+            returns = steps.reward.masked_fill(steps.mask == 0, 0.0).sum(1)[:, 0]  # [B]
+            low, high = returns.min(), returns.max()
+            self.return_range = torch.stack(
+                [torch.minimum(self.return_range[0], low), torch.maximum(self.return_range[1], high)]
+            )
+            return (returns - self.return_range[0]) / (self.return_range[1] - self.return_range[0] + 1e-5)
+        per_agent = loss.td_error.abs().sum(1) / loss.mask.sum(1).sqrt()  # [B, A]
+        return per_agent.mean(-1)

@@ -1,0 +1,232 @@
+"""Pieces of episodes: every row plays on for a fixed number of steps, and what it played is cut where episodes end.
+
+A piece is a short episode: it has a length of its own, knows what it began with (`start_hidden`, `start_action`), and ends
+truncated unless the env terminated, so that learners bootstrap there without knowing of pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
+from pymarl.envs.multiagentenv import BatchedEnv
+from pymarl.runners.player import OBSERVATIONS, ActingMAC, EpisodeRecord, Player, Tell
+
+
+@dataclass
+class _Episode:
+    """An episode under way in a row: its seed, the actions so far, [N] each, and the reward so far."""
+
+    seed: int
+    actions: list[NDArray[np.int64]] = field(default_factory=list)
+    ret: float = 0.0
+
+
+@dataclass
+class _Piece:
+    """Slots `start` .. `stop` of a row, of which the last holds the observation that followed; `last` overrules it."""
+
+    row: int
+    start: int
+    hidden: Tensor  # [N, H]
+    action: NDArray[np.int64]  # [N], -1 where none was taken
+    stop: int = 0
+    last: dict[str, NDArray[Any]] | None = None
+
+
+class PiecePlayer(Player):
+    """Plays `steps` steps in each row of an env, on from where it stood.
+
+    An episode that breaks is played once more from its start; of its pieces those that were handed out stay.
+
+    Args:
+        env, scheme, groups, preprocess, mac, max_restarts, tell: as for Player; the scheme has what a piece begins with.
+        steps: env steps of each row in one call.
+        draw: returns the seeds of so many new episodes.
+        replayable: after `load_state_dict` episodes are played again with the actions that they had; else they start anew.
+    """
+
+    def __init__(
+        self, env: BatchedEnv, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC,
+        max_restarts: int, tell: Tell, steps: int, draw: Callable[[int], NDArray[np.uint64]], *, replayable: bool,
+    ) -> None:  # fmt: skip
+        super().__init__(env, scheme, groups, preprocess, steps + 1, mac, max_restarts, tell)
+        self.steps, self._draw, self._replayable = steps, draw, replayable
+        self._scheme, self._groups, self._preprocess = scheme, groups, preprocess
+        self._episodes: list[_Episode] = []  # of each row; none before the first call
+        self._hidden: Tensor | None = None  # [B, N, H], carried from call to call
+        self._broke = np.zeros(self.batch_size, np.int64)
+        self._rounds = 0
+
+    @torch.no_grad()
+    def play(self, t_env: int) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
+        """Play on.
+
+        Returns:
+            A new batch, a row for each piece, row by row of the env and in the order of time; and records of the
+            episodes that ended.
+        """
+        before = [(episode.seed, episode.actions, len(episode.actions), episode.ret) for episode in self._episodes]
+        try:
+            return self._play(t_env)
+        except BaseException:  # nothing of this call is kept
+            self._episodes = [_Episode(seed, actions[:length], ret) for seed, actions, length, ret in before]
+            raise
+
+    def _play(self, t_env: int) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
+        open_pieces = self._begin()
+        done: list[_Piece] = []
+        records: list[EpisodeRecord] = []
+        rows = np.arange(self.batch_size)
+        actions = np.zeros((self.batch_size, self.env.info.n_agents), np.int64)
+        self.batch.set_lengths(np.full(self.batch_size, self.steps))
+        for t in range(self.steps):
+            self.record_observations(slice(None), t)
+            actions[:] = self.act(slice(None), t, t_env, False)
+            self.env.step(actions, rows)
+            self._note_step(actions, t)
+            ended = self.env.arrays.terminated | self.env.arrays.truncated | self.env.arrays.broken
+            for row in np.flatnonzero(ended).tolist():
+                if not self.env.arrays.broken[row]:
+                    done.append(self._close(open_pieces[row], t + 1, own_last=True))
+                    records.append(self._end(row))
+            if ended.any():
+                for piece in self._start_anew(np.flatnonzero(ended), t + 1):
+                    open_pieces[piece.row] = piece
+        self.record_observations(slice(None), self.steps)
+        done += [self._close(piece, self.steps) for piece in open_pieces if piece.start < self.steps]
+        self._hidden = self.mac.hidden_states
+        return self._cut(sorted(done, key=lambda piece: (piece.row, piece.start))), records
+
+    def _begin(self) -> list[_Piece]:
+        """Go on with the episodes under way, or start the first ones; returns each row's open piece."""
+        self.mac.init_hidden(self.batch_size)
+        self._fresh = self.mac.hidden_states[0].clone()  # [N, H], of an episode's start
+        if not self._episodes:
+            self._episodes = [_Episode(0) for _ in range(self.batch_size)]
+            return self._start_anew(np.arange(self.batch_size), 0)
+        if self._hidden is not None:
+            self.mac.hidden_states = self._hidden.to(self._fresh.device)
+        pieces = [self._open(row, 0) for row in range(self.batch_size)]
+        for piece in pieces:
+            self.views["start_action"][piece.row, :, 0] = piece.action
+        return pieces
+
+    def _open(self, row: int, t: int) -> _Piece:
+        """Return the piece that starts in a row at slot t."""
+        played = self._episodes[row].actions
+        action = played[-1] if played else np.full(self.env.info.n_agents, -1)
+        return _Piece(row, t, self.mac.hidden_states[row].clone(), action)
+
+    def _start_anew(self, rows: NDArray[np.int64], t: int) -> list[_Piece]:
+        """Start episodes in these rows: new ones, or the same where they broke; until each has begun."""
+        broken = self.env.arrays.broken.copy()
+        new = rows[~broken[rows]]
+        for row, seed in zip(new.tolist(), self._draw(len(new)).tolist(), strict=True):
+            self._episodes[row] = _Episode(seed)
+            self._broke[row] = 0
+        again = rows[broken[rows]]
+        for row in again.tolist():
+            self._episodes[row] = _Episode(self._episodes[row].seed)
+        self._tell_broken(again)
+        waiting = rows
+        while len(waiting):
+            seeds = np.array([self._episodes[row].seed for row in waiting.tolist()], np.uint64)
+            self.env.reset(waiting, seeds)
+            waiting = waiting[self.env.arrays.broken[waiting]]
+            self._tell_broken(waiting)
+        self.mac.restart(rows)
+        self.views["start_action"][rows] = -1
+        return [_Piece(row, t, self._fresh, np.full(self.env.info.n_agents, -1)) for row in rows.tolist()]
+
+    def _tell_broken(self, rows: NDArray[np.int64]) -> None:
+        self._rounds = self._rounds + 1 if len(rows) else 0
+        if len(rows):
+            self._broke[rows] += 1
+            self.note_broken(rows, self._broke, self._rounds)
+
+    def _note_step(self, actions: NDArray[np.int64], t: int) -> None:
+        """Record rewards and ends of a step in all rows."""
+        reward = self.env.arrays.reward
+        self.views["reward"][:, t, 0] = reward
+        self.views["terminated"][:, t, 0] = self.env.arrays.terminated
+        for episode, taken, earned in zip(self._episodes, actions, reward.tolist(), strict=True):
+            episode.actions.append(taken.copy())
+            episode.ret += earned
+
+    def _close(self, piece: _Piece, stop: int, *, own_last: bool = False) -> _Piece:
+        """End a piece before slot `stop`; `own_last` keeps what the row sees now, before a new episode begins in it."""
+        piece.stop = stop
+        if own_last:
+            piece.last = {key: vars(self.env.arrays)[key][piece.row].copy() for key in OBSERVATIONS}
+        return piece
+
+    def _end(self, row: int) -> EpisodeRecord:
+        episode = self._episodes[row]
+        self._broke[row] = 0
+        return self.record(row, episode.seed, episode.ret, len(episode.actions))
+
+    def _cut(self, pieces: list[_Piece]) -> EpisodeBatch:
+        """Return a batch of these pieces."""
+        lengths = np.array([piece.stop - piece.start for piece in pieces], np.int64)
+        slots = int(lengths.max(initial=0)) + 1
+        batch = EpisodeBatch(self._scheme, self._groups, len(pieces), slots, self._preprocess)
+        for key, fields in batch.fields.items():
+            if fields.const:
+                continue
+            into, tape = batch.data[key], self.batch.data[key]
+            for index, piece in enumerate(pieces):
+                length = piece.stop - piece.start
+                into[index, :length] = tape[piece.row, piece.start : piece.stop]
+                if key in OBSERVATIONS:
+                    own = None if piece.last is None else torch.from_numpy(np.asarray(piece.last[key]))
+                    into[index, length] = tape[piece.row, piece.stop] if own is None else own
+        for index, piece in enumerate(pieces):
+            batch.data["start_hidden"][index] = piece.hidden
+            batch.data["start_action"][index, :, 0] = torch.from_numpy(piece.action)
+        batch.set_lengths(lengths)
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the episodes under way: seeds, actions, rewards so far, and the hidden states that they have led to."""
+        none = torch.zeros(0, self.env.info.n_agents, dtype=torch.int64)
+        return {
+            "seeds": [episode.seed for episode in self._episodes],
+            "returns": [episode.ret for episode in self._episodes],
+            "actions": [
+                torch.from_numpy(np.stack(episode.actions)) if episode.actions else none for episode in self._episodes
+            ],
+            "hidden": torch.zeros(0) if self._hidden is None else self._hidden.cpu().clone(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken: the episodes are played again, up to where they stood."""
+        self._episodes, self._hidden = [], None
+        if not state["seeds"] or not self._replayable:
+            return
+        self._episodes = [
+            _Episode(seed, list(actions.numpy()), ret)
+            for seed, actions, ret in zip(state["seeds"], state["actions"], state["returns"], strict=True)
+        ]
+        if len(self._episodes) != self.batch_size:
+            raise ValueError(f"pieces: {len(self._episodes)} episodes under way, expected {self.batch_size}")
+        self._hidden = state["hidden"].clone()
+        self._replay()
+
+    def _replay(self) -> None:
+        """Start the episodes under way and take their actions again."""
+        rows = np.arange(self.batch_size)
+        self.env.reset(rows, np.array([episode.seed for episode in self._episodes], np.uint64))
+        actions = np.zeros((self.batch_size, self.env.info.n_agents), np.int64)
+        for t in range(max(len(episode.actions) for episode in self._episodes)):
+            rows = np.array([row for row, episode in enumerate(self._episodes) if len(episode.actions) > t])
+            for row in rows.tolist():
+                actions[row] = self._episodes[row].actions[t]
+            self.env.step(actions, rows)
