@@ -1,39 +1,27 @@
-"""One network shared by all agents: builds its inputs, keeps its state, chooses actions and unrolls episodes."""
+"""One network shared by all agents: keeps its state, chooses actions and unrolls episodes."""
 
 from __future__ import annotations
 
-import copy
 import math
-import weakref
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pymarl.components.action_selectors import ActionSelector
-from pymarl.components.episode_batch import EpisodeBatch, Packing
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.inputs import input_shape, packed_inputs
 from pymarl.components.masking import mask_unavailable
-from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.envs.specs import EnvInfo
+from pymarl.modules.agents.agent import Agent, Unrolled
+from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.utils.errors import UserError
 
-if TYPE_CHECKING:
-    from pymarl.envs.multiagentenv import EnvInfo
-
-
-class _PackedInputs:
-    """The packed inputs of the batch unrolled last; the online and the target controller share them."""
-
-    def __init__(self) -> None:
-        self._packing: weakref.ref[Packing] | None = None
-        self._inputs: AgentInputs | None = None
-
-    def get(self, mac: BasicMAC, batch: EpisodeBatch) -> AgentInputs:
-        if self._inputs is None or self._packing is None or self._packing() is not batch.packing:
-            self._inputs = mac.packed_inputs(batch)
-            self._packing = weakref.ref(batch.packing)
-        return self._inputs
+Outputs = Literal["q", "logits", "probs"]
 
 
 class _Slots:
@@ -49,7 +37,7 @@ class _Slots:
         return batch.data["obs"] is self._source
 
 
-class BasicMAC:
+class BasicMAC(nn.Module):
     """Controller of PyMARL.
 
     Args:
@@ -57,6 +45,7 @@ class BasicMAC:
         agent: the shared network.
         selector: picks actions from outputs.
         info: of the env.
+        stores: what acting returns beside the actions, nothing or "probs".
 
     Attributes:
         hidden_states: [B, N, H], advanced by `forward`; None before `init_hidden`.
@@ -74,31 +63,53 @@ class BasicMAC:
         agent_output_type: Literal["q", "pi_logits"]
         mask_before_softmax: bool
 
-    def __init__(self, config: Any, agent: Agent, selector: ActionSelector, info: EnvInfo) -> None:
+    def __init__(
+        self, config: Any, agent: Agent, selector: ActionSelector, info: EnvInfo, stores: Sequence[str] = ()
+    ) -> None:
+        super().__init__()
         self.config, self.agent, self.action_selector, self.info = config, agent, selector, info
-        self.n_agents = info.n_agents
+        self.n_agents, self.stores = info.n_agents, tuple(stores)
+        self.names = self.input_names(config)
         self.hidden_states: Tensor | None = None
-        self._packed = _PackedInputs()
         self._slots: _Slots | None = None
+        self._restarted: Tensor | None = None
 
     @staticmethod
-    def input_shape(config: Any, info: EnvInfo) -> int:
+    def outputs(config: Any) -> Outputs:
+        """Return what the outputs are, which selectors and learners have to be able to read."""
+        return "q" if config.agent_output_type == "q" else "probs"
+
+    @staticmethod
+    def input_names(config: Any) -> list[str]:
+        """Return the parts of an agent's input; see components.inputs."""
+        return ["obs", *["last_action"] * config.obs_last_action, *["agent_id"] * config.obs_agent_id]
+
+    @classmethod
+    def input_shape(cls, config: Any, info: EnvInfo) -> int:
         """Return E, the length of an agent's dense input."""
-        return info.obs_shape + info.n_actions * config.obs_last_action + info.n_agents * config.obs_agent_id
+        return input_shape(cls.input_names(config), info)
 
     def init_hidden(self, batch_size: int) -> None:
         """Start `batch_size` episodes."""
         rows = batch_size * self.n_agents
-        self._slots = None
+        self._slots = self._restarted = None
         self._device = self.device
         self.hidden_states = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
-        self._no_action = torch.full((rows,), -1, device=self.device)
-        self._agent_id = torch.arange(self.n_agents, device=self.device).repeat(batch_size)
+        self._no_action = torch.full((rows,), -1, device=self._device)
+        self._agent_id = torch.arange(self.n_agents, device=self._device).repeat(batch_size)
+
+    def restart(self, rows: NDArray[np.int64]) -> None:
+        """Let new episodes start in some rows, at the slot that comes next."""
+        assert self.hidden_states is not None, "init_hidden comes first"
+        fresh = self.agent.init_hidden(len(rows) * self.n_agents).view(len(rows), self.n_agents, -1)
+        self.hidden_states = self.hidden_states.clone()
+        self.hidden_states[rows] = fresh
+        self._restarted = torch.from_numpy(rows).to(self._device)
 
     @torch.no_grad()
     def select_actions(
         self, batch: EpisodeBatch, t_ep: int, t_env: int, bs: Any = slice(None), test_mode: bool = False
-    ) -> Tensor:
+    ) -> Tensor | tuple[Tensor, dict[str, Tensor]]:
         """Advance the hidden states by slot `t_ep` and choose actions.
 
         Args:
@@ -109,7 +120,8 @@ class BasicMAC:
             test_mode: act as in a test.
 
         Returns:
-            [len(bs), N] int64, each available to its agent.
+            [len(bs), N] int64, each available to its agent; where the learner has asked for more, with {"probs":
+            [len(bs), N, A] of the behaviour policy}.
 
         Raises:
             UserError: a running row has no available action, or a NaN output.
@@ -120,7 +132,10 @@ class BasicMAC:
             outputs, avail_actions = outputs[bs], avail_actions[bs]
         avail_actions = avail_actions.to(outputs.device)
         self._check(outputs, avail_actions, t_ep, bs)
-        return self.action_selector.select_action(outputs, avail_actions, t_env, test_mode)
+        actions = self.action_selector.select_action(outputs, avail_actions, t_env, test_mode)
+        if not self.stores:
+            return actions
+        return actions, {"probs": self.action_selector.distribution(outputs, avail_actions, t_env)}
 
     def forward(self, batch: EpisodeBatch, t: int, test_mode: bool = False) -> Tensor:
         """Return [B, N, A] outputs of slot `t` and advance `hidden_states`."""
@@ -142,59 +157,71 @@ class BasicMAC:
         return outputs.softmax(dim=-1)
 
     def unroll(self, batch: EpisodeBatch) -> Tensor:
-        """Return [B, T, N, A] outputs of all slots from fresh hidden states; 0 in the padding."""
-        return batch.packing.unpack(self.unroll_packed(batch))
+        """Return [B, T, N, A] outputs of all slots from the episodes' first states; 0 in the padding."""
+        return batch.packing.unpack(self.unroll_packed(batch).outputs)
 
-    def unroll_packed(self, batch: EpisodeBatch) -> Tensor:
-        """Return [P, N, A] outputs of the filled slots, in the order of `batch.packing`."""
-        counts = [count * self.n_agents for count in batch.packing.counts]
-        outputs = self.agent.unroll(self._packed.get(self, batch), counts)
-        return self.policy_packed(outputs.unflatten(0, (-1, self.n_agents)), batch)
+    def unroll_packed(
+        self, batch: EpisodeBatch, *, states: bool = False, agents: Sequence[int] | None = None
+    ) -> Unrolled:
+        """Run over whole episodes, or pieces from what they began with (`start_hidden`, `start_action`).
 
-    def policy_packed(self, outputs: Tensor, batch: EpisodeBatch) -> Tensor:
-        """Return `policy` of packed outputs [P, N, A]."""
-        return self.policy(outputs, batch.packing.pack(batch["avail_actions"]))
+        Args:
+            batch: the episodes.
+            states: the hidden states are wanted, too.
+            agents: of these alone; None: all N.
 
-    def step_inputs(self, batch: EpisodeBatch, t: int) -> AgentInputs:
+        Returns:
+            outputs [P, n, A] of the filled slots, in the order of `batch.packing`, and states [P, n, H] after each of
+            them, or None.
+        """
+        n = self.n_agents if agents is None else len(agents)
+        inputs = packed_inputs(batch, self.names, self.info, self.device, agents)
+        counts = [count * n for count in batch.packing.counts]
+        run = self.agent.unroll(inputs, counts, self._start(batch, agents), states=states)
+        outputs = run.outputs.unflatten(0, (-1, n))
+        avail_actions = batch.packing.pack(batch["avail_actions"])
+        if agents is not None:
+            avail_actions = avail_actions[:, list(agents)]
+        return Unrolled(
+            self.policy(outputs, avail_actions), None if run.states is None else run.states.unflatten(0, (-1, n))
+        )
+
+    def _start(self, batch: EpisodeBatch, agents: Sequence[int] | None) -> Tensor | None:
+        """Return the hidden states before slot 0, [rows of slot 0, H]; None: the agent's own."""
+        if "start_hidden" not in batch.data:
+            return None
+        hidden = batch.data["start_hidden"].index_select(0, batch.packing.order)[: batch.packing.counts[0]]
+        hidden = hidden if agents is None else hidden[:, list(agents)]
+        return hidden.flatten(0, 1).to(self.device)
+
+    def step_inputs(self, batch: EpisodeBatch, t: int) -> Inputs:
         """Return the inputs of slot `t`, B * N rows. `init_hidden` comes first."""
-        slots = self._slots_of(batch)
-        last_action: Tensor | None = None
+        one_hots = []
         if self.config.obs_last_action:
-            last_action = slots.actions[t - 1].to(self._no_action).view(-1) if t else self._no_action  # [B*N]
-        obs = slots.obs[t].reshape(-1, self.info.obs_shape)  # [B*N, O]
-        return self._inputs(obs, last_action, self._agent_id if self.config.obs_agent_id else None, self._device)
+            one_hots.append(OneHot(self._last_action(batch, t), self.info.n_actions))
+        if self.config.obs_agent_id:
+            one_hots.append(OneHot(self._agent_id, self.n_agents))
+        obs = self._slots_of(batch).obs[t].reshape(-1, self.info.obs_shape)  # [B*N, O]
+        return Inputs(features=obs.to(self._device), one_hots=tuple(one_hots))
+
+    def _last_action(self, batch: EpisodeBatch, t: int) -> Tensor:
+        """Return [B*N] int64, the actions of the slot before; -1 where an episode begins."""
+        if t:
+            last = self._slots_of(batch).actions[t - 1].to(self._no_action).view(-1)
+        elif "start_action" in batch.data:
+            last = batch.data["start_action"].to(self._no_action).view(-1)
+        else:
+            last = self._no_action
+        if self._restarted is not None:
+            last = last.clone().view(-1, self.n_agents)
+            last[self._restarted] = -1
+            self._restarted, last = None, last.view(-1)
+        return last
 
     def _slots_of(self, batch: EpisodeBatch) -> _Slots:
         if self._slots is None or not self._slots.shows(batch):
             self._slots = _Slots(batch)
         return self._slots
-
-    def packed_inputs(self, batch: EpisodeBatch) -> AgentInputs:
-        """Return the inputs of all filled slots, P * N rows in the order of `batch.packing`."""
-        packing = batch.packing
-        last_action = None
-        if self.config.obs_last_action:
-            index = packing.index - 1  # the same episode, one slot earlier
-            first = packing.counts[0]  # slot 0's rows come first; nothing came before them
-            index[:first] = 0
-            actions = batch.data["actions"].flatten(0, 1).index_select(0, index).long()  # [P, N, 1]
-            actions[:first] = -1
-            last_action = actions.view(-1)
-        agent_id, device = None, self.device
-        if self.config.obs_agent_id:
-            agent_id = torch.arange(self.n_agents, device=device).repeat(len(packing.index))
-        return self._inputs(packing.pack(batch["obs"]).flatten(0, 1), last_action, agent_id, device)
-
-    def _inputs(
-        self, obs: Tensor, last_action: Tensor | None, agent_id: Tensor | None, device: torch.device
-    ) -> AgentInputs:
-        return AgentInputs(
-            obs=obs.to(device),
-            last_action=None if last_action is None else last_action.to(device),
-            agent_id=agent_id,
-            n_actions=self.info.n_actions,
-            n_agents=self.n_agents,
-        )
 
     def _check(self, outputs: Tensor, avail_actions: Tensor, t_ep: int, bs: Any) -> None:
         """Stop the run if a running row has no available action or a NaN output."""
@@ -223,27 +250,3 @@ class BasicMAC:
     def device(self) -> torch.device:
         """Where the agent's parameters are."""
         return next(self.agent.parameters()).device
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Return the agent's parameters."""
-        return self.agent.parameters()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the agent's weights, under PyMARL2's names."""
-        return self.agent.state_dict()
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Load the agent's weights."""
-        self.agent.load_state_dict(state)
-
-    def to(self, device: torch.device | str) -> BasicMAC:
-        """Move the agent to a device and return this controller."""
-        self.agent.to(device)
-        return self
-
-    def target_copy(self) -> BasicMAC:
-        """Return a controller with a frozen copy of the agent, for targets."""
-        target = copy.copy(self)
-        target.agent = copy.deepcopy(self.agent).requires_grad_(False)
-        target.hidden_states = target._slots = None
-        return target

@@ -17,9 +17,10 @@ import torch
 from torch import nn
 
 from pymarl.components.episode_batch import stored_fields
-from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.modules.agents.agent import AgentSpec
 from pymarl.run.config import Classes, RunConfig
 from pymarl.run.parts import build, episode_scheme
+from pymarl.runners.runner import Runner
 from pymarl.utils.config import build_config, config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.memory import available_memory
@@ -44,33 +45,32 @@ def available_gib(*, cuda: bool = False) -> float:
     return (torch.cuda.mem_get_info()[0] if cuda else available_memory()) / GIB
 
 
-def refuse_too_large(values: Mapping[str, Any], config: RunConfig, info: EnvInfo) -> None:
+def refuse_too_large(values: Mapping[str, Any], config: RunConfig, runner: Runner) -> None:
     """Raise UserError if the networks, or the episodes that are collected or trained on at once, cannot fit.
 
-    Activations and what torch itself takes are not counted. The replay buffer has a limit of its own.
+    Activations and what torch itself takes are not counted. The buffer has a limit of its own.
     """
-    classes = Classes.of(config)
-    scheme, groups, _ = episode_scheme(info, probs=False)
-    episode = (info.episode_limit + 1) * sum(f.bytes_per_slot for f in stored_fields(scheme, groups).values())
-    what = f"for as many episodes of {info.episode_limit} steps"
+    classes, info = Classes.of(values), runner.get_env_info()
+    scheme, groups, _ = episode_scheme(info, stores=classes.learner.stores)
+    episode = sum(field.bytes_of(runner.longest) for field in stored_fields(scheme, groups).values())
+    what = f"for as many episodes of {runner.longest - 1} steps"
     playing = config.evaluate or config.save_replay
-    for key, count in (("batch_size_run", config.batch_size_run), ("batch_size", 0 if playing else config.batch_size)):
+    batch_size = 0 if playing or "batch_size" not in config_keys(classes.buffer) else values["batch_size"]
+    for key, count in (("batch_size_run", config.batch_size_run), ("batch_size", batch_size)):
         _compare(key, count, count * episode, what, or_lower=" or the episode's limit")
     with torch.device("meta"):  # parameters without memory
         mac = build_config(classes.mac.Config, values, {})
-        for key, part, args in (
-            ("agent", classes.agent, (classes.mac.input_shape(mac, info), info.n_actions)),
-            ("mixer", classes.mixer, (info.n_agents, info.n_actions, info.state_shape)),
-        ):
+        spec = AgentSpec.of(info, classes.mac.input_shape(mac, info))
+        for key, part, arg in (("agent", classes.agent, spec), *((k, p, info) for k, p in classes.networks.items())):
             if part is not None:
-                size = (1 if playing else COPIES) * _parameter_bytes(part, values, args)
+                size = (1 if playing else COPIES) * _parameter_bytes(part, values, arg)
                 _check_network(key, part, size, values, cuda=config.use_cuda and torch.cuda.is_available())
 
 
-def _parameter_bytes(part: Any, values: Mapping[str, Any], args: tuple[Any, ...]) -> int:
+def _parameter_bytes(part: Any, values: Mapping[str, Any], spec: Any) -> int:
     """Return the bytes of a network's parameters; 0 where it cannot be built without memory."""
     try:
-        network: nn.Module = build(part, values, *args)
+        network: nn.Module = build(part, values, spec)
     except Exception as error:  # of an own network, which may read its parameters; its real building says what is wrong
         return TOO_MUCH if MEMORY_TEXT.search(str(error)) else 0
     return sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())

@@ -68,6 +68,7 @@ class RunConfig(Choices):
     name: str
     seed: Seed
     batch_size_run: PositiveInt
+    rollout_steps: PositiveInt | None
     env_workers: PositiveInt | None
     env_timeout: Seconds | None
     t_max: PositiveInt

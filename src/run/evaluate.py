@@ -17,7 +17,8 @@ from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.multiagentenv import ReplayError
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
-from pymarl.runners.runner import BrokenTooOften, EpisodeRecord, Runner
+from pymarl.runners.player import BrokenTooOften, EpisodeRecord
+from pymarl.runners.runner import Runner
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import write_json, write_text
 from pymarl.utils.interrupts import StopRequest
@@ -77,7 +78,7 @@ class ReplaySaver:
 
     def after(self, batch: EpisodeBatch, episodes: int) -> None:
         """Save the batch's first `episodes` episodes, if that is what a replay of this env holds."""
-        if self._wanted and self._runner.env.replay_of_episode:
+        if self._wanted and self._runner.replay_of_episode:
             with torch.no_grad():
                 values = self._mac.unroll(batch.to(self._mac.device))[:episodes].float().cpu().numpy()
             self._save(episodes, values)
@@ -86,7 +87,7 @@ class ReplaySaver:
         """Save what is left to save. UserError if there is nothing at all."""
         if not self._wanted:
             return
-        if not self._runner.env.replay_of_episode:
+        if not self._runner.replay_of_episode:
             self._save()
         if not self.paths:
             raise UserError(

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from pymarl.run.config import Choices, Classes, all_keys, read_keys
-from pymarl.utils.config import build_config, check_value, config_keys
+from pymarl.run.config import Classes, all_keys, read_keys
+from pymarl.utils.config import check_value, config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import FOREIGN, Layers
 from pymarl.utils.values import shown

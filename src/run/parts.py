@@ -1,25 +1,27 @@
-"""Builds the parts of a run from its config: env, mac, buffer, learner and runner."""
+"""Builds the parts of a run from its config: runner with its env, mac, buffer and learner."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pymarl.components.buffers.buffer import Buffer
 from pymarl.components.episode_batch import smallest_integer
-from pymarl.components.episode_buffer import ReplayBuffer
 from pymarl.components.transforms import OneHot
 from pymarl.controllers.basic_controller import BasicMAC
-from pymarl.envs.multiagentenv import BatchedEnv, EnvInfo
-from pymarl.learners.base import DoesNotFit, Learner
+from pymarl.envs.specs import EnvInfo
+from pymarl.learners.learner import Learner
+from pymarl.learners.model_files import DoesNotFit
+from pymarl.modules.agents.agent import AgentSpec
 from pymarl.run.config import Classes, RunConfig
 from pymarl.runners.runner import Runner
-from pymarl.runners.seeds import EpisodeSeeds
 from pymarl.utils.checkpoint import load_state, read_config
 from pymarl.utils.config import build_config, check_call, config_class, config_keys
 from pymarl.utils.errors import UserError
@@ -33,7 +35,7 @@ class Parts:
 
     runner: Runner
     mac: BasicMAC
-    buffer: ReplayBuffer
+    buffer: Buffer
     learner: Learner
 
 
@@ -44,12 +46,15 @@ def choose_device(use_cuda: bool, log: logging.Logger) -> torch.device:
     return torch.device("cuda" if use_cuda and torch.cuda.is_available() else "cpu")
 
 
-def episode_scheme(info: EnvInfo, *, probs: bool) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
+def episode_scheme(
+    info: EnvInfo, *, stores: Sequence[str] = (), hidden: int | None = None
+) -> tuple[dict[str, Any], dict[str, int], dict[str, Any]]:
     """Return PyMARL's scheme, groups and preprocess for an env.
 
     Args:
         info: sizes.
-        probs: also keep the probabilities of all actions, for algorithms that read them.
+        stores: what acting keeps too: "probs" of all actions, for learners that read them.
+        hidden: of pieces, which keep what they began with, the length of an agent's hidden state.
     """
     action = smallest_integer(info.n_actions - 1)
     scheme: dict[str, Any] = {
@@ -60,8 +65,11 @@ def episode_scheme(info: EnvInfo, *, probs: bool) -> tuple[dict[str, Any], dict[
         "reward": {"vshape": (1,)},
         "terminated": {"vshape": (1,), "dtype": torch.bool},
     }
-    if probs:
+    if "probs" in stores:
         scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
+    if hidden is not None:
+        scheme["start_hidden"] = {"vshape": (hidden,), "group": "agents", "episode_const": True}
+        scheme["start_action"] = {"vshape": (1,), "group": "agents", "episode_const": True, "dtype": torch.int64}
     return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
 
 
@@ -76,48 +84,49 @@ def build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> An
 def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:
     """Return the controller with its agent network and action selector, on `device`."""
     mac_config = build_config(classes.mac.Config, config, {})
-    agent = build(classes.agent, config, classes.mac.input_shape(mac_config, info), info.n_actions)
+    agent = build(classes.agent, config, AgentSpec.of(info, classes.mac.input_shape(mac_config, info)))
     selector = build(classes.selector, config, torch_generator(seed, "actions", device))
-    mac: BasicMAC = classes.mac(mac_config, agent, selector, info)
-    mac.to(device)
-    return mac
+    mac: BasicMAC = classes.mac(mac_config, agent, selector, info, classes.learner.stores)
+    return mac.to(device)
 
 
-def make_env(config: Mapping[str, Any], run: RunConfig) -> BatchedEnv:
-    """Return the env that the run's runner drives."""
-    runner = Classes.of(run).runner
-    env: BatchedEnv = runner.make_env(build_config(runner.Config, config, {}), run.env, run.env_args, run.seed, {})
-    return env
+def build_runner(
+    config: Mapping[str, Any], origin: Mapping[str, str], log: logging.Logger, *, trial: bool = False
+) -> Runner:
+    """Return the runner with its env; see Runner for `origin` and `trial`."""
+    tell = partial(log.warning, "An episode broke and is played again; %s")
+    runner: Runner = build(Classes.of(config).runner, config, origin, tell, trial=trial)
+    return runner
 
 
-def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log: logging.Logger) -> Parts:
-    """Return the parts of a run around an env. If one cannot be built the env is closed: no process is left.
+def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: logging.Logger) -> Parts:
+    """Return the parts of a run around its runner. If one cannot be built the env is closed: no process is left.
 
     Raises:
         UserError: a part refuses its config or the env's sizes.
     """
-    classes = Classes.of(run)
+    classes = Classes.of(config)
     device = choose_device(run.use_cuda, log)
     try:
-        info = env.info
+        info = runner.get_env_info()
         mac = build_mac(config, classes, info, run.seed, device)
-        scheme, groups, preprocess = episode_scheme(info, probs=False)
+        hidden = None if runner.config.rollout_steps is None else mac.agent.init_hidden(1).shape[-1]
+        scheme, groups, preprocess = episode_scheme(info, stores=mac.stores, hidden=hidden)
         buffer = build(
-            classes.buffer, config, scheme, groups, info.episode_limit + 1, preprocess,
+            classes.buffer, config, scheme, groups, runner.longest, preprocess,
             rng=numpy_generator(run.seed, "replay"),
             device="cpu" if run.buffer_cpu_only else device,
             pin_memory=run.buffer_cpu_only and device.type == "cuda",
         )  # fmt: skip
-        log.info("Replay buffer: %d episodes, at most %.2f GiB", buffer.buffer_size, buffer.max_gib)
-        mixer = None
-        if classes.mixer is not None:
-            mixer = build(classes.mixer, config, info.n_agents, info.n_actions, info.state_shape).to(device)
-        learner = build(classes.learner, config, mac, mixer, device)
-        runner = build(classes.runner, config, env, EpisodeSeeds(run.seed))
+        log.info("%s", buffer.describe)
+        networks = {
+            key: None if network is None else build(network, config, info).to(device)
+            for key, network in classes.networks.items()
+        }
+        learner = build(classes.learner, config, mac, info, torch_generator(run.seed, "learner"), **networks).to(device)
         runner.setup(scheme, groups, preprocess, mac)
-        runner.on_broken = lambda reason: log.warning("An episode broke and is played again; %s", reason)
     except BaseException:
-        env.close()
+        runner.close_env()
         raise
     return Parts(runner, mac, buffer, learner)
 
@@ -134,22 +143,22 @@ def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, 
         else:
             learner.load_models(directory)
     except DoesNotFit as error:
-        had, now = _differences(flat, config, info, directory)
+        had, now = _differences(flat, info, directory)
         if not had:
             raise
         raise DoesNotFit(f"{directory} was trained with {had}, this run has {now}; {error}") from error
 
 
-def _differences(flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, directory: Path) -> tuple[str, str]:
+def _differences(flat: Mapping[str, Any], info: EnvInfo, directory: Path) -> tuple[str, str]:
     """Return what the run that wrote a checkpoint had, and this one has, where they differ as far as files tell."""
     had: dict[str, Any] = {}
     with suppress(UserError, KeyError, TypeError):  # PyMARL2's folders say nothing of this
         had |= load_state(directory)["env"]
     with suppress(UserError):
         had |= dotted(read_config(directory.parent))
-    classes = Classes.of(config)
-    networks = [part for part in (classes.mac, classes.agent, classes.mixer) if part is not None]
-    keys = {"mac", "agent", "mixer", "learner", "optimizer", "env"}.union(*(config_keys(part) for part in networks))
+    classes = Classes.of(flat)
+    networks = [part for part in (classes.mac, classes.agent, *classes.networks.values()) if part is not None]
+    keys = {"mac", "agent", "learner", "optimizer", "env", *classes.networks}.union(*(config_keys(part) for part in networks))
     now = {key: value for key, value in dotted(flat).items() if key in keys or key.startswith("env_args.")}
     differing = {key: value for key, value in {**asdict(info), **now}.items() if key in had and had[key] != value}
     ours = ", ".join(f"{key}={value}" for key, value in differing.items())

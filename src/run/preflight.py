@@ -7,14 +7,11 @@ import logging
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from pymarl.envs.batched import make_batched_env, needs_process
-from pymarl.envs.multiagentenv import BatchedEnv
 from pymarl.run.allocation import refuse_too_large
 from pymarl.run.config import RunConfig
-from pymarl.run.parts import build_parts, load_networks
+from pymarl.run.parts import build_parts, build_runner, load_networks
 from pymarl.run.training import Training
+from pymarl.runners.runner import Runner
 from pymarl.utils.checkpoint import (
     CONFIG_FILE,
     RUN_FILE,
@@ -31,9 +28,6 @@ from pymarl.utils.layers import Layers
 from pymarl.utils.logging import Logger
 from pymarl.utils.redact import redacted
 from pymarl.utils.runs import FREE_ON_RESUME, dotted
-
-LARGEST_SEED = 2**64 - 1
-
 
 def preflight(layers: Layers, results: Path) -> None:
     """Build the whole run once around a single env, load what it asks for, and take one step in the env.
@@ -53,23 +47,20 @@ def preflight(layers: Layers, results: Path) -> None:
     quiet.disabled = True
     _check_results(config, results)
     step = _checkpoint_to_resume(config, quiet) if config.resume else None
-    env = make_batched_env(
-        config.env, config.env_args, 1, config.seed, layers.origin, in_process=False, timeout=config.env_timeout
-    )
+    runner = build_runner(layers.values, layers.origin, quiet, trial=True)
     try:
-        if not needs_process(config.env):
-            _try_step(env, config.env)
+        runner.try_out()
+        refuse_too_large(layers.values, config, runner)
+        parts = build_parts(layers.values, config, runner, quiet)
         if config.save_replay:
-            _try_replay(env, config.env)
-        refuse_too_large(layers.values, config, env.info)
-        parts = build_parts(layers.values, config, env, quiet)
+            _try_replay(runner)
         if config.checkpoint_path:
             checkpoint = find_checkpoint(config.checkpoint_path, config.load_step)
-            load_networks(parts.learner, layers.values, config, env.info, checkpoint)
+            load_networks(parts.learner, layers.values, config, runner.get_env_info(), checkpoint)
         if step is not None:
             Training(parts, config, Logger(quiet), step.parent).check(step)
     finally:
-        env.close()
+        runner.close_env()
 
 
 def _check_results(config: RunConfig, results: Path) -> None:
@@ -100,26 +91,11 @@ def _checkpoint_to_resume(config: RunConfig, quiet: logging.Logger) -> Path:
     return step
 
 
-def _try_step(env: BatchedEnv, name: str) -> None:
-    """Start an episode and take a step. UserError if an agent has no action."""
-    row = np.zeros(1, np.int64)
-    env.reset(row, np.full(1, LARGEST_SEED, np.uint64))
-    stuck = np.flatnonzero(~env.arrays.avail_actions[0].any(-1))
-    if len(stuck):
-        raise UserError(
-            f"env {name!r}: agent {stuck[0]} has no available action after reset; get_avail_actions must leave one"
-        )
-    env.step(env.arrays.avail_actions.argmax(-1), row)
-
-
-def _try_replay(env: BatchedEnv, name: str) -> None:
+def _try_replay(runner: Runner) -> None:
     """Save a replay and forget it. UserError if the env has none."""
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            for path in env.save_replay(Path(folder)):
-                path.unlink()  # env_args.replay_dir may lead it elsewhere
-        except NotImplementedError as error:
-            raise UserError(f"save_replay=True: env {name!r} has no replays") from error
+        for path in runner.save_replay(Path(folder)):
+            path.unlink()  # env_args.replay_dir may lead it elsewhere
 
 
 def check_resume(layers: Layers) -> None:

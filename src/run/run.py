@@ -14,7 +14,7 @@ import torch
 from pymarl.run.allocation import memory_as_user_error
 from pymarl.run.config import RunConfig
 from pymarl.run.evaluate import evaluate, run_folder
-from pymarl.run.parts import Parts, build_parts, load_networks, make_env
+from pymarl.run.parts import Parts, build_parts, build_runner, load_networks
 from pymarl.run.training import Training
 from pymarl.utils.checkpoint import (
     CONFIG_FILE,
@@ -62,9 +62,9 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
     log = logger.console_logger
     lower = "batch_size_run or the sizes in env_args"
     with memory_as_user_error(lower, cap=False):  # which worker processes and games would inherit
-        env = make_env(flat, config)
+        runner = build_runner(flat, {}, log)
     with memory_as_user_error(lower):
-        parts = build_parts(flat, config, env, log)
+        parts = build_parts(flat, config, runner, log)
     try:
         if config.checkpoint_path:
             step = find_checkpoint(config.checkpoint_path, config.load_step)

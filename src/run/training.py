@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import torch
 
-from pymarl.learners.base import TrainResult
+from pymarl.components.buffers.buffer import Clock
+from pymarl.learners.learner import TrainResult
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
 from pymarl.utils.checkpoint import (
@@ -109,7 +110,7 @@ class Training:
         if result is not None and t_env - self.last_learner_log_t >= self.config.learner_log_interval:
             self.logger.log_stats(result.read(), t_env)
             self.last_learner_log_t = t_env
-        self.episode += self.config.batch_size_run
+        self.episode += len(self.parts.runner.episodes)
         if t_env - self.last_test_t >= self.config.test_interval:
             self._test()
         if t_env - self.last_log_t >= self.config.log_interval:
@@ -139,23 +140,15 @@ class Training:
             self.logger.log_stat("env_restarts", runner.restarts, runner.t_env)
 
     def _learn(self) -> TrainResult | None:
-        """Make this collect's updates; None while the buffer is too small or it is not yet time."""
-        config, buffer, learner = self.config, self.parts.buffer, self.parts.learner
-        due = config.accumulated_episodes is None or (
-            (self.episode + config.batch_size_run) % config.accumulated_episodes == 0
-        )
-        if not due or not buffer.can_sample(config.batch_size):
-            return None
-        result, started = None, time.perf_counter()
-        for _ in range(config.updates_per_collect):
-            sample = buffer.sample(config.batch_size, self.parts.runner.t_env)
-            result = learner.train(
-                sample.batch.to(learner.device), self.parts.runner.t_env, self.episode, sample.weights
-            )
-            if config.use_per:
-                buffer.update_priorities(sample.indices, result.priorities)
-        self.gradient_steps += config.updates_per_collect
-        self.stopwatch.add("train", started, config.updates_per_collect)
+        """Learn from what the buffer gives after this collect; None if that is nothing."""
+        buffer, learner, runner = self.parts.buffer, self.parts.learner, self.parts.runner
+        result, before, started = None, self.gradient_steps, time.perf_counter()
+        for sample in buffer.samples(Clock(runner.t_env, self.episode + len(runner.episodes))):
+            result = learner.train(sample.to(learner.device), runner.t_env, self.episode)
+            buffer.feedback(sample, result)
+            self.gradient_steps += result.gradient_steps
+        if result is not None:
+            self.stopwatch.add("train", started, self.gradient_steps - before)
         return result
 
     def _test(self) -> None:

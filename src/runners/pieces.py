@@ -203,7 +203,7 @@ class PiecePlayer(Player):
             "actions": [
                 torch.from_numpy(np.stack(episode.actions)) if episode.actions else none for episode in self._episodes
             ],
-            "hidden": torch.zeros(0) if self._hidden is None else self._hidden.cpu().clone(),
+            "hidden": [] if self._hidden is None else [self._hidden.cpu().clone()],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -217,7 +217,7 @@ class PiecePlayer(Player):
         ]
         if len(self._episodes) != self.batch_size:
             raise ValueError(f"pieces: {len(self._episodes)} episodes under way, expected {self.batch_size}")
-        self._hidden = state["hidden"].clone()
+        self._hidden = state["hidden"][0].clone() if state["hidden"] else None
         self._replay()
 
     def _replay(self) -> None:

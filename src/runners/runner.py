@@ -67,16 +67,16 @@ class Runner:
         *,
         trial: bool = False,
     ) -> None:
-        self.config, self.origin, self.tell = config, origin, tell
+        self.config, self.origin, self.tell, self._trial = config, origin, tell, trial
         self.batch_size = 1 if trial else config.batch_size_run
         self.seeds = EpisodeSeeds(config.seed)
         self.t_env = 0
         self.episodes: list[EpisodeRecord] = []
         self._envs: list[BatchedEnv] = []
-        self.env = self._make_env(trial=trial)
+        self.env = self._make_env()
 
-    def _make_env(self, *, trial: bool = False) -> BatchedEnv:
-        c = self.config
+    def _make_env(self) -> BatchedEnv:
+        c, trial = self.config, self._trial
         env = make_batched_env(
             c.env, c.env_args, self.batch_size, c.seed, self.origin, self.in_process and not trial,
             None if trial else c.env_workers, revive=c.max_restarts > 0 and not trial, timeout=c.env_timeout,
@@ -185,7 +185,7 @@ class Runner:
         self.t_env = state["t_env"]
         self._tests.restarts, self._training.restarts = 0, state["restarts"]
         self.seeds.load_state_dict(state["episodes"])
-        if isinstance(self._training, PiecePlayer):
+        if isinstance(self._training, PiecePlayer) and not self._trial:
             self._training.load_state_dict(state["pieces"])
 
 

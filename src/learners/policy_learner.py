@@ -1,0 +1,173 @@
+"""Actor-critic learning from what the present policy has played: advantages once, then epochs of minibatches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pymarl.components.buffers.buffer import Sample
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.inputs import packed_inputs
+from pymarl.components.masking import mask_unavailable
+from pymarl.components.returns import gae
+from pymarl.components.running_stats import RunningStats
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.specs import EnvInfo
+from pymarl.learners.learner import Learner, NetworkKind, TrainResult
+from pymarl.modules.critics import REGISTRY as CRITICS
+from pymarl.modules.critics.critic import Critic
+from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
+
+
+class Policy(NamedTuple):
+    """What the policy says of a batch, [B, T-1, n] each, 0 in padding: log pi(action taken), and its entropy in nats."""
+
+    log_probs: Tensor
+    entropy: Tensor
+
+
+class Targets(NamedTuple):
+    """What was computed once, with the weights that acted; [B, T-1, N] each, without gradient, 0 in padding."""
+
+    log_probs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def rows(self, rows: Tensor) -> Targets:
+        """Return those of some episodes."""
+        return Targets(*(tensor[rows] for tensor in self))
+
+
+class PolicyLearner(Learner):
+    """Base of on-policy actor-critic learners. A subclass writes `loss`, and may overrule `targets` or `update`.
+
+    Args:
+        config, mac, info, generator: as for Learner.
+        critic: values of states, [R, 1].
+    """
+
+    networks = {"critic": NetworkKind(CRITICS, Critic)}
+    trains_on = "rollout"
+    reads = frozenset({"logits", "probs"})
+    individual_rewards = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Learner.Config):
+        """Keys of every on-policy actor-critic: passes over a sample and parts of each, see config/default.yaml."""
+
+        epochs: PositiveInt
+        minibatches: PositiveInt
+        gae_lambda: Probability
+        critic_lr: PositiveFloat
+        standardise_advantages: bool
+        normalise_values: bool
+
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
+    ) -> None:
+        super().__init__(config, mac, info, generator)
+        self.critic = critic
+        self.value_stats = RunningStats() if config.normalise_values else None
+        self.agent_optimiser = self.add_optimiser("agent_opt", mac)
+        self.critic_optimiser = self.add_optimiser("critic_opt", critic, lr=config.critic_lr)
+
+    def loss(self, batch: EpisodeBatch, targets: Targets) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return the losses of actor and critic, 0-d with gradient, and what is to be logged, name -> 0-d without."""
+        raise NotImplementedError
+
+    def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
+        """Make epochs x minibatches updates; see Learner.train. Metrics are the means over them."""
+        self.t_env = t_env
+        self.mac.train()
+        batch = sample.batch
+        targets = self.targets(batch)
+        sums: dict[str, Tensor] = {}
+        steps = 0
+        for _ in range(self.config.epochs):
+            for rows in self.minibatches(batch.batch_size, self.config.minibatches):
+                index = rows.to(batch.device)
+                part = batch if len(rows) == batch.batch_size else batch[rows]
+                for name, value in self.update(part, targets.rows(index)).items():
+                    sums[name] = sums.get(name, 0.0) + value
+                steps += 1
+        metrics = {name: value / steps for name, value in sums.items()}
+        return TrainResult(metrics=metrics, gradient_steps=steps, t_env=t_env)
+
+    def update(self, batch: EpisodeBatch, targets: Targets) -> dict[str, Tensor]:
+        """Make a step of either optimiser on some episodes; return what is to be logged, name -> 0-d."""
+        actor_loss, critic_loss, metrics = self.loss(batch, targets)
+        norms = {
+            "agent_grad_norm": self.step(self.agent_optimiser, actor_loss, "pg_loss"),
+            "critic_grad_norm": self.step(self.critic_optimiser, critic_loss, "critic_loss"),
+        }
+        return {"pg_loss": actor_loss.detach(), "critic_loss": critic_loss.detach(), **norms, **metrics}
+
+    @torch.no_grad()
+    def targets(self, batch: EpisodeBatch) -> Targets:
+        """Return old log-probabilities, values, GAE advantages and the returns that they imply."""
+        steps = batch.transitions()
+        values = self.values(batch)
+        if self.value_stats is not None:
+            values = self.value_stats.denormalise(values)
+        value, next_value = values[:, :-1], values[:, 1:]
+        reward = steps.reward.expand_as(value)
+        advantages, returns = gae(
+            reward, steps.terminated, steps.mask, value, next_value,
+            gamma=self.config.gamma, gae_lambda=self.config.gae_lambda,
+        )  # fmt: skip
+        if self.config.standardise_advantages:
+            advantages = standardised(advantages, steps.mask)
+        if self.value_stats is not None:
+            self.value_stats.update(returns, steps.mask)
+            returns = self.value_stats.normalise(returns) * steps.mask
+            value = self.value_stats.normalise(value)
+        return Targets(self.policy(batch).log_probs, value * steps.mask, advantages, returns)
+
+    def policy(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Policy:
+        """Return log-probabilities of the actions taken and entropies, with gradient, of some agents or all."""
+        outputs = self.mac.unroll_packed(batch, agents=agents).outputs  # [P, n, A]
+        pack = batch.packing.pack
+        avail_actions, actions = pack(batch["avail_actions"]), pack(batch["actions"]).long()
+        if agents is not None:
+            avail_actions, actions = avail_actions[:, list(agents)], actions[:, list(agents)]
+        log_probs = log_policy(outputs, avail_actions, self.mac.outputs(self.mac.config))
+        taken = log_probs.gather(-1, actions).squeeze(-1)
+        probs = log_probs.exp()
+        entropy = -(probs * log_probs.masked_fill(probs == 0, 0.0)).sum(-1)
+        mask = batch.transitions().mask
+        unpack = batch.packing.unpack
+        # The action of an episode's last slot has no meaning, and may be an unavailable one.
+        return Policy(unpack(taken)[:, :-1].masked_fill(mask == 0, 0.0), unpack(entropy)[:, :-1] * mask)
+
+    def values(self, batch: EpisodeBatch) -> Tensor:
+        """Return the critic's values [B, T, N] of all slots, 0 in padding."""
+        inputs = packed_inputs(batch, self.critic.sees, self.info, self.device)
+        values: Tensor = self.critic(inputs)
+        return batch.packing.unpack(values.view(-1, self.info.n_agents))
+
+    def files(self) -> Mapping[str, Any]:  # type: ignore[override]
+        """Return what stands in each file of a checkpoint; the statistics of the values too, if they are kept."""
+        stats = {} if self.value_stats is None else {"value_stats.th": self.value_stats}
+        return {**super().files(), **stats}
+
+
+def log_policy(outputs: Tensor, avail_actions: Tensor, kind: str) -> Tensor:
+    """Return log-probabilities [..., A] of "logits" or "probs", -inf where an action is not available."""
+    if kind == "logits":
+        return mask_unavailable(outputs, avail_actions).log_softmax(-1)
+    probs = outputs * avail_actions
+    return mask_unavailable((probs / probs.sum(-1, keepdim=True)).clamp(min=1e-10).log(), avail_actions)
+
+
+def standardised(values: Tensor, mask: Tensor) -> Tensor:
+    """Return values [B, T, N] less their mean, over their deviation, among those of mask [B, T, 1]; 0 elsewhere."""
+    wide = mask.expand_as(values)
+    count = wide.sum()
+    mean = (values * wide).sum() / count
+    variance = ((values - mean).pow(2) * wide).sum() / count
+    return (values - mean) / (variance.sqrt() + 1e-8) * wide

@@ -1,0 +1,5 @@
+"""Critics by the name that `critic` takes in a YAML file: values of states or actions, for actor-critic learners."""
+
+from pymarl.utils.registry import Registry
+
+REGISTRY = Registry("critic", {"mlp": "pymarl.modules.critics.mlp:MLPCritic"})

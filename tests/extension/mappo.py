@@ -1,0 +1,32 @@
+"""MAPPO: a clipped surrogate on GAE advantages, four epochs of two minibatches, normalised values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.learners.policy_learner import PolicyLearner, Targets
+from pymarl.utils.config import NonNegativeFloat, PositiveFloat
+
+
+class MAPPOLearner(PolicyLearner):
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PolicyLearner.Config):
+        eps_clip: PositiveFloat
+        entropy_coef: NonNegativeFloat
+
+    def loss(self, batch: EpisodeBatch, targets: Targets) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        mask = batch.transitions().mask
+        wide = mask.expand_as(targets.advantages)
+        count = wide.sum()
+        policy = self.policy(batch)
+        ratio = (policy.log_probs - targets.log_probs).exp()
+        clipped = ratio.clamp(1 - self.config.eps_clip, 1 + self.config.eps_clip)
+        surrogate = torch.minimum(ratio * targets.advantages, clipped * targets.advantages)
+        entropy = (policy.entropy * wide).sum() / count
+        actor = -(surrogate * wide).sum() / count - self.config.entropy_coef * entropy
+        critic = ((self.values(batch)[:, :-1] - targets.returns).pow(2) * wide).sum() / count
+        return actor, critic, {"entropy": entropy.detach(), "ratio_mean": ((ratio * wide).sum() / count).detach()}
