@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from pymarl.components.action_selectors import ActionSelector
 from pymarl.components.episode_batch import EpisodeBatch, Packing
 from pymarl.components.masking import mask_unavailable
-from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.modules.agents.agent import Agent, AgentSpec
+from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,9 +28,9 @@ class _PackedInputs:
 
     def __init__(self) -> None:
         self._packing: weakref.ref[Packing] | None = None
-        self._inputs: AgentInputs | None = None
+        self._inputs: Inputs | None = None
 
-    def get(self, mac: BasicMAC, batch: EpisodeBatch) -> AgentInputs:
+    def get(self, mac: BasicMAC, batch: EpisodeBatch) -> Inputs:
         if self._inputs is None or self._packing is None or self._packing() is not batch.packing:
             self._inputs = mac.packed_inputs(batch)
             self._packing = weakref.ref(batch.packing)
@@ -85,6 +86,11 @@ class BasicMAC:
     def input_shape(config: Any, info: EnvInfo) -> int:
         """Return E, the length of an agent's dense input."""
         return info.obs_shape + info.n_actions * config.obs_last_action + info.n_agents * config.obs_agent_id
+
+    @classmethod
+    def agent_spec(cls, config: Any, info: EnvInfo) -> AgentSpec:
+        """Return what the agent network is built for."""
+        return AgentSpec(input_shape=cls.input_shape(config, info), n_actions=info.n_actions, n_agents=info.n_agents)
 
     def init_hidden(self, batch_size: int) -> None:
         """Start `batch_size` episodes."""
@@ -148,14 +154,14 @@ class BasicMAC:
     def unroll_packed(self, batch: EpisodeBatch) -> Tensor:
         """Return [P, N, A] outputs of the filled slots, in the order of `batch.packing`."""
         counts = [count * self.n_agents for count in batch.packing.counts]
-        outputs = self.agent.unroll(self._packed.get(self, batch), counts)
+        outputs = self.agent.unroll(self._packed.get(self, batch), counts).outputs
         return self.policy_packed(outputs.unflatten(0, (-1, self.n_agents)), batch)
 
     def policy_packed(self, outputs: Tensor, batch: EpisodeBatch) -> Tensor:
         """Return `policy` of packed outputs [P, N, A]."""
         return self.policy(outputs, batch.packing.pack(batch["avail_actions"]))
 
-    def step_inputs(self, batch: EpisodeBatch, t: int) -> AgentInputs:
+    def step_inputs(self, batch: EpisodeBatch, t: int) -> Inputs:
         """Return the inputs of slot `t`, B * N rows. `init_hidden` comes first."""
         slots = self._slots_of(batch)
         last_action: Tensor | None = None
@@ -169,7 +175,7 @@ class BasicMAC:
             self._slots = _Slots(batch)
         return self._slots
 
-    def packed_inputs(self, batch: EpisodeBatch) -> AgentInputs:
+    def packed_inputs(self, batch: EpisodeBatch) -> Inputs:
         """Return the inputs of all filled slots, P * N rows in the order of `batch.packing`."""
         packing = batch.packing
         last_action = None
@@ -185,16 +191,13 @@ class BasicMAC:
             agent_id = torch.arange(self.n_agents, device=device).repeat(len(packing.index))
         return self._inputs(packing.pack(batch["obs"]).flatten(0, 1), last_action, agent_id, device)
 
-    def _inputs(
-        self, obs: Tensor, last_action: Tensor | None, agent_id: Tensor | None, device: torch.device
-    ) -> AgentInputs:
-        return AgentInputs(
-            obs=obs.to(device),
-            last_action=None if last_action is None else last_action.to(device),
-            agent_id=agent_id,
-            n_actions=self.info.n_actions,
-            n_agents=self.n_agents,
-        )
+    def _inputs(self, obs: Tensor, last_action: Tensor | None, agent_id: Tensor | None, device: torch.device) -> Inputs:
+        one_hots = []
+        if last_action is not None:
+            one_hots.append(OneHot(last_action.to(device), self.info.n_actions))
+        if agent_id is not None:
+            one_hots.append(OneHot(agent_id, self.n_agents))
+        return Inputs(features=obs.to(device), one_hots=tuple(one_hots))
 
     def _check(self, outputs: Tensor, avail_actions: Tensor, t_ep: int, bs: Any) -> None:
         """Stop the run if a running row has no available action or a NaN output."""

@@ -59,7 +59,7 @@ def refuse_too_large(values: Mapping[str, Any], config: RunConfig, info: EnvInfo
     with torch.device("meta"):  # parameters without memory
         mac = build_config(classes.mac.Config, values, {})
         for key, part, args in (
-            ("agent", classes.agent, (classes.mac.input_shape(mac, info), info.n_actions)),
+            ("agent", classes.agent, (classes.mac.agent_spec(mac, info),)),
             ("mixer", classes.mixer, (info.n_agents, info.n_actions, info.state_shape)),
         ):
             if part is not None:

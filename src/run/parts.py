@@ -76,7 +76,7 @@ def build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> An
 def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:
     """Return the controller with its agent network and action selector, on `device`."""
     mac_config = build_config(classes.mac.Config, config, {})
-    agent = build(classes.agent, config, classes.mac.input_shape(mac_config, info), info.n_actions)
+    agent = build(classes.agent, config, classes.mac.agent_spec(mac_config, info))
     selector = build(classes.selector, config, torch_generator(seed, "actions", device))
     mac: BasicMAC = classes.mac(mac_config, agent, selector, info)
     mac.to(device)
