@@ -41,7 +41,7 @@ def make_learner(flat: Mapping[str, Any], info: EnvInfo = SMALL, seed: int = 0, 
         torch.manual_seed(seed)
         mac_class = controllers.REGISTRY[flat["mac"]]
         mac_config = build_config(mac_class.Config, flat, {})
-        agent = build_part(AGENTS[flat["agent"]], flat, mac_class.input_shape(mac_config, info), info.n_actions)
+        agent = build_part(AGENTS[flat["agent"]], flat, mac_class.agent_spec(mac_config, info))
         learner_class = learners.REGISTRY[flat["learner"]]
         mixer_class = learner_class.mixer_class(flat["mixer"])
         sizes = (info.n_agents, info.n_actions, info.state_shape)

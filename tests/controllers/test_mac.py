@@ -42,7 +42,7 @@ def make_mac(name: str = "n_mac", agent: str = "rnn", **extra: Any) -> BasicMAC:
     config = build_config(cls.Config, flat, {})
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = AGENTS[agent](build_config(AGENTS[agent].Config, flat, {}), cls.input_shape(config, INFO), A)
+        network = AGENTS[agent](build_config(AGENTS[agent].Config, flat, {}), cls.agent_spec(config, INFO))
     selector = EpsilonGreedyActionSelector(
         build_config(EpsilonGreedyActionSelector.Config, flat, {}), torch.Generator().manual_seed(0)
     )

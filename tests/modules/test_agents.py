@@ -10,31 +10,36 @@ import torch
 from torch import Tensor, nn
 
 from pymarl.modules.agents import REGISTRY
-from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.agents.n_rnn_agent import NRNNAgent
 from pymarl.modules.agents.rnn_agent import RNNAgent
+from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.utils.config import build_config
 
 OBS, N_ACTIONS, N_AGENTS, HIDDEN = 6, 5, 3, 8
 FLAT = {"rnn_hidden_dim": HIDDEN, "use_layer_norm": True, "use_orthogonal": True, "gain": 0.01}
 
 
+def spec(input_shape: int = OBS + N_ACTIONS + N_AGENTS) -> AgentSpec:
+    return AgentSpec(input_shape=input_shape, n_actions=N_ACTIONS, n_agents=N_AGENTS)
+
+
 def make(cls: type[Agent], extra: dict[str, Any] | None = None) -> Agent:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = build_config(cls.Config, FLAT | (extra or {}), {})  # type: ignore[attr-defined]
-        return cls(config, OBS + N_ACTIONS + N_AGENTS, N_ACTIONS)
+        return cls(config, spec())
 
 
-def make_inputs(rows: int, seed: int = 0, action: bool = True, ident: bool = True) -> AgentInputs:
+def make_inputs(rows: int, seed: int = 0, action: bool = True, ident: bool = True) -> Inputs:
     generator = torch.Generator().manual_seed(seed)
-    return AgentInputs(
-        obs=torch.randn(rows, OBS, generator=generator),
-        last_action=torch.randint(-1, N_ACTIONS, (rows,), generator=generator) if action else None,
-        agent_id=torch.arange(N_AGENTS).repeat(rows // N_AGENTS) if ident else None,
-        n_actions=N_ACTIONS,
-        n_agents=N_AGENTS,
-    )
+    features = torch.randn(rows, OBS, generator=generator)
+    one_hots = []
+    if action:
+        one_hots.append(OneHot(torch.randint(-1, N_ACTIONS, (rows,), generator=generator), N_ACTIONS))
+    if ident:
+        one_hots.append(OneHot(torch.arange(N_AGENTS).repeat(rows // N_AGENTS), N_AGENTS))
+    return Inputs(features=features, one_hots=tuple(one_hots))
 
 
 def grads(agent: Agent) -> list[Tensor | None]:
@@ -54,8 +59,8 @@ def test_contract(name: str) -> None:
     assert out.shape == (9, N_ACTIONS)
     assert after.shape == hidden.shape
 
-    expected = Agent.unroll(agent, inputs, counts)
-    got = agent.unroll(inputs, counts)
+    expected = Agent.unroll(agent, inputs, counts).outputs
+    got = agent.unroll(inputs, counts).outputs
     torch.testing.assert_close(got, expected)
     expected.square().sum().backward()
     expected_grads = grads(agent)
@@ -64,8 +69,8 @@ def test_contract(name: str) -> None:
     assert all(grad is not None and grad.abs().sum() > 0 for grad in grads(agent))
     torch.testing.assert_close(grads(agent), expected_grads)
 
-    changed = dataclasses.replace(inputs, obs=inputs.obs.index_fill(0, torch.tensor([0]), 9.0))
-    same = (agent.unroll(changed, counts) == got).all(dim=1)
+    changed = dataclasses.replace(inputs, features=inputs.features.index_fill(0, torch.tensor([0]), 9.0))
+    same = (agent.unroll(changed, counts).outputs == got).all(dim=1)
     assert not same[0]
     assert same[1:9].all()
 
@@ -75,7 +80,7 @@ def test_contract(name: str) -> None:
 @pytest.mark.parametrize("ident", [False, True])
 def test_act_is_forward(name: str, action: bool, ident: bool) -> None:
     config = build_config(REGISTRY[name].Config, FLAT, {})
-    agent = REGISTRY[name](config, OBS + N_ACTIONS * action + N_AGENTS * ident, N_ACTIONS)
+    agent = REGISTRY[name](config, spec(OBS + N_ACTIONS * action + N_AGENTS * ident))
     hidden = acting = agent.init_hidden(6)
     for step in range(5):
         inputs = make_inputs(6, step, action, ident)
@@ -96,7 +101,7 @@ def test_act_notices_new_weights() -> None:
     agent.load_state_dict(other.state_dict())
     torch.testing.assert_close(agent.act(inputs, hidden)[0], other(inputs, hidden)[0].detach())
     agent.double()
-    inputs = dataclasses.replace(inputs, obs=inputs.obs.double())
+    inputs = dataclasses.replace(inputs, features=inputs.features.double())
     torch.testing.assert_close(agent.act(inputs, hidden.double())[0].float(), other(make_inputs(6), hidden)[0].detach())
 
 
@@ -119,11 +124,10 @@ def test_inputs_linear_is_linear_of_dense(grad: bool, action: bool, ident: bool)
     dense = inputs.dense()
     assert dense.shape == (12, layer.in_features)
     if action and ident:  # PyMARL's order
-        assert inputs.last_action is not None
         row = dense[4]
         expected = torch.zeros(N_ACTIONS)
-        if inputs.last_action[4] >= 0:
-            expected[inputs.last_action[4]] = 1
+        if (last_action := inputs.one_hots[0].index[4]) >= 0:
+            expected[last_action] = 1
         assert torch.equal(row[OBS : OBS + N_ACTIONS], expected)
         assert torch.equal(row[OBS + N_ACTIONS :], torch.tensor([0.0, 1.0, 0.0]))
     with torch.set_grad_enabled(grad):
@@ -135,8 +139,8 @@ def test_inputs_linear_is_linear_of_dense(grad: bool, action: bool, ident: bool)
 
 
 def test_no_last_action_is_zeros() -> None:
-    inputs = dataclasses.replace(make_inputs(3), last_action=torch.full((3,), -1))
-    assert not inputs.dense()[:, OBS : OBS + N_ACTIONS].any()
+    inputs = Inputs(features=torch.ones(3, OBS), one_hots=(OneHot(torch.full((3,), -1), N_ACTIONS),))
+    assert not inputs.dense()[:, OBS:].any()
 
 
 def test_state_dict_has_pymarl2_names() -> None:
@@ -171,29 +175,24 @@ def test_layer_norm_is_not_in_the_recurrence() -> None:
 class CumulativeAgent(Agent):
     """A user's agent with three methods: outputs a running sum of observations, so every output is known."""
 
-    def __init__(self, config: Any, input_shape: int, n_actions: int) -> None:
-        super().__init__(config, input_shape, n_actions)
+    def __init__(self, config: Any, spec: AgentSpec) -> None:
+        super().__init__(config, spec)
         self.scale = nn.Parameter(torch.ones(()))
-        self.n_actions = n_actions
+        self.n_actions = spec.n_actions
 
     def init_hidden(self, rows: int) -> Tensor:
         return self.scale.new_zeros(rows, 1)
 
-    def forward(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = hidden + inputs.obs.sum(dim=1, keepdim=True)
+    def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = hidden + inputs.features.sum(dim=1, keepdim=True)
         return self.scale * hidden.expand(-1, self.n_actions), hidden
 
 
 def test_a_users_agent_needs_three_methods() -> None:
-    agent = CumulativeAgent(None, 1, 2)
-    inputs = AgentInputs(
-        obs=torch.tensor([[1.0], [10.0], [2.0], [20.0], [3.0]]),  # two rows, two rows, one row
-        last_action=None,
-        agent_id=None,
-        n_actions=2,
-        n_agents=1,
-    )
-    out = agent.unroll(inputs, [2, 2, 1, 0])
+    agent = CumulativeAgent(None, AgentSpec(input_shape=1, n_actions=2, n_agents=1))
+    inputs = Inputs(features=torch.tensor([[1.0], [10.0], [2.0], [20.0], [3.0]]))  # two rows, two rows, one row
+    out, states = agent.unroll(inputs, [2, 2, 1, 0])
+    assert states is None
     assert out[:, 0].tolist() == [1.0, 10.0, 3.0, 30.0, 6.0]
     out.sum().backward()
     assert agent.scale.grad == 100.0
@@ -203,7 +202,7 @@ def test_a_users_agent_needs_three_methods() -> None:
 class DoubledAgent(RNNAgent):
     """A user's agent that changes another one's forward."""
 
-    def forward(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         out, hidden = super().forward(inputs, hidden)
         return 2 * out, hidden
 
@@ -211,7 +210,7 @@ class DoubledAgent(RNNAgent):
 def test_a_new_forward_drops_the_inherited_unroll_and_act() -> None:
     agent, base = make(DoubledAgent), make(RNNAgent)
     inputs = make_inputs(9)
-    torch.testing.assert_close(agent.unroll(inputs, [6, 3]), 2 * base.unroll(inputs, [6, 3]))
+    torch.testing.assert_close(agent.unroll(inputs, [6, 3]).outputs, 2 * base.unroll(inputs, [6, 3]).outputs)
     first = inputs.rows(slice(0, 6))
     torch.testing.assert_close(
         agent.act(first, agent.init_hidden(6))[0], 2 * base.act(first, base.init_hidden(6))[0], rtol=1e-5, atol=1e-6

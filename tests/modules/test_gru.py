@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -10,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
 from pymarl.modules.agents.n_rnn_agent import NRNNAgent
+from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.modules.layers.gru import _unroll_library, unroll_gru
 from pymarl.modules.layers.packed import BLOCK_ROWS, CHUNK_ROWS, POOL, SPLIT_ROWS, chunk_rows, plan_chunks
 
@@ -35,27 +37,29 @@ def make_counts(generator: torch.Generator, episodes: int, slots: int, ragged: b
     return [int((lengths > t).sum()) * N_AGENTS for t in range(slots + ragged)]
 
 
-def make_inputs(generator: torch.Generator, rows: int, dtype: torch.dtype, action: bool, ident: bool) -> AgentInputs:
-    return AgentInputs(
-        obs=torch.randn(rows, OBS, dtype=dtype, generator=generator),
-        last_action=torch.randint(-1, N_ACTIONS, (rows,), generator=generator) if action else None,
-        agent_id=torch.arange(N_AGENTS).repeat(rows // N_AGENTS) if ident else None,
-        n_actions=N_ACTIONS,
-        n_agents=N_AGENTS,
-    )
+def make_inputs(generator: torch.Generator, rows: int, dtype: torch.dtype, action: bool, ident: bool) -> Inputs:
+    features = torch.randn(rows, OBS, dtype=dtype, generator=generator)
+    one_hots = []
+    if action:
+        one_hots.append(OneHot(torch.randint(-1, N_ACTIONS, (rows,), generator=generator), N_ACTIONS))
+    if ident:
+        one_hots.append(OneHot(torch.arange(N_AGENTS).repeat(rows // N_AGENTS), N_AGENTS))
+    return Inputs(features=features, one_hots=tuple(one_hots))
 
 
-def make_agent(dtype: torch.dtype, inputs: AgentInputs, hidden: int, layer_norm: bool = False) -> NRNNAgent:
+def make_agent(dtype: torch.dtype, inputs: Inputs, hidden: int, layer_norm: bool = False) -> NRNNAgent:
     config = NRNNAgent.Config(rnn_hidden_dim=hidden, use_layer_norm=layer_norm, use_orthogonal=False, gain=1.0)
+    spec = AgentSpec(input_shape=inputs.width, n_actions=N_ACTIONS, n_agents=N_AGENTS)
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        return NRNNAgent(config, OBS + inputs.hot_width, N_ACTIONS).to(dtype)
+        return NRNNAgent(config, spec).to(dtype)
 
 
-def run(agent: Agent, unroll: object, inputs: AgentInputs, counts: list[int], weight: Tensor) -> list[Tensor]:
+def run(agent: Agent, unroll: object, inputs: Inputs, counts: list[int], weight: Tensor) -> list[Tensor]:
     """Return outputs and the gradients of all parameters for the loss (outputs * weight).sum()."""
     agent.zero_grad(set_to_none=True)
     out = unroll(inputs, counts)  # type: ignore[operator]
+    out = out.outputs if isinstance(out, Unrolled) else out
     out.backward(weight)
     return [out.detach(), *(param.grad for param in agent.parameters())]
 
@@ -82,7 +86,7 @@ def test_outputs_and_gradients_equal_a_cell_loop(dtype: torch.dtype, tolerance: 
         got = run(agent, agent.unroll, inputs, counts, weight)
         assert largest_error(got, expected) < tolerance, (size, ragged, action, ident)
         with torch.no_grad():
-            assert torch.equal(agent.unroll(inputs, counts), got[0])
+            assert torch.equal(agent.unroll(inputs, counts).outputs, got[0])
         checked += 1
     assert checked == 32
 
@@ -103,17 +107,21 @@ def test_gradcheck() -> None:
     agent = make_agent(torch.float64, inputs, 4)
     names = [name for name, _ in agent.named_parameters()]
 
-    def function(*params: Tensor) -> Tensor:
+    def function(features: Tensor, hidden: Tensor, *params: Tensor) -> Tensor:
+        """Everything that may have a gradient: an encoder's features, the states before, the weights."""
+        twin_inputs = dataclasses.replace(inputs, features=features)
         twin = copy.deepcopy(agent)
         for name, param in zip(names, params, strict=True):
             module, leaf = name.split(".")
             layer = getattr(twin, module)
             del layer._parameters[leaf]
             setattr(layer, leaf, param)
-        return unroll_gru(inputs, counts, twin.fc1, twin.rnn, twin.fc2)
+        return unroll_gru(twin_inputs, counts, twin.fc1, twin.rnn, twin.fc2, hidden)
 
     params = [param.detach().clone().requires_grad_() for param in agent.parameters()]
-    assert torch.autograd.gradcheck(function, params, fast_mode=False)
+    hidden = torch.randn(6, 4, dtype=torch.float64, generator=generator).requires_grad_()
+    leaves = (inputs.features.clone().requires_grad_(), hidden, *params)
+    assert torch.autograd.gradcheck(function, leaves, fast_mode=False)
 
 
 def test_library_path_equals_the_fused_one() -> None:
@@ -125,12 +133,13 @@ def test_library_path_equals_the_fused_one() -> None:
     agent = make_agent(torch.float64, inputs, 8)
     weight = torch.randn(sum(counts), N_ACTIONS, dtype=torch.float64, generator=generator)
     layers = (agent.fc1, agent.rnn, agent.fc2)
-    expected = run(agent, lambda i, c: unroll_gru(i, c, *layers), inputs, counts, weight)
-    got = run(agent, lambda i, c: _unroll_library(i, c, *layers), inputs, counts, weight)
+    hidden = torch.randn(counts[0], 8, dtype=torch.float64, generator=generator)
+    expected = run(agent, lambda i, c: unroll_gru(i, c, *layers, hidden), inputs, counts, weight)
+    got = run(agent, lambda i, c: _unroll_library(i, c, *layers, hidden), inputs, counts, weight)
     assert largest_error(got, expected) < 1e-10
 
 
-def big_case() -> tuple[NRNNAgent, AgentInputs, list[int], Tensor]:
+def big_case() -> tuple[NRNNAgent, Inputs, list[int], Tensor]:
     generator = torch.Generator().manual_seed(2)
     counts = make_counts(generator, 200, 20, ragged=True)
     assert sum(counts) > SPLIT_ROWS
@@ -158,7 +167,7 @@ def test_two_unrolls_may_wait_for_their_backward_pass() -> None:
     agent, inputs, counts, weight = big_case()
     first = run(agent, agent.unroll, inputs, counts, weight)
     agent.zero_grad(set_to_none=True)
-    one, two = agent.unroll(inputs, counts), agent.unroll(inputs, counts)
+    one, two = agent.unroll(inputs, counts).outputs, agent.unroll(inputs, counts).outputs
     with torch.no_grad():
         agent.unroll(inputs, counts)
     two.sum().backward()
@@ -170,10 +179,10 @@ def test_two_unrolls_may_wait_for_their_backward_pass() -> None:
 
 def test_a_retained_graph_can_be_differentiated_again() -> None:
     agent, inputs, counts, weight = big_case()
-    out = agent.unroll(inputs, counts)
+    out = agent.unroll(inputs, counts).outputs
     params = list(agent.parameters())
     first = torch.autograd.grad(out, params, weight, retain_graph=True)
-    agent.unroll(inputs, counts).sum().backward()
+    agent.unroll(inputs, counts).outputs.sum().backward()
     assert all(torch.equal(a, b) for a, b in zip(first, torch.autograd.grad(out, params, weight), strict=True))
     with pytest.raises(RuntimeError, match="second time"):
         out.backward(weight)
@@ -183,7 +192,7 @@ def test_inference_mode() -> None:
     agent, inputs, counts, weight = big_case()
     POOL._free.clear()
     with torch.inference_mode():
-        inferred = agent.unroll(inputs, counts)
+        inferred = agent.unroll(inputs, counts).outputs
     assert torch.equal(inferred, run(agent, agent.unroll, inputs, counts, weight)[0])
 
 
@@ -198,7 +207,7 @@ def test_memory_is_used_again() -> None:
 
 def test_a_weight_changed_before_backward_is_noticed() -> None:
     agent, inputs, counts, weight = big_case()
-    out = agent.unroll(inputs, counts)
+    out = agent.unroll(inputs, counts).outputs
     with torch.no_grad():
         agent.rnn.weight_hh.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):

@@ -29,7 +29,7 @@ class Raises(RNNAgent):
 
 class TakesOne(RNNAgent):
     def __init__(self, config):
-        super().__init__(config, 1, 1)
+        super().__init__(config, None)
 
 
 class Forward(RNNAgent):
@@ -66,7 +66,7 @@ def test_an_agent_that_reads_its_parameters_trains(tmp_path: Path) -> None:
         ("agent=own_parts:Raises", "in __init__: ValueError: a mistake at its building", "raise ValueError"),
         ("agent=own_parts:Forward", "in act: ValueError: a mistake in acting", "raise ValueError"),
         ("learner=own_parts:BadLoss", "in loss: ValueError: a mistake in the loss", "raise ValueError"),
-        ("agent=own_parts:TakesOne", "own_parts:TakesOne takes (config), but ..., ..., ... is handed to it", ""),
+        ("agent=own_parts:TakesOne", "own_parts:TakesOne takes (config), but ..., ... is handed to it", ""),
         ("run=own_parts:takes_none", "own_parts:takes_none takes (), but ..., ..., ... is handed to it", ""),
     ],
 )

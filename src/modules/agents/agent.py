@@ -4,92 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+
+from pymarl.modules.inputs import Inputs
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentInputs:
-    """The inputs of R agents (rows), with one-hot parts kept as indices.
+class AgentSpec:
+    """What an agent network is built for.
 
     Attributes:
-        obs: [R, O] float.
-        last_action: [R] int64 in [0, n_actions), -1 before the first action; None if agents do not see it.
-        agent_id: [R] int64 in [0, n_agents); None if agents do not see it.
-        n_actions: A, length of the last action's one-hot.
-        n_agents: N, length of the agent id's one-hot.
+        input_shape: E, length of a dense input row.
+        n_actions: A, number of outputs per agent.
+        n_agents: N.
+        n_types: how many kinds of agents the env tells apart; None if it does not.
+        entities: the entities that an observation is made of (an EntityLayout); None if it is just numbers.
     """
 
-    obs: Tensor
-    last_action: Tensor | None
-    agent_id: Tensor | None
+    input_shape: int
     n_actions: int
     n_agents: int
+    n_types: int | None = None
+    entities: Any = None
 
-    @property
-    def hot_width(self) -> int:
-        """Length of the one-hot part of a dense row."""
-        return self.n_actions * (self.last_action is not None) + self.n_agents * (self.agent_id is not None)
 
-    def dense(self) -> Tensor:
-        """Return [R, E]: obs | one-hot last action (zeros for -1) | one-hot agent id."""
-        return torch.cat([self.obs, self.one_hots()], dim=1)
+class Unrolled(NamedTuple):
+    """What an agent says of R packed rows.
 
-    def one_hots(self) -> Tensor:
-        """Return [R, E - O], the one-hot part of a dense row."""
-        parts = [self.obs.new_empty(self.obs.shape[0], 0)]
-        if self.last_action is not None:
-            classes = torch.arange(self.n_actions, device=self.obs.device)
-            parts.append((self.last_action[:, None] == classes).to(self.obs.dtype))
-        if self.agent_id is not None:
-            classes = torch.arange(self.n_agents, device=self.obs.device)
-            parts.append((self.agent_id[:, None] == classes).to(self.obs.dtype))
-        return torch.cat(parts, dim=1)
+    Attributes:
+        outputs: [R, A] q values or logits.
+        states: [R, H], the hidden state after each row's step; None if not asked for.
+    """
 
-    def linear(self, layer: nn.Linear) -> Tensor:
-        """Return [R, H] == layer(self.dense()), without ever building dense rows.
-
-        With gradients the one-hot part is a product, whose backward is a product too and so repeats bit for bit (a
-        scatter-add would not on a GPU); without, it is a look-up of the weight's columns.
-        """
-        width = self.obs.shape[1]
-        result = F.linear(self.obs, layer.weight[:, :width], layer.bias)
-        if not self.hot_width:
-            return result
-        if torch.is_grad_enabled() and layer.weight.requires_grad:
-            return result.addmm_(self.one_hots(), layer.weight[:, width:].t())
-        if self.last_action is not None:
-            columns = F.pad(layer.weight[:, width : width + self.n_actions].t(), (0, 0, 1, 0))  # [1 + A, H]
-            result += columns.index_select(0, self.last_action + 1)
-            width += self.n_actions
-        if self.agent_id is not None:
-            result += layer.weight[:, width:].t().index_select(0, self.agent_id)
-        return result
-
-    def rows(self, rows: slice) -> AgentInputs:
-        """Return the inputs of these rows, as views."""
-        return AgentInputs(
-            obs=self.obs[rows],
-            last_action=None if self.last_action is None else self.last_action[rows],
-            agent_id=None if self.agent_id is None else self.agent_id[rows],
-            n_actions=self.n_actions,
-            n_agents=self.n_agents,
-        )
+    outputs: Tensor
+    states: Tensor | None
 
 
 class Agent(nn.Module):
-    """A network that all agents share. A new one writes `__init__`, `init_hidden` and `forward`.
+    """The network of all agents. A new one writes `__init__`, `init_hidden` and `forward`.
+
+    A faster `act` or `unroll` must be the same network as `forward`: it may stand in for layers that are exactly
+    torch's own (see layers/plain.py), and leaves anything else to the general ones here.
 
     Args:
         config: an instance of the class's own `Config`.
-        input_shape: E, length of a dense input row.
-        n_actions: A, number of outputs per agent.
+        spec: what it is built for.
     """
 
-    def __init__(self, config: Any, input_shape: int, n_actions: int) -> None:
+    def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -107,7 +72,7 @@ class Agent(nn.Module):
         """Return [rows, H], the state before the first step, on the network's device. H may be 0."""
         raise NotImplementedError
 
-    def forward(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step.
 
         Args:
@@ -119,29 +84,45 @@ class Agent(nn.Module):
         """
         raise NotImplementedError
 
-    def act(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step without gradient: `forward`, for which a class may have a faster way."""
         with torch.no_grad():
             out, hidden = self(inputs, hidden)
             return out, hidden
 
-    def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
-        """Run over whole episodes from the initial state. This one loops over `forward`; a fast one may replace it.
+    def unroll(
+        self, inputs: Inputs, counts: Sequence[int], hidden: Tensor | None = None, *, states: bool = False
+    ) -> Unrolled:
+        """Run over whole sequences. This one loops over `forward`; a fast one may replace it.
 
         Args:
             inputs: of all time slots, packed: slot 0's rows, slot 1's rows, ... Slot t holds the first counts[t] of
-                slot t-1's rows, those whose episodes have not ended.
+                slot t-1's rows, those whose sequences have not ended.
             counts: rows in each slot, non-increasing; they sum to R.
+            hidden: [counts[0], H], the states before slot 0; `init_hidden` if None.
+            states: also return the states.
 
         Returns:
-            [R, A] outputs in the order of the inputs.
+            Outputs and states in the order of the inputs, differentiable with respect to weights, features and hidden.
+
+        Raises:
+            ValueError: `hidden` has another number of rows.
         """
-        hidden = self.init_hidden(counts[0])
-        outputs, start = [], 0
+        hidden = self._initial(counts, hidden)
+        outputs, after, start = [], [], 0
         for count in counts:
             if not count:
                 break
             out, hidden = self(inputs.rows(slice(start, start + count)), hidden[:count])
             outputs.append(out)
+            after.append(hidden)
             start += count
-        return torch.cat(outputs)
+        return Unrolled(torch.cat(outputs), torch.cat(after) if states else None)
+
+    def _initial(self, counts: Sequence[int], hidden: Tensor | None) -> Tensor:
+        """Return the states before slot 0, [counts[0], H]."""
+        if hidden is None:
+            return self.init_hidden(counts[0])
+        if hidden.shape[0] != counts[0]:
+            raise ValueError(f"expected hidden states of {counts[0]} rows, those of slot 0, got {list(hidden.shape)}")
+        return hidden

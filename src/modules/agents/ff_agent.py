@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pymarl.modules.agents.agent import Agent, AgentInputs
+from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
+from pymarl.modules.inputs import Inputs
 from pymarl.utils.config import PositiveInt
 
 
@@ -21,20 +22,24 @@ class FFAgent(Agent):
 
         rnn_hidden_dim: PositiveInt
 
-    def __init__(self, config: Any, input_shape: int, n_actions: int) -> None:
-        super().__init__(config, input_shape, n_actions)
-        self.fc1 = nn.Linear(input_shape, config.rnn_hidden_dim)
+    def __init__(self, config: Any, spec: AgentSpec) -> None:
+        super().__init__(config, spec)
+        self.fc1 = nn.Linear(spec.input_shape, config.rnn_hidden_dim)
         self.fc2 = nn.Linear(config.rnn_hidden_dim, config.rnn_hidden_dim)
-        self.fc3 = nn.Linear(config.rnn_hidden_dim, n_actions)
+        self.fc3 = nn.Linear(config.rnn_hidden_dim, spec.n_actions)
 
     def init_hidden(self, rows: int) -> Tensor:
         """Return [rows, 0]."""
         return self.fc1.weight.new_zeros(rows, 0)
 
-    def forward(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; see Agent.forward. The state passes through."""
-        return self.fc3(self.fc2(inputs.linear(self.fc1).relu_()).relu_()), hidden
+        return self.fc3(self.fc2(inputs.linear(self.fc1).relu()).relu()), hidden
 
-    def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
-        """Run over whole packed episodes at once; see Agent.unroll."""
-        return self(inputs, self.init_hidden(inputs.obs.shape[0]))[0]
+    def unroll(
+        self, inputs: Inputs, counts: Sequence[int], hidden: Tensor | None = None, *, states: bool = False
+    ) -> Unrolled:
+        """Run over whole packed sequences at once; see Agent.unroll."""
+        empty = self._initial(counts, hidden).new_zeros(inputs.features.shape[0], 0)
+        outputs, empty = self(inputs, empty)
+        return Unrolled(outputs, empty if states else None)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from pymarl.modules.agents.agent import AgentInputs
+from pymarl.modules.agents.agent import AgentSpec
 from pymarl.modules.agents.rnn_agent import RNNAgent
 from pymarl.utils.config import PositiveFloat, PositiveInt
 
@@ -27,8 +26,8 @@ class NRNNAgent(RNNAgent):
         use_orthogonal: bool
         gain: PositiveFloat
 
-    def __init__(self, config: Any, input_shape: int, n_actions: int) -> None:
-        super().__init__(config, input_shape, n_actions)
+    def __init__(self, config: Any, spec: AgentSpec) -> None:
+        super().__init__(config, spec)
         self.use_layer_norm = config.use_layer_norm
         if config.use_layer_norm:
             self.layer_norm = nn.LayerNorm(config.rnn_hidden_dim)
@@ -37,10 +36,9 @@ class NRNNAgent(RNNAgent):
                 nn.init.orthogonal_(layer.weight, gain=gain)
                 nn.init.zeros_(layer.bias)
 
-    def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
-        """Run over whole packed episodes; see Agent.unroll."""
-        fused = type(self)._head is NRNNAgent._head and not self.use_layer_norm
-        return self._unroll(inputs, counts, fused=fused)
+    def _head_is_fc2(self) -> bool:
+        """Return whether `_head` calls fc2 alone."""
+        return type(self)._head is NRNNAgent._head and not self.use_layer_norm
 
     def _head(self, hidden: Tensor) -> Tensor:
         """Return [R, A] outputs for states [R, H]."""

@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pymarl.modules.agents.agent import Agent, AgentInputs
-from pymarl.modules.layers.gru import unroll_gru
+from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
+from pymarl.modules.inputs import Inputs
+from pymarl.modules.layers.gru import fits_gru, unroll_gru
 from pymarl.modules.layers.gru_step import GRUStep
+from pymarl.modules.layers.plain import is_untouched
 from pymarl.utils.config import PositiveInt
 
 
@@ -24,11 +26,11 @@ class RNNAgent(Agent):
 
         rnn_hidden_dim: PositiveInt
 
-    def __init__(self, config: Any, input_shape: int, n_actions: int) -> None:
-        super().__init__(config, input_shape, n_actions)
-        self.fc1 = nn.Linear(input_shape, config.rnn_hidden_dim)
+    def __init__(self, config: Any, spec: AgentSpec) -> None:
+        super().__init__(config, spec)
+        self.fc1 = nn.Linear(spec.input_shape, config.rnn_hidden_dim)
         self.rnn = nn.GRUCell(config.rnn_hidden_dim, config.rnn_hidden_dim)
-        self.fc2 = nn.Linear(config.rnn_hidden_dim, n_actions)
+        self.fc2 = nn.Linear(config.rnn_hidden_dim, spec.n_actions)
         self._step: GRUStep | None = None
 
     def init_hidden(self, rows: int) -> Tensor:
@@ -36,28 +38,40 @@ class RNNAgent(Agent):
         self._step = None  # weights may have changed
         return self.fc1.weight.new_zeros(rows, self.rnn.hidden_size)
 
-    def forward(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; see Agent.forward."""
-        hidden = self.rnn(inputs.linear(self.fc1).relu_(), hidden)
+        hidden = self.rnn(inputs.linear(self.fc1).relu(), hidden)
         return self._head(hidden), hidden
 
-    @torch.no_grad()
-    def act(self, inputs: AgentInputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+    def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step without gradient; see Agent.act."""
-        if self._step is None or not self._step.is_current(inputs):
-            self._step = GRUStep(inputs, self.fc1, self.rnn)
-        hidden = self._step(inputs, hidden)
-        return self._head(hidden), hidden
+        if not (self._is_plain() and GRUStep.fits(inputs)):
+            return super().act(inputs, hidden)
+        with torch.no_grad():
+            if self._step is None or not self._step.is_current(inputs):
+                self._step = GRUStep(inputs, self.fc1, self.rnn)
+            hidden = self._step(inputs, hidden)
+            return self._head(hidden), hidden
 
-    def unroll(self, inputs: AgentInputs, counts: Sequence[int]) -> Tensor:
-        """Run over whole packed episodes; see Agent.unroll."""
-        return self._unroll(inputs, counts, fused=type(self)._head is RNNAgent._head)
+    def unroll(
+        self, inputs: Inputs, counts: Sequence[int], hidden: Tensor | None = None, *, states: bool = False
+    ) -> Unrolled:
+        """Run over whole packed sequences; see Agent.unroll."""
+        if not self._is_plain():
+            return super().unroll(inputs, counts, hidden, states=states)
+        hidden = self._initial(counts, hidden)
+        if self._head_is_fc2() and fits_gru(self.fc1, self.rnn, self.fc2) and not states:
+            return Unrolled(unroll_gru(inputs, counts, self.fc1, self.rnn, self.fc2, hidden), None)
+        after = unroll_gru(inputs, counts, self.fc1, self.rnn, None, hidden)
+        return Unrolled(self._head(after), after if states else None)
 
-    def _unroll(self, inputs: AgentInputs, counts: Sequence[int], *, fused: bool) -> Tensor:
-        """Unroll with fc2 inside the recurrence's function (`fused`, for a head that is fc2 alone) or with `_head`."""
-        if fused:
-            return unroll_gru(inputs, counts, self.fc1, self.rnn, self.fc2)
-        return self._head(unroll_gru(inputs, counts, self.fc1, self.rnn, None))
+    def _is_plain(self) -> bool:
+        """Return whether `forward` is fc1, relu, GRU cell and `_head`, with torch's own layers before the head."""
+        return is_untouched(self) and fits_gru(self.fc1, self.rnn)
+
+    def _head_is_fc2(self) -> bool:
+        """Return whether `_head` calls fc2 alone."""
+        return type(self)._head is RNNAgent._head
 
     def _head(self, hidden: Tensor) -> Tensor:
         """Return [R, A] outputs for states [R, H]."""

@@ -6,23 +6,36 @@ On the CPU the whole network is one autograd function that works in cache; on a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pymarl.modules.inputs import Inputs
 from pymarl.modules.layers.gru_chunk import GRUChunk, GRUData, GRUWeights, Layout
 from pymarl.modules.layers.packed import POOL, Lease, one_thread, plan_chunks, run_chunks
+from pymarl.modules.layers.plain import is_plain
 
-if TYPE_CHECKING:
-    from pymarl.modules.agents.agent import AgentInputs
+
+def fits_gru(fc1: nn.Module, rnn: nn.Module, fc2: nn.Module | None = None) -> bool:
+    """Return whether `unroll_gru` and GRUStep compute what these layers do: torch's own, with biases, H to H."""
+    if not (is_plain(fc1, nn.Linear) and is_plain(rnn, nn.GRUCell)):
+        return False
+    linears = [fc1] if fc2 is None else [fc1, fc2]
+    sizes = fc1.out_features == rnn.input_size == rnn.hidden_size
+    return bool(all(is_plain(layer, nn.Linear) and layer.bias is not None for layer in linears) and rnn.bias and sizes)
 
 
 def unroll_gru(
-    inputs: AgentInputs, counts: Sequence[int], fc1: nn.Linear, rnn: nn.GRUCell, fc2: nn.Linear | None
+    inputs: Inputs,
+    counts: Sequence[int],
+    fc1: nn.Linear,
+    rnn: nn.GRUCell,
+    fc2: nn.Linear | None,
+    hidden: Tensor,
 ) -> Tensor:
-    """Run fc1, relu, GRU cell and fc2 over packed episodes from a zero state.
+    """Run fc1, relu, GRU cell and fc2 over packed sequences.
 
     Args:
         inputs: R rows, slot-major; slot t holds the first counts[t] rows of slot t-1.
@@ -30,35 +43,47 @@ def unroll_gru(
         fc1: E -> H.
         rnn: H -> H.
         fc2: H -> A, or None to get the states themselves.
+        hidden: [counts[0], H], the states before slot 0.
 
     Returns:
-        [R, A] outputs, or [R, H] states, in the order of the inputs. Not differentiable with respect to `inputs`.
+        [R, A] outputs, or [R, H] states, in the order of the inputs; differentiable with respect to the weights,
+        the features and `hidden`.
     """
     counts = [count for count in counts if count]
-    if inputs.obs.device.type != "cpu":
-        return _unroll_library(inputs, counts, fc1, rnn, fc2)
+    if inputs.features.device.type != "cpu":
+        return _unroll_library(inputs, counts, fc1, rnn, fc2, hidden)
     layers = (fc1.weight, fc1.bias, rnn.weight_ih, rnn.bias_ih, rnn.weight_hh, rnn.bias_hh)
     head = (None, None) if fc2 is None else (fc2.weight, fc2.bias)
+    data, keep = GRUData.of(inputs), torch.is_grad_enabled()
     with one_thread() as threads:
-        out: Tensor = _UnrollGRU.apply(GRUData.of(inputs), counts, torch.is_grad_enabled(), threads, *layers, *head)
+        out: Tensor = _UnrollGRU.apply(data, counts, keep, threads, inputs.features, hidden, *layers, *head)
     return out
 
 
 def _unroll_library(
-    inputs: AgentInputs, counts: Sequence[int], fc1: nn.Linear, rnn: nn.GRUCell, fc2: nn.Linear | None
+    inputs: Inputs, counts: Sequence[int], fc1: nn.Linear, rnn: nn.GRUCell, fc2: nn.Linear | None, hidden: Tensor
 ) -> Tensor:
     """The same through torch's packed GRU (cuDNN on a GPU)."""
     x = inputs.linear(fc1).relu_()
-    hidden = x.new_zeros(1, counts[0], rnn.hidden_size)
+    before = hidden.unsqueeze(0).contiguous()  # [1, counts[0], H]
     weights = [rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh]
     # data, batch sizes, state, weights, has biases, layers, dropout, training, bidirectional
-    states = torch._VF.gru(x, torch.tensor(counts), hidden, weights, True, 1, 0.0, torch.is_grad_enabled(), False)[0]
+    states = torch._VF.gru(x, torch.tensor(counts), before, weights, True, 1, 0.0, torch.is_grad_enabled(), False)[0]
     return states if fc2 is None else fc2(states)
 
 
 class _UnrollGRU(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, data: GRUData, counts: list[int], keep: bool, threads: int, *params: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any,
+        data: GRUData,
+        counts: list[int],
+        keep: bool,
+        threads: int,
+        features: Tensor,
+        hidden: Tensor,
+        *params: Tensor | None,
+    ) -> Tensor:
         weights = GRUWeights.of(data, [None if param is None else param.detach() for param in params])
         plan = plan_chunks(counts)
         layout = Layout(data.hot_rows, weights.rec.shape[1])
@@ -67,23 +92,27 @@ class _UnrollGRU(torch.autograd.Function):
             for blocks in plan
         ]
         lease = Lease(POOL, sum(sizes), data.obs.dtype)
-        parts = lease.memory.split(sizes)
+        memory = zip(plan, lease.memory.split(sizes), strict=True)
+        chunks = [GRUChunk(data, weights, blocks, part, keep, hidden.detach()) for blocks, part in memory]
         out = data.obs.new_empty(data.obs.shape[0], layout.h if weights.out is None else weights.out.shape[0])
-        chunks = [GRUChunk(data, weights, blocks, part, keep) for blocks, part in zip(plan, parts, strict=True)]
         run_chunks(lambda index: chunks[index].forward(out), len(chunks), threads)
         if keep:
-            ctx.save_for_backward(*params)
+            ctx.save_for_backward(features, hidden, *params)
             ctx.chunks, ctx.lease, ctx.data = chunks, lease, data
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        params = ctx.saved_tensors  # also checks that no weight has changed since
+        features, hidden, *params = ctx.saved_tensors  # also checks that none has changed since
         grad = grad_out.contiguous()
+        grad_obs = torch.empty_like(features) if ctx.needs_input_grad[4] else None
+        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[5] else None
         with one_thread() as threads:
-            grads = run_chunks(lambda index: ctx.chunks[index].backward(grad), len(ctx.chunks), threads)
-            return (None, None, None, None, *_parameter_gradients(grads, params, ctx.data))
+            grads = run_chunks(
+                lambda index: ctx.chunks[index].backward(grad, grad_obs, grad_hidden), len(ctx.chunks), threads
+            )
+            return (None, None, None, None, grad_obs, grad_hidden, *_parameter_gradients(grads, params, ctx.data))
 
 
 def _parameter_gradients(chunks: list[GRUWeights], params: Sequence[Any], data: GRUData) -> list[Tensor | None]:

@@ -8,35 +8,38 @@ recurrence runs as products of some hundred columns, whose operands stay in cach
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from pymarl.modules.inputs import Inputs
 from pymarl.modules.layers.packed import Block, chunk_rows
-
-if TYPE_CHECKING:
-    from pymarl.modules.agents.agent import AgentInputs
 
 
 class GRUData(NamedTuple):
-    """obs [R, O]; hot [K, R] int64: for each of K one-hots the row of a block's one-hot part to set; hot_rows of it."""
+    """What the recurrence reads.
+
+    Attributes:
+        obs: [R, O], the features.
+        hot: [K, R] int64, for each of K one-hots the row of a block's one-hot part to set; None without one-hots.
+        hot_rows: rows of the one-hot part.
+    """
 
     obs: Tensor
     hot: Tensor | None
     hot_rows: int
 
     @classmethod
-    def of(cls, inputs: AgentInputs) -> GRUData:
-        """One-hot part: a row for "no last action", A actions, N ids."""
-        index, rows = [], 0
-        if inputs.last_action is not None:
-            index.append(inputs.last_action + 1)
-            rows = 1 + inputs.n_actions
-        if inputs.agent_id is not None:
-            index.append(inputs.agent_id + rows)
-            rows += inputs.n_agents
-        return cls(inputs.obs, torch.stack(index) if index else None, rows)
+    def of(cls, inputs: Inputs) -> GRUData:
+        """One-hot part: a row for -1 (all that have none share it) if there is one, then each one-hot's rows."""
+        none = [one_hot.index < 0 for one_hot in inputs.one_hots]
+        rows = int(any(bool(mask.any()) for mask in none))
+        hot = []
+        for one_hot, mask in zip(inputs.one_hots, none, strict=True):
+            hot.append((one_hot.index + rows).masked_fill_(mask, 0))
+            rows += one_hot.width
+        return cls(inputs.features.detach(), torch.stack(hot) if hot else None, rows)
 
 
 class GRUWeights(NamedTuple):
@@ -64,7 +67,7 @@ class GRUWeights(NamedTuple):
     def of(cls, data: GRUData, params: Sequence[Any]) -> GRUWeights:
         w1, b1, w_ih, b_ih, w_hh, b_hh, w2, b2 = params
         width, h = data.obs.shape[1], w1.shape[0]
-        none = data.hot_rows - (w1.shape[1] - width)  # 1 if there is a row for "no last action"
+        none = data.hot_rows - (w1.shape[1] - width)  # 1 if there is a row for -1
         b_rz = b_ih[: 2 * h] + b_hh[: 2 * h]
         inp = torch.cat([torch.cat([b_ih[2 * h :], b_rz])[:, None], torch.cat([w_ih[2 * h :], w_ih[: 2 * h]])], dim=1)
         return cls(
@@ -119,14 +122,19 @@ class GRUChunk:
         blocks: of this chunk.
         memory: a vector for the activations of all blocks, or, if `keep` is false, of two.
         keep: backward will come.
+        hidden: [rows of slot 0, H], the states before it, of all chunks.
     """
 
-    def __init__(self, data: GRUData, weights: GRUWeights, blocks: list[Block], memory: Tensor, keep: bool) -> None:
+    def __init__(
+        self, data: GRUData, weights: GRUWeights, blocks: list[Block], memory: Tensor, keep: bool, hidden: Tensor
+    ) -> None:
         self.obs, self.weights, self.blocks, self.memory, self.keep = data.obs, weights, blocks, memory, keep
         self.layout = Layout(data.hot_rows, weights.rec.shape[1])
         self.hot = None if data.hot is None else data.hot.index_select(1, chunk_rows(blocks))
-        self.first = memory.new_zeros(1 + self.layout.h, blocks[0].slots[0][1])  # [1; h] before the first slot
-        self.first[0] = 1
+        row, size = blocks[0].pieces[0].row, blocks[0].slots[0][1]
+        self.top = slice(row, row + size)  # this chunk's rows of slot 0
+        self.first = memory.new_ones(1 + self.layout.h, size)  # [1; h] before slot 0
+        self.first[1:] = hidden[self.top].t()
         self.largest = max(block.stride for block in blocks)
 
     def _view(self, index: int, rows: int, count: int, col: int, size: int) -> Tensor:
@@ -199,8 +207,11 @@ class GRUChunk:
                 states = self._view(index, self.layout.state, 1 + self.layout.h, col, size)
                 torch.mm(states.t(), self.weights.out.t(), out=out[row : row + size])
 
-    def backward(self, grad_out: Tensor) -> GRUWeights:
-        """Return this chunk's gradients (in the form of GRUWeights.gradients) for `grad_out` [R, A]."""
+    def backward(self, grad_out: Tensor, grad_obs: Tensor | None, grad_hidden: Tensor | None) -> GRUWeights:
+        """Return this chunk's gradients (in the form of GRUWeights.gradients) for `grad_out` [R, A].
+
+        Those of its rows of obs and of the states before slot 0 are written to `grad_obs` [R, O] and `grad_hidden`.
+        """
         h = self.layout.h
         grads = self.weights.gradients()
         widest = self.blocks[0].slots[0][1]
@@ -215,7 +226,9 @@ class GRUChunk:
             for slot in reversed(range(len(self.blocks[index].slots))):
                 self._step_backward(index, slot, scratch, carry, size_after, grads)
                 size_after = self.blocks[index].slots[slot][1]
-            self._inputs_backward(index, grad_states, grad_gates, grads)
+            self._inputs_backward(index, grad_states, grad_gates, grads, grad_obs)
+        if grad_hidden is not None:
+            grad_hidden[self.top] = carry.view(h, widest).t()
         return grads
 
     def _head_backward(self, index: int, grad_out: Tensor, grad_states: Tensor, grads: GRUWeights) -> None:
@@ -251,7 +264,9 @@ class GRUChunk:
         direct.addmm_(self.weights.rec.t(), rzn)
         grads.rec.addmm_(before, rzn.t())
 
-    def _inputs_backward(self, index: int, grad_x: Tensor, grad_gates: Tensor, grads: GRUWeights) -> None:
+    def _inputs_backward(
+        self, index: int, grad_x: Tensor, grad_gates: Tensor, grads: GRUWeights, grad_obs: Tensor | None
+    ) -> None:
         layout, h, block = self.layout, self.layout.h, self.blocks[index]
         nrz = grad_gates[: 3 * h]
         grads.inp.addmm_(self._view(index, layout.hot, 1 + h, 0, block.width), nrz.t())
@@ -261,3 +276,5 @@ class GRUChunk:
         grads.hot.addmm_(grad_x, self._view(index, 0, layout.hot + 1, 0, block.width).t())
         for row, col, size in block.pieces:
             grads.obs.addmm_(grad_x[:, col : col + size], self.obs[row : row + size])
+            if grad_obs is not None:
+                torch.mm(grad_x[:, col : col + size].t(), self.weights.obs, out=grad_obs[row : row + size])

@@ -2,77 +2,91 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from pymarl.modules.agents.agent import AgentInputs
+from pymarl.modules.inputs import Inputs
+
+TABLE_ROWS = 2**16  # more combinations of one-hots than this are not worth a table
 
 
 class GRUStep:
     """Steps `rows` agents without gradient. At this size the number of calls is what costs, not the arithmetic.
 
-    One table row per (agent id, last action) holds all that fc1 adds for them, its bias, and a trailing 1 that meets
-    the biases of the gates. Weights are copied; `is_current` says whether they have changed since.
+    One table row per combination of one-hots (say, agent id and last action) holds all that fc1 adds for them, its
+    bias, and a trailing 1 that meets the biases of the gates. The first one-hot may change from step to step; for the
+    others the same tensor stands for the same rows. Weights are copied; `is_current` says whether they have changed.
+
+    Args:
+        inputs: of a first step; later ones have as many rows and one-hots of the same widths.
+        fc1: E -> H, which with `rnn` is as `fits_gru` wants it.
+        rnn: H -> H.
     """
 
-    def __init__(self, inputs: AgentInputs, fc1: nn.Linear, rnn: nn.GRUCell) -> None:
-        h, self.width, rows = rnn.hidden_size, inputs.obs.shape[1], inputs.obs.shape[0]
-        self.rows, self.hidden_size = rows, h
+    def __init__(self, inputs: Inputs, fc1: nn.Linear, rnn: nn.GRUCell) -> None:
+        h, width, rows = rnn.hidden_size, inputs.features.shape[1], inputs.features.shape[0]
+        self.rows = rows
         self._params = (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh)
         self._stamp = self._current_stamp()
         w_ih, w_hh, b_ih, b_hh = rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh
         bias = torch.cat([b_ih[: 2 * h] + b_hh[: 2 * h], b_ih[2 * h :]])
-        self._obs = fc1.weight[:, : self.width].t().contiguous()  # [O, H]
+        self._obs = fc1.weight[:, :width].t().contiguous()  # [O, H]
         self._inp = torch.cat([w_ih, bias[:, None]], dim=1).t().contiguous()  # [H + 1, 3H], gates r, z, n
         self._rec_rz = w_hh[: 2 * h].t().contiguous()
         self._rec_n, self._bias_n = w_hh[2 * h :].t().contiguous(), b_hh[2 * h :].clone()
-        self._table = self._fc1_table(inputs, fc1)
-        self._agent_id = inputs.agent_id
+        self._widths = [one_hot.width for one_hot in inputs.one_hots]
+        self._table = self._fc1_table(fc1, width)
+        self._fixed = [one_hot.index for one_hot in inputs.one_hots[1:]]
         self._offset = self._table_offset(inputs)
         gates = self._obs.new_empty(rows, 3 * h)
         self._gates, self._rz, self._n = gates, gates[:, : 2 * h], gates[:, 2 * h :]
         self._r, self._z = gates[:, :h], gates[:, h : 2 * h]
         self._recurrent = self._obs.new_empty(rows, h)
 
+    @staticmethod
+    def fits(inputs: Inputs) -> bool:
+        """Return whether inputs like these have few enough combinations of one-hots."""
+        return math.prod(1 + one_hot.width for one_hot in inputs.one_hots) <= TABLE_ROWS
+
     def _current_stamp(self) -> list[int]:
         return [number for param in self._params for number in (param.data_ptr(), param._version)]
 
-    def is_current(self, inputs: AgentInputs) -> bool:
+    def is_current(self, inputs: Inputs) -> bool:
         """Return whether this step is for inputs like these and for the weights as they are now."""
         return (
-            inputs.obs.shape[0] == self.rows
-            and inputs.agent_id is self._agent_id
+            inputs.features.shape[0] == self.rows
+            and len(inputs.one_hots) == len(self._widths)
+            and all(one_hot.index is fixed for one_hot, fixed in zip(inputs.one_hots[1:], self._fixed, strict=True))
             and self._stamp == self._current_stamp()
         )
 
-    def _fc1_table(self, inputs: AgentInputs, fc1: nn.Linear) -> Tensor:
-        """Return [N * (1 + A), H + 1]; N is 1 without agent ids, 1 + A is 1 without last actions."""
-        weight, width = fc1.weight.t(), self.width
-        actions = torch.zeros_like(weight[:1])
-        if inputs.last_action is not None:
-            actions = torch.cat([actions, weight[width : width + inputs.n_actions]])  # [1 + A, H]
-            width += inputs.n_actions
-        ids = torch.zeros_like(weight[:1]) if inputs.agent_id is None else weight[width:]  # [N, H]
-        table = (ids[:, None] + actions + fc1.bias).flatten(0, 1)
+    def _fc1_table(self, fc1: nn.Linear, start: int) -> Tensor:
+        """Return [(1 + width) of all one-hots multiplied, H + 1]; the first one-hot's index moves fastest, from -1."""
+        weight = fc1.weight.t()
+        table = none = torch.zeros_like(weight[:1])
+        for width in self._widths:
+            columns = torch.cat([none, weight[start : start + width]])  # [1 + width, H]
+            table = (columns[:, None] + table).flatten(0, 1)
+            start += width
+        table = table + fc1.bias
         return torch.cat([table, torch.ones_like(table[:, :1])], dim=1)
 
-    @staticmethod
-    def _table_offset(inputs: AgentInputs) -> Tensor:
-        """Return [rows] int64: the table row of an agent without a last action, less the -1 that stands for it."""
-        if inputs.agent_id is None:
-            ids = torch.zeros(inputs.obs.shape[0], dtype=torch.int64, device=inputs.obs.device)
-        else:
-            ids = inputs.agent_id
-        return ids if inputs.last_action is None else ids * (1 + inputs.n_actions) + 1
+    def _table_offset(self, inputs: Inputs) -> Tensor:
+        """Return [rows] int64: each row's place in the table, less its first index."""
+        offset = torch.zeros(self.rows, dtype=torch.int64, device=inputs.features.device)
+        stride = 1
+        for number, one_hot in enumerate(inputs.one_hots):
+            offset += stride * (one_hot.index + 1) if number else 1
+            stride *= 1 + one_hot.width
+        return offset
 
-    def __call__(self, inputs: AgentInputs, hidden: Tensor) -> Tensor:
+    def __call__(self, inputs: Inputs, hidden: Tensor) -> Tensor:
         """Return [rows, H], the new state."""
-        index = self._offset if inputs.last_action is None else self._offset + inputs.last_action
+        index = self._offset + inputs.one_hots[0].index if inputs.one_hots else self._offset
         x = self._table.index_select(0, index)  # [rows, H + 1]
-        x[:, :-1].addmm_(inputs.obs, self._obs)
+        x[:, :-1].addmm_(inputs.features, self._obs)
         torch.mm(x.relu_(), self._inp, out=self._gates)
         self._rz.addmm_(hidden, self._rec_rz).sigmoid_()
         torch.addmm(self._bias_n, hidden, self._rec_n, out=self._recurrent)

@@ -1,0 +1,80 @@
+"""What agents and critics see: dense features and one-hots that stay indices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pymarl.modules.layers.plain import is_plain
+
+
+@dataclass(frozen=True, slots=True)
+class OneHot:
+    """One-hots of R rows.
+
+    Attributes:
+        index: [R] int64 in [0, width), or -1 for a row of zeros.
+        width: length of the one-hot.
+    """
+
+    index: Tensor
+    width: int
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """Return [R, width]."""
+        return (self.index[:, None] == torch.arange(self.width, device=self.index.device)).to(dtype)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """The inputs of R rows, one row per agent or per joint step; a dense row is features | first one-hot | second ...
+
+    Attributes:
+        features: [R, D] float.
+        one_hots: in the order of their columns.
+        agents: whose rows these are: row r belongs to agents[r % len(agents)]. None is all N in order, or no agent's.
+    """
+
+    features: Tensor
+    one_hots: tuple[OneHot, ...] = ()
+    agents: tuple[int, ...] | None = None
+
+    @property
+    def width(self) -> int:
+        """E, length of a dense row."""
+        return self.features.shape[1] + sum(one_hot.width for one_hot in self.one_hots)
+
+    def dense(self) -> Tensor:
+        """Return [R, E]."""
+        return torch.cat([self.features, *self._dense_one_hots()], dim=1)
+
+    def _dense_one_hots(self) -> list[Tensor]:
+        return [one_hot.dense(self.features.dtype) for one_hot in self.one_hots]
+
+    def linear(self, layer: nn.Module) -> Tensor:
+        """Return [R, H] == layer(self.dense()); a plain nn.Linear is applied without ever building dense rows.
+
+        With gradients the one-hot part is a product, whose backward is a product too and so repeats bit for bit (a
+        scatter-add would not on a GPU); without, it is a look-up of the weight's columns.
+        """
+        if not isinstance(layer, nn.Linear) or not is_plain(layer, nn.Linear):
+            return layer(self.dense())
+        width = self.features.shape[1]
+        result = F.linear(self.features, layer.weight[:, :width], layer.bias)
+        if not self.one_hots:
+            return result
+        if torch.is_grad_enabled() and layer.weight.requires_grad:
+            return result.addmm_(torch.cat(self._dense_one_hots(), dim=1), layer.weight[:, width:].t())
+        for one_hot in self.one_hots:
+            start, width = width, width + one_hot.width
+            columns = F.pad(layer.weight[:, start:width].t(), (0, 0, 1, 0))  # [1 + its width, H], zeros for -1
+            result += columns.index_select(0, one_hot.index + 1)
+        return result
+
+    def rows(self, rows: slice) -> Inputs:
+        """Return the inputs of these rows, as views; with `agents`, whole groups of them."""
+        one_hots = tuple(OneHot(one_hot.index[rows], one_hot.width) for one_hot in self.one_hots)
+        return Inputs(features=self.features[rows], one_hots=one_hots, agents=self.agents)
