@@ -89,7 +89,7 @@ class ActionSelector:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken. On another kind of device the draws begin anew, but not as at the start."""
+        """Continue where `state_dict` was taken; on another kind of device with other draws, which follow from it."""
         self.epsilon = float(state["epsilon"])
         for name in ("generator", "test_generator"):
             generator, given = getattr(self, name), state[name].cpu()

@@ -127,7 +127,7 @@ class EpisodeBatch:
         lengths: [B] their transitions.
 
     Attributes:
-        derived: what others have made of the data and will want again (a network's inputs); gone when slots are written.
+        derived: what others made of the data and will want again (a network's inputs); gone when slots are written.
     """
 
     def __init__(

@@ -25,11 +25,6 @@ from pymarl.envs.specs import EnvInfo
 from pymarl.modules.inputs import Inputs, OneHot
 
 
-def input_shape(names: Sequence[str], info: EnvInfo) -> int:
-    """Return E, the length of a dense row of these parts."""
-    return sum(_width(name, info) for name in names)
-
-
 def packed_inputs(
     batch: EpisodeBatch, names: Sequence[str], info: EnvInfo, device: torch.device, agents: Sequence[int] | None = None
 ) -> Inputs:
@@ -56,9 +51,7 @@ def packed_inputs(
             for index, width in ONE_HOTS[name](batch, own, info)
         ]
         joined = features[0] if len(features) == 1 else torch.cat(features, -1)  # [P, n, D]
-        batch.derived[key] = Inputs(
-            features=joined.flatten(0, 1).to(device), one_hots=tuple(one_hots), agents=key[3]
-        )
+        batch.derived[key] = Inputs(features=joined.flatten(0, 1).to(device), one_hots=tuple(one_hots), agents=key[3])
     inputs: Inputs = batch.derived[key]
     return inputs
 
@@ -117,12 +110,3 @@ ONE_HOTS: dict[str, Callable[[EpisodeBatch, Tensor, EnvInfo], Hots]] = {
     "others_actions": lambda batch, own, info: _all_agents(_taken(batch), own, info, but_own=True),
     "joint_last_action": lambda batch, own, info: _all_agents(last_actions(batch), own, info),
 }
-
-
-def _width(name: str, info: EnvInfo) -> int:
-    n, a = info.n_agents, info.n_actions
-    widths = {
-        "obs": info.obs_shape, "state": info.state_shape, "joint_obs": n * info.obs_shape, "last_action": a,
-        "agent_id": n, "actions": a, "joint_actions": n * a, "others_actions": n * a, "joint_last_action": n * a,
-    }  # fmt: skip
-    return widths[name]

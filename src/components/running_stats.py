@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class RunningStats(nn.Module):
-    """Exponentially weighted mean and variance of numbers, without the bias of the start (as PopArt and MAPPO use them).
+    """Exponentially weighted mean and variance of numbers, without the bias of the start (PopArt, MAPPO).
 
     Args:
         shape: of one number's statistics, () for a scalar.

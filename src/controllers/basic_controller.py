@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from pymarl.components.action_selectors import ActionSelector
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.inputs import input_shape, packed_inputs
+from pymarl.components.inputs import packed_inputs
 from pymarl.components.masking import mask_unavailable
 from pymarl.envs.specs import EnvInfo
-from pymarl.modules.agents.agent import Agent, Unrolled
-from pymarl.modules.inputs import Inputs, OneHot
+from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
+from pymarl.modules.inputs import Inputs, OneHot, input_shape
 from pymarl.utils.errors import UserError
 
 Outputs = Literal["q", "logits", "probs"]
@@ -85,9 +85,10 @@ class BasicMAC(nn.Module):
         return ["obs", *["last_action"] * config.obs_last_action, *["agent_id"] * config.obs_agent_id]
 
     @classmethod
-    def input_shape(cls, config: Any, info: EnvInfo) -> int:
-        """Return E, the length of an agent's dense input."""
-        return input_shape(cls.input_names(config), info)
+    def agent_spec(cls, config: Any, info: EnvInfo) -> AgentSpec:
+        """Return what the agent network is built for."""
+        shape = input_shape(cls.input_names(config), info)
+        return AgentSpec(input_shape=shape, n_actions=info.n_actions, n_agents=info.n_agents)
 
     def init_hidden(self, batch_size: int) -> None:
         """Start `batch_size` episodes."""

@@ -10,7 +10,7 @@ from pymarl.controllers.basic_controller import BasicMAC, Outputs
 
 
 class NMAC(BasicMAC):
-    """BasicMAC for whoever works on raw outputs: Q-values, or with `pi_logits` logits, of which no softmax is made here.
+    """BasicMAC for whoever works on raw outputs: Q-values, or with `pi_logits` logits, without a softmax.
 
     Selectors that sample from logits (gumbel) and learners that want log-probabilities go with it.
     """

@@ -194,8 +194,8 @@ class Learner(nn.Module):
             elif tau is not None:
                 for theirs, ours in zip(target.parameters(), source.parameters(), strict=True):
                     theirs.lerp_(ours, tau)
-                for theirs, ours in zip(target.buffers(), source.buffers(), strict=True):
-                    theirs.copy_(ours)
+                for kept, seen in zip(target.buffers(), source.buffers(), strict=True):
+                    kept.copy_(seen)
 
     def copy_targets(self) -> None:
         """Make every target a copy of its network, as after loading one."""
@@ -223,7 +223,7 @@ class Learner(nn.Module):
         return grad_norm
 
     def minibatches(self, rows: int, count: int) -> Iterator[Tensor]:
-        """Yield the row numbers [.] of `count` disjoint random parts of 0 .. rows - 1; fewer if there are fewer rows."""
+        """Yield the row numbers of `count` disjoint random parts of 0 .. rows - 1, or fewer if there are fewer rows."""
         order = torch.randperm(rows, generator=self.generator)
         yield from order.tensor_split(min(count, rows))
 

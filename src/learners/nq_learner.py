@@ -35,10 +35,10 @@ class NQLearner(ValueLearner):
         rows = self.rows(batch)
         steps = batch.transitions()
         with torch.no_grad():
-            targets = self._targets(batch, steps, rows)
+            targets = self.targets(batch, steps, rows)
         return td_loss(batch, self.value(rows), targets, steps.mask, weights)
 
-    def _targets(self, batch: EpisodeBatch, steps: Transitions, rows: Rows) -> Tensor:
+    def targets(self, batch: EpisodeBatch, steps: Transitions, rows: Rows) -> Tensor:
         """Return [B, T-1, A]."""
         value = self.target_value(rows, rows.greedy(rows.q))
         next_value = after_steps(batch, value)

@@ -51,9 +51,7 @@ def make_optimiser(
     """Return "adam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
     if name == "adam":
         return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay), params, clip)
-    return Optimiser(
-        torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip
-    )
+    return Optimiser(torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip)
 
 
 def _load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:

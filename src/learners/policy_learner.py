@@ -24,7 +24,7 @@ from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
 
 
 class Policy(NamedTuple):
-    """What the policy says of a batch, [B, T-1, n] each, 0 in padding: log pi(action taken), and its entropy in nats."""
+    """What the policy says of a batch, [B, T-1, n] each, 0 in padding: log pi(action taken), and entropy in nats."""
 
     log_probs: Tensor
     entropy: Tensor

@@ -92,11 +92,12 @@ class ValueLearner(Learner):
 
     def value(self, rows: Rows) -> Mixed:
         """Return the trained networks' team value of the actions taken, packed [P, A]."""
-        return team_value(self.mixer, rows.q, rows.actions, rows, rows.states)
+        return team_value(self.mixer, rows.q, rows.actions, rows.avail_actions, rows.state, rows.states)
 
     def target_value(self, rows: Rows, actions: Tensor) -> Tensor:
         """Return the target networks' team value [P, A] of `actions` [P, N]."""
-        return team_value(self.target_mixer, rows.target_q, actions, rows, rows.target_states).value
+        states = rows.target_states
+        return team_value(self.target_mixer, rows.target_q, actions, rows.avail_actions, rows.state, states).value
 
     def _priorities(self, batch: EpisodeBatch, loss: Loss) -> Tensor:
         """Return PyMARL2's priorities [B]: sum |td| / sqrt(length), or the return scaled by the range seen so far."""

@@ -35,7 +35,7 @@ class Rows(NamedTuple):
 
     def greedy(self, q: Tensor) -> Tensor:
         """Return [P, N] int64, the available action of largest `q` [P, N, A]."""
-        return mask_unavailable(q.detach(), self.avail_actions).max(-1).indices  # faster than argmax
+        return greedy_actions(q, self.avail_actions)
 
 
 class Loss(NamedTuple):
@@ -58,21 +58,30 @@ class Loss(NamedTuple):
     metrics: Mapping[str, Tensor] = {}
 
 
-def team_value(mixer: BaseMixer | None, q: Tensor, actions: Tensor, rows: Rows, states: Tensor | None = None) -> Mixed:
-    """Return the mixed value [P, 1] of `actions` [P, N] under `q` [P, N, A]; without a mixer each agent's, [P, N].
+def greedy_actions(q: Tensor, avail_actions: Tensor) -> Tensor:
+    """Return [...] int64, the available action of largest `q` [..., A]."""
+    return mask_unavailable(q.detach(), avail_actions).max(-1).indices  # faster than argmax
+
+
+def team_value(
+    mixer: BaseMixer | None, q: Tensor, actions: Tensor, avail_actions: Tensor, state: Tensor,
+    states: Tensor | None = None,
+) -> Mixed:  # fmt: skip
+    """Return the mixed value [P, 1] of `actions`; without a mixer each agent's, [P, N].
 
     Args:
         mixer: None for independent agents.
-        q: Q-values of all actions.
-        actions: the actions to be mixed.
-        rows: whose state and available actions the mixer sees.
+        q: [P, N, A], Q-values of all actions.
+        actions: [P, N] int64, to be mixed.
+        avail_actions: [P, N, A] bool.
+        state: [P, S].
         states: [P, N, H] hidden states that belong to `q`, for a mixer that needs them.
     """
     picked = q.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     if mixer is None:
         return Mixed(picked, None)
-    q_max = mask_unavailable(q, rows.avail_actions).amax(-1) if mixer.needs_q_max else None
-    mixed: Mixed = mixer(MixerInputs(picked, q_max, actions, rows.state, states))
+    q_max = mask_unavailable(q, avail_actions).amax(-1) if mixer.needs_q_max else None
+    mixed: Mixed = mixer(MixerInputs(picked, q_max, actions, state, states))
     return mixed
 
 

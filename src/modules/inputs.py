@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pymarl.envs.specs import EnvInfo
 from pymarl.modules.layers.plain import is_plain
 
 
@@ -78,3 +80,13 @@ class Inputs:
         """Return the inputs of these rows, as views; with `agents`, whole groups of them."""
         one_hots = tuple(OneHot(one_hot.index[rows], one_hot.width) for one_hot in self.one_hots)
         return Inputs(features=self.features[rows], one_hots=one_hots, agents=self.agents)
+
+
+def input_shape(names: Iterable[str], info: EnvInfo) -> int:
+    """Return E, the length of a dense row of these parts; what they are is told in components/inputs.py."""
+    n, a = info.n_agents, info.n_actions
+    widths = {
+        "obs": info.obs_shape, "state": info.state_shape, "joint_obs": n * info.obs_shape, "last_action": a,
+        "agent_id": n, "actions": a, "joint_actions": n * a, "others_actions": n * a, "joint_last_action": n * a,
+    }  # fmt: skip
+    return sum(widths[name] for name in names)

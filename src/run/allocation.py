@@ -17,7 +17,6 @@ import torch
 from torch import nn
 
 from pymarl.components.episode_batch import stored_fields
-from pymarl.modules.agents.agent import AgentSpec
 from pymarl.run.config import Classes, RunConfig
 from pymarl.run.parts import build, episode_scheme
 from pymarl.runners.runner import Runner
@@ -60,7 +59,7 @@ def refuse_too_large(values: Mapping[str, Any], config: RunConfig, runner: Runne
         _compare(key, count, count * episode, what, or_lower=" or the episode's limit")
     with torch.device("meta"):  # parameters without memory
         mac = build_config(classes.mac.Config, values, {})
-        spec = AgentSpec.of(info, classes.mac.input_shape(mac, info))
+        spec = classes.mac.agent_spec(mac, info)
         for key, part, arg in (("agent", classes.agent, spec), *((k, p, info) for k, p in classes.networks.items())):
             if part is not None:
                 size = (1 if playing else COPIES) * _parameter_bytes(part, values, arg)

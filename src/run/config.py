@@ -114,7 +114,7 @@ class Classes:
     buffer: Any
 
     @classmethod
-    def of(cls, values: Mapping[str, Any], origin: Mapping[str, str] = {}) -> Classes:  # noqa: B006 - read alone
+    def of(cls, values: Mapping[str, Any], origin: Mapping[str, str] = {}) -> Classes:
         """Look the names up. UserError for an unknown one or a missing package."""
         c = build_config(Choices, values, origin)
         learner = _derived(LEARNERS[c.learner], c.learner, Learner, "learner")

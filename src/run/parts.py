@@ -19,7 +19,6 @@ from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import Learner
 from pymarl.learners.model_files import DoesNotFit
-from pymarl.modules.agents.agent import AgentSpec
 from pymarl.run.config import Classes, RunConfig
 from pymarl.runners.runner import Runner
 from pymarl.utils.checkpoint import load_state, read_config
@@ -84,7 +83,7 @@ def build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> An
 def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:
     """Return the controller with its agent network and action selector, on `device`."""
     mac_config = build_config(classes.mac.Config, config, {})
-    agent = build(classes.agent, config, AgentSpec.of(info, classes.mac.input_shape(mac_config, info)))
+    agent = build(classes.agent, config, classes.mac.agent_spec(mac_config, info))
     selector = build(classes.selector, config, torch_generator(seed, "actions", device))
     mac: BasicMAC = classes.mac(mac_config, agent, selector, info, classes.learner.stores)
     return mac.to(device)
@@ -158,7 +157,9 @@ def _differences(flat: Mapping[str, Any], info: EnvInfo, directory: Path) -> tup
         had |= dotted(read_config(directory.parent))
     classes = Classes.of(flat)
     networks = [part for part in (classes.mac, classes.agent, *classes.networks.values()) if part is not None]
-    keys = {"mac", "agent", "learner", "optimizer", "env", *classes.networks}.union(*(config_keys(part) for part in networks))
+    keys = {"mac", "agent", "learner", "optimizer", "env", *classes.networks}.union(
+        *(config_keys(part) for part in networks)
+    )
     now = {key: value for key, value in dotted(flat).items() if key in keys or key.startswith("env_args.")}
     differing = {key: value for key, value in {**asdict(info), **now}.items() if key in had and had[key] != value}
     ours = ", ".join(f"{key}={value}" for key, value in differing.items())

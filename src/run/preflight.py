@@ -29,6 +29,7 @@ from pymarl.utils.logging import Logger
 from pymarl.utils.redact import redacted
 from pymarl.utils.runs import FREE_ON_RESUME, dotted
 
+
 def preflight(layers: Layers, results: Path) -> None:
     """Build the whole run once around a single env, load what it asks for, and take one step in the env.
 

@@ -15,5 +15,7 @@ class EpisodeRunner(Runner):
 
     def __init__(self, config: Runner.Config, *args: Any, **kwargs: Any) -> None:
         if config.batch_size_run != 1:
-            raise UserError(f"batch_size_run={config.batch_size_run}: runner='episode' plays 1; write runner='parallel'")
+            raise UserError(
+                f"batch_size_run={config.batch_size_run}: runner='episode' plays 1; write runner='parallel'"
+            )
         super().__init__(config, *args, **kwargs)

@@ -25,9 +25,7 @@ class EpisodePlayer(Player):
         super().__init__(env, scheme, groups, preprocess, env.info.episode_limit + 1, mac, max_restarts, tell)
         self._used_slots = np.zeros(self.batch_size, np.int64)
 
-    def play(
-        self, seeds: NDArray[np.uint64], t_env: int, test_mode: bool
-    ) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
+    def play(self, seeds: NDArray[np.uint64], t_env: int, test_mode: bool) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
         """Play the episodes of these seeds [B], one that breaks once more from its start.
 
         Returns:

@@ -1,7 +1,7 @@
 """Pieces of episodes: every row plays on for a fixed number of steps, and what it played is cut where episodes end.
 
-A piece is a short episode: it has a length of its own, knows what it began with (`start_hidden`, `start_action`), and ends
-truncated unless the env terminated, so that learners bootstrap there without knowing of pieces.
+A piece is a short episode: it has a length of its own, knows what it began with (`start_hidden`, `start_action`), and
+ends truncated unless the env terminated, so that learners bootstrap there without knowing of pieces.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class PiecePlayer(Player):
     An episode that breaks is played once more from its start; of its pieces those that were handed out stay.
 
     Args:
-        env, scheme, groups, preprocess, mac, max_restarts, tell: as for Player; the scheme has what a piece begins with.
+        env, scheme, groups, preprocess, mac, max_restarts, tell: as for Player; scheme has what a piece begins with.
         steps: env steps of each row in one call.
         draw: returns the seeds of so many new episodes.
-        replayable: after `load_state_dict` episodes are played again with the actions that they had; else they start anew.
+        replayable: `load_state_dict` plays episodes again with the actions that they had; else they start anew.
     """
 
     def __init__(
@@ -195,7 +195,7 @@ class PiecePlayer(Player):
         return batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the episodes under way: seeds, actions, rewards so far, and the hidden states that they have led to."""
+        """Return the episodes under way: seeds, actions, rewards so far, and the hidden states they have led to."""
         none = torch.zeros(0, self.env.info.n_agents, dtype=torch.int64)
         return {
             "seeds": [episode.seed for episode in self._episodes],

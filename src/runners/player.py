@@ -87,8 +87,8 @@ class Player:
     """Before what broke twice in a row is tried again; then 3 times as long, 7, ...: things may mend."""
 
     def __init__(
-        self, env: BatchedEnv, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, slots: int, mac: ActingMAC,
-        max_restarts: int, tell: Tell,
+        self, env: BatchedEnv, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, slots: int,
+        mac: ActingMAC, max_restarts: int, tell: Tell,
     ) -> None:  # fmt: skip
         self.env, self.mac, self.max_restarts, self.tell = env, mac, max_restarts, tell
         self.batch_size = env.batch_size

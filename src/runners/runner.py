@@ -1,4 +1,4 @@
-"""What every runner promises: `run` plays in envs of its own and returns a batch; see episodes.py and pieces.py for how."""
+"""What every runner promises: `run` plays in envs of its own and returns a batch; how: episodes.py and pieces.py."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LARGEST_SEED = 2**64 - 1
 class Runner:
     """Plays `batch_size_run` episodes at once, one in each row of its env, and counts the env steps of training.
 
-    With `rollout_steps` training plays pieces of that many steps a row, which go on where the last ones ended, and tests
-    play whole episodes in an env of their own.
+    With `rollout_steps` training plays pieces of that many steps a row, which go on where the last ones ended, and
+    tests play whole episodes in an env of their own.
 
     Args:
         config: the class's Config.
@@ -62,7 +62,7 @@ class Runner:
     def __init__(
         self,
         config: Config,
-        origin: Mapping[str, str] = {},  # noqa: B006 - read alone
+        origin: Mapping[str, str] = {},
         tell: Tell = lambda reason: None,
         *,
         trial: bool = False,
@@ -187,5 +187,3 @@ class Runner:
         self.seeds.load_state_dict(state["episodes"])
         if isinstance(self._training, PiecePlayer) and not self._trial:
             self._training.load_state_dict(state["pieces"])
-
-

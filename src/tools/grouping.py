@@ -149,7 +149,9 @@ def _number(value: Any) -> float:
 
 
 def _free(key: str, config: dict[str, Any]) -> bool:
-    return key in SAME_EXPERIMENT and not (key == "t_max" and config.get("buffer") == "prioritized")  # per_beta rises over t_max
+    return key in SAME_EXPERIMENT and not (
+        key == "t_max" and config.get("buffer") == "prioritized"
+    )  # per_beta rises over t_max
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ class COMALearner(Learner):
         td_lambda: Probability
         target_update_interval: PositiveInt
 
-    def __init__(self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic) -> None:
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
+    ) -> None:
         super().__init__(config, mac, info, generator)
         self.critic = critic
         self.target_critic = self.add_target(critic, every=config.target_update_interval)

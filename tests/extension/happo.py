@@ -21,7 +21,9 @@ class HAPPOLearner(PolicyLearner):
     class Config(PolicyLearner.Config):
         eps_clip: PositiveFloat
 
-    def __init__(self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic) -> None:
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
+    ) -> None:
         super().__init__(config, mac, info, generator, critic=critic)
         agents: Any = mac.agent
         self.of_agent = [self.add_optimiser(f"agent_opt_{k}", agent) for k, agent in enumerate(agents.agents)]

@@ -88,4 +88,6 @@ class JointLearner(Learner):
         loss = td + self.config.opt_loss * optimal + self.config.nopt_min_loss * below
         norm = self.step(self.optimiser, loss)
         self.update_targets(episode_num)
-        return TrainResult(metrics={"loss_td": td.detach(), "opt_loss": optimal.detach(), "grad_norm": norm}, t_env=t_env)
+        return TrainResult(
+            metrics={"loss_td": td.detach(), "opt_loss": optimal.detach(), "grad_norm": norm}, t_env=t_env
+        )

@@ -42,7 +42,11 @@ class PQNLearner(Learner):
             for rows in self.minibatches(sample.batch.batch_size, self.config.minibatches):
                 batch = sample.batch[rows]
                 steps, pack = batch.transitions(), batch.packing.pack
-                q, avail_actions, state = self.mac.unroll_packed(batch).outputs, pack(batch["avail_actions"]), pack(batch["state"])
+                q, avail_actions, state = (
+                    self.mac.unroll_packed(batch).outputs,
+                    pack(batch["avail_actions"]),
+                    pack(batch["state"]),
+                )
                 taken = team_value(self.mixer, q, pack(batch["actions"]).squeeze(-1).long(), avail_actions, state).value
                 with torch.no_grad():
                     best = team_value(self.mixer, q, greedy_actions(q, avail_actions), avail_actions, state).value

@@ -180,7 +180,7 @@ class Buffer:
         return [{key: parts[key][i].to(self.device, copy=True) for key in parts} for i in range(len(slots))]
 
     def check_episodes(self, state: dict[str, Any], most: int) -> None:
-        """Raise ValueError if this is no `episodes_state` of at most so many episodes; only shapes and types are read."""
+        """Raise ValueError if this is no `episodes_state` of at most so many; only shapes and types are read."""
         slots = state.get("slots")
         if not isinstance(slots, Tensor) or slots.dtype != torch.int64 or slots.dim() != 1:
             raise ValueError("slots: expected a vector of int64")

@@ -14,7 +14,7 @@ from pymarl.utils.tensors import misfit
 
 
 class RolloutBuffer(Buffer):
-    """Keeps episodes (or pieces) until there are `batch_size` of them, gives all of them as one sample and forgets them.
+    """Keeps episodes (or pieces) until there are `batch_size` of them, gives all as one sample and forgets them.
 
     Raises:
         UserError: batch_size full-length episodes would need more than `buffer_max_gib`.

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from pymarl.envs.specs import EnvInfo
-from pymarl.modules.inputs import Inputs
+from pymarl.modules.inputs import Inputs, input_shape
 
 
 class Critic(nn.Module):
@@ -30,8 +30,12 @@ class Critic(nn.Module):
     @property
     def input_shape(self) -> int:
         """E, the length of a dense input row."""
-        return sum(self.info.width(name) for name in self.sees)
+        return input_shape(self.sees, self.info)
+
+    def outputs(self) -> int:
+        """Return K, the number of values of a row."""
+        return 1
 
     def forward(self, inputs: Inputs) -> Tensor:
-        """Return [R, K], values of R rows: K is 1 for a state's value, A for one of each action."""
+        """Return [R, K], values of R rows: of a state, or of each action in it."""
         raise NotImplementedError
