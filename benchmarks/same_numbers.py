@@ -32,7 +32,7 @@ ALGORITHMS = {
     "qmix": ("--config=qmix", ()),
     "vdn": ("--config=vdn", ()),
     "iql": ("--config=iql", ()),
-    "q_learner": ("--config=qmix", ("learner=q_learner", "mac=basic_mac", "agent=rnn")),
+    "q_learner": ("--config=qmix", ("learner=q_learner", "mixer=qmix", "mac=basic_mac", "agent=rnn")),
     "q_lambda": ("--config=qmix", ("q_lambda=True",)),
     "per": ("--config=qmix", ("use_per=True",)),
 }

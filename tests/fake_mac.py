@@ -18,9 +18,14 @@ class FakeMAC:
         self.with_probs = with_probs
         self.calls: list[dict[str, Any]] = []
         self.hidden_rows = 0
+        self.hidden_states: Tensor | None = None
 
     def init_hidden(self, batch_size: int) -> None:
         self.hidden_rows = batch_size
+        self.hidden_states = torch.zeros(batch_size, 1, 0)
+
+    def restart(self, rows: Any) -> None:
+        """There is no state to begin anew."""
 
     def select_actions(self, batch: EpisodeBatch, t_ep: int, t_env: int, bs: Any, test_mode: bool) -> Any:
         available = batch["avail_actions"][:, t_ep].float()  # [B, N, A]
@@ -29,4 +34,4 @@ class FakeMAC:
         actions = scores.argmax(-1)
         self.calls.append({"t_ep": t_ep, "t_env": t_env, "rows": len(actions), "test_mode": test_mode})
         probs: Tensor = scores / scores.sum(-1, keepdim=True)
-        return (actions, probs) if self.with_probs else actions
+        return (actions, {"probs": probs}) if self.with_probs else actions

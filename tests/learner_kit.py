@@ -11,6 +11,7 @@ import yaml
 
 from pymarl import controllers, learners
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
+from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
 from pymarl.components.transforms import OneHot
 from pymarl.envs.multiagentenv import EnvInfo
@@ -29,10 +30,15 @@ def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:
     return flat | overrides
 
 
-def build_part(cls: Any, flat: Mapping[str, Any], *args: Any) -> Any:
-    """Return cls(its Config or None, *args)."""
+def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Return PyMARL2's keys with our name of its mixer."""
+    return {**flat, "mixer": "nmix" if (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix") else flat["mixer"]}
+
+
+def build_part(cls: Any, flat: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """Return cls(its Config or None, *args, **kwargs)."""
     config = config_class(cls)
-    return cls(None if config is None else build_config(config, flat, {}), *args)
+    return cls(None if config is None else build_config(config, flat, {}), *args, **kwargs)
 
 
 def make_learner(flat: Mapping[str, Any], info: EnvInfo = SMALL, seed: int = 0, device: str = "cpu") -> Any:
@@ -43,12 +49,19 @@ def make_learner(flat: Mapping[str, Any], info: EnvInfo = SMALL, seed: int = 0, 
         mac_config = build_config(mac_class.Config, flat, {})
         agent = build_part(AGENTS[flat["agent"]], flat, mac_class.agent_spec(mac_config, info))
         learner_class = learners.REGISTRY[flat["learner"]]
-        mixer_class = learner_class.mixer_class(flat["mixer"])
-        sizes = (info.n_agents, info.n_actions, info.state_shape)
-        mixer = None if mixer_class is None else build_part(mixer_class, flat, *sizes).to(device)
+        networks = {
+            key: flat[key] and build_part(kind.registry[flat[key]], flat, info).to(device)
+            for key, kind in learner_class.networks.items()
+        }
     selector = build_part(SELECTORS[flat["action_selector"]], flat, torch.Generator().manual_seed(seed))
-    mac = mac_class(mac_config, agent.to(device), selector, info)
-    return build_part(learner_class, flat, mac, mixer, torch.device(device))
+    mac = mac_class(mac_config, agent.to(device), selector, info, learner_class.stores)
+    generator = torch.Generator().manual_seed(seed)
+    return build_part(learner_class, flat, mac, info, generator, **networks).to(device)
+
+
+def train(learner: Any, batch: EpisodeBatch, t_env: int, episode_num: int, weights: torch.Tensor | None = None) -> Any:
+    """Let a learner make an update on a batch."""
+    return learner.train(Sample(batch=batch, weights=weights), t_env, episode_num)
 
 
 def scheme_of(info: EnvInfo) -> dict[str, dict[str, Any]]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from pymarl.run.parts import episode_scheme
 from pymarl.runners import REGISTRY
-from pymarl.runners.runner import ActingMAC, Runner
-from pymarl.runners.seeds import EpisodeSeeds
+from pymarl.runners.player import ActingMAC, Tell
+from pymarl.runners.runner import Runner
 
 
 def make_runner(
@@ -22,20 +22,24 @@ def make_runner(
     env_timeout: float | None = None,
     in_process: bool | None = None,
     with_probs: bool = False,
+    rollout_steps: int | None = None,
+    tell: Tell = lambda reason: None,
 ) -> Runner:
     """Return a runner that is set up; `in_process` overrules its class."""
     runner_class = REGISTRY[kind]
     if in_process is not None:
         runner_class = type(runner_class.__name__, (runner_class,), {"in_process": in_process})
     config = runner_class.Config(
-        batch_size_run=batch_size, env_workers=env_workers, max_restarts=max_restarts, env_timeout=env_timeout
-    )
-    batched = runner_class.make_env(config, env, env_args, 3, {})
+        env=env, env_args=dict(env_args), seed=11, batch_size_run=batch_size, rollout_steps=rollout_steps,
+        env_workers=env_workers, max_restarts=max_restarts, env_timeout=env_timeout,
+    )  # fmt: skip
+    runner: Runner = runner_class(config, tell=tell)
     try:
-        runner: Runner = runner_class(config, batched, EpisodeSeeds(11))
-        runner.pause_seconds = 0.0
-        runner.setup(*episode_scheme(runner.get_env_info(), probs=with_probs), mac)
+        stores, hidden = ("probs",) if with_probs else (), None if rollout_steps is None else 0
+        runner.setup(*episode_scheme(runner.get_env_info(), stores=stores, hidden=hidden), mac)
     except BaseException:
-        batched.close()
+        runner.close_env()
         raise
+    for player in (runner._training, runner._tests):
+        player.pause_seconds = 0.0  # type: ignore[misc]
     return runner

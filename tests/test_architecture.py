@@ -69,7 +69,9 @@ def test_a_wrong_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("test_architecture.SRC", tmp_path)
     planted = tmp_path / "envs" / "x.py"
     planted.parent.mkdir()
-    planted.write_text("import torch\nfrom pymarl.learners.base import Learner\nfrom utils.errors import UserError\n")
+    planted.write_text(
+        "import torch\nfrom pymarl.learners.learner import Learner\nfrom utils.errors import UserError\n"
+    )
     assert wrong_imports(planted) == ["learners", "utils", "torch"]
 
 

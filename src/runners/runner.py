@@ -101,6 +101,7 @@ class Runner:
     def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
         """Take the controller that acts, and allocate what is recorded (on the CPU, wherever the mac computes)."""
         self._training: EpisodePlayer | PiecePlayer
+        self.mac = mac
         played = {key: entry for key, entry in scheme.items() if not entry.get("episode_const")}
         steps = self.config.rollout_steps
         tests_env = self.env if steps is None else self._make_env()

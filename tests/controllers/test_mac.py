@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -99,19 +100,23 @@ def test_inputs_are_pymarls() -> None:
         last = onehot[:, t - 1] if t else torch.zeros(B, N, A)
         expected = torch.cat([batch["obs"][:, t], last, torch.eye(N).expand(B, N, N)], dim=-1)
         assert torch.equal(mac.step_inputs(batch, t).dense(), expected.flatten(0, 1))
-    assert expected.shape[-1] == mac.input_shape(mac.config, INFO)
+    assert expected.shape[-1] == mac.agent_spec(mac.config, INFO).input_shape
 
 
 def test_packed_inputs_are_shared_with_the_target_and_follow_the_batch() -> None:
     mac, batch = make_mac(), make_batch()
-    target = mac.target_copy()
+    target = copy.deepcopy(mac)
     with torch.no_grad():
-        first = mac.unroll_packed(batch)
-        assert mac._packed is target._packed
-        assert torch.equal(target.unroll_packed(batch), first)
+        first = mac.unroll_packed(batch).outputs
+        (made,) = batch.derived.values()
+        assert torch.equal(target.unroll_packed(batch).outputs, first)
+        assert list(batch.derived.values()) == [made], "made once for both"
         batch.data["obs"].mul_(2)
         batch.set_lengths(batch.lengths)  # what a runner does when it fills its batch anew
-        assert not torch.equal(mac.unroll_packed(batch), first)
+        second = mac.unroll_packed(batch).outputs
+        assert not torch.equal(second, first)
+        batch.update({"obs": torch.zeros_like(batch["obs"])}, mark_filled=False)  # was: the old outputs again
+        assert not torch.equal(mac.unroll_packed(batch).outputs, second)
 
 
 def test_pi_logits_masks_before_softmax() -> None:
@@ -179,15 +184,15 @@ def test_nan_names_the_place(t_env: int) -> None:
 
 def test_target_copy_is_frozen_and_apart() -> None:
     mac, batch = make_mac(), make_batch()
-    target = mac.target_copy()
-    assert not any(param.requires_grad for param in target.parameters())
-    before = target.unroll_packed(batch)
+    target = copy.deepcopy(mac).requires_grad_(False)
+    assert target.action_selector is mac.action_selector
+    before = target.unroll_packed(batch).outputs
     with torch.no_grad():
         for param in mac.parameters():
             param.add_(0.1)
-    assert torch.equal(target.unroll_packed(batch), before)
+    assert torch.equal(target.unroll_packed(batch).outputs, before)
     target.load_state_dict(mac.state_dict())
-    assert torch.equal(target.unroll_packed(batch), mac.unroll_packed(batch).detach())
+    assert torch.equal(target.unroll_packed(batch).outputs, mac.unroll_packed(batch).outputs.detach())
     mac.init_hidden(B)
     assert target.hidden_states is None
     assert mac.to("cpu") is mac

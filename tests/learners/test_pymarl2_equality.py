@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from learner_kit import SMALL, gradients, make_learner, scheme_of
+from learner_kit import SMALL, gradients, make_learner, scheme_of, train, translated
 from pymarl.components.episode_batch import EpisodeBatch
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
@@ -58,8 +58,8 @@ def recorded_batch():
 
 
 def our_learner(case):
-    learner = make_learner(case["flat"], info())
-    networks = {"agent": learner.mac, "target_agent": learner.target_mac}
+    learner = make_learner(translated(case["flat"]), info())
+    networks = {"agent": learner.mac.agent, "target_agent": learner.target_mac.agent}
     if learner.mixer is not None:
         networks |= {"mixer": learner.mixer, "target_mixer": learner.target_mixer}
     assert networks.keys() == case["networks"].keys()
@@ -71,7 +71,7 @@ def our_learner(case):
 def assert_equal_to(case, numbers):
     """Compare our update on the recorded batch with PyMARL2's numbers for it."""
     learner, batch = our_learner(case), recorded_batch()
-    result = learner.train(batch, 0, 0, case["weights"])
+    result = train(learner, batch, 0, 0, case["weights"])
     metrics = result.read()
     for name in ("loss_td", "grad_norm", "q_taken_mean", "target_mean"):
         assert metrics[name] == pytest.approx(numbers["stats"][name], rel=TOLERANCE, abs=1e-7), name
@@ -114,16 +114,16 @@ def test_recorded_model_files_load_and_training_goes_on_as_pymarl2s(tmp_path):
     record = RECORDED["files"]
     for name, content in record["files"].items():
         (tmp_path / name).write_bytes(content)
-    learner = make_learner(record["flat"], info())
+    learner = make_learner(translated(record["flat"]), info())
     learner.load_models(tmp_path)
-    learner.train(recorded_batch(), 0, 0)
+    train(learner, recorded_batch(), 0, 0)
     assert_parameters_equal(learner, record["parameters"])
 
 
 def test_our_files_have_the_layout_of_pymarl2s(tmp_path):
     record = RECORDED["files"]
-    learner = make_learner(record["flat"], info())
-    learner.train(recorded_batch(), 0, 0)
+    learner = make_learner(translated(record["flat"]), info())
+    train(learner, recorded_batch(), 0, 0)
     learner.save_models(tmp_path)
     for name, content in record["files"].items():
         (tmp_path / f"peer_{name}").write_bytes(content)
@@ -148,16 +148,16 @@ def test_model_files_go_both_ways(maker, tmp_path):
     ours.mkdir()
     theirs.mkdir()
     flat = RECORDED["files"]["flat"]
-    learner = make_learner(flat, info())
-    learner.train(recorded_batch(), 0, 0)
+    learner = make_learner(translated(flat), info())
+    train(learner, recorded_batch(), 0, 0)
     learner.save_models(ours)
     reads_ours = maker.make_spec(flat, load_dir=str(ours), save_dir=str(theirs))
     reads_theirs = maker.make_spec(flat, load_dir=str(theirs))
     second, third = maker.run_peer(Path(os.environ["PYMARL2_DIR"]), [reads_ours, reads_theirs])
-    learner.update_targets()
-    learner.train(recorded_batch(), 0, 0)
+    learner.copy_targets()
+    train(learner, recorded_batch(), 0, 0)
     assert_parameters_equal(learner, second["parameters"])
-    reader = make_learner(flat, info(), seed=5)
+    reader = make_learner(translated(flat), info(), seed=5)
     reader.load_models(theirs)
-    reader.train(recorded_batch(), 0, 0)
+    train(reader, recorded_batch(), 0, 0)
     assert_parameters_equal(reader, third["parameters"])

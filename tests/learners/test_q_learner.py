@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from learner_kit import flat_config, make_learner, scheme_of
+from learner_kit import flat_config, make_learner, scheme_of, train
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.multiagentenv import EnvInfo
 
@@ -55,7 +55,7 @@ TARGET = [8.0, 3.0, 5.0]
 )
 def test_vdn_by_hand(double_q, terminated, targets):
     learner = known_learner(Q, TARGET, learner="q_learner", mixer="vdn", double_q=double_q)
-    metrics = learner.train(known_batch(terminated), 0, 0).read()
+    metrics = train(learner, known_batch(terminated), 0, 0).read()
     errors = [3 - targets[0], 6 - targets[1]]
     assert metrics["loss_td"] == pytest.approx(0.5 * (errors[0] ** 2 + errors[1] ** 2) / 2)
     assert metrics["td_error_abs"] == pytest.approx((abs(errors[0]) + abs(errors[1])) / 2)
@@ -65,7 +65,7 @@ def test_vdn_by_hand(double_q, terminated, targets):
 
 def test_independent_agents_by_hand():
     learner = known_learner(Q, TARGET, learner="q_learner", mixer=None, double_q=True)
-    metrics = learner.train(known_batch(terminated=False), 0, 0).read()
+    metrics = train(learner, known_batch(terminated=False), 0, 0).read()
     # Targets: after step 0 agent 0 sees 1 + 1.5, agent 1 1 + 2.5; after step 1 both 2 + 2.5.
     errors = [1 - 2.5, 2 - 3.5, 2 - 4.5, 4 - 4.5]
     assert metrics["loss_td"] == pytest.approx(0.5 * sum(e**2 for e in errors) / 4)
@@ -75,7 +75,7 @@ def test_independent_agents_by_hand():
 @pytest.mark.parametrize("terminated", [False, True])
 def test_td_lambda_by_hand(terminated):
     learner = known_learner(Q, TARGET, learner="nq_learner", mixer="vdn", td_lambda=0.5, q_lambda=False)
-    metrics = learner.train(known_batch(terminated), 0, 0).read()
+    metrics = train(learner, known_batch(terminated), 0, 0).read()
     last = 2.0 if terminated else 2 + 0.5 * 10
     first = 1 + 0.5 * (0.5 * 8 + 0.5 * last)
     assert metrics["loss_td"] == pytest.approx(0.5 * ((3 - first) ** 2 + (6 - last) ** 2) / 2)
@@ -83,7 +83,7 @@ def test_td_lambda_by_hand(terminated):
 
 def test_q_lambda_by_hand():
     learner = known_learner(Q, TARGET, learner="nq_learner", mixer="vdn", td_lambda=0.5, q_lambda=True)
-    metrics = learner.train(known_batch(terminated=True), 0, 0).read()
+    metrics = train(learner, known_batch(terminated=True), 0, 0).read()
     # Target network's values of the greedy actions: before step 0 both pick action 2, 10; before step 1, 8.
     # Of the actions taken: 8 + 3 = 11, then 3 + 5 = 8.
     last = 2.0 + (8 - 8)
@@ -95,4 +95,4 @@ def test_td_lambda_zero_is_double_q_learning():
     one_step = known_learner(Q, TARGET, learner="q_learner", mixer="vdn", double_q=True)
     many_steps = known_learner(Q, TARGET, learner="nq_learner", mixer="vdn", td_lambda=0.0, q_lambda=False)
     batch = known_batch(terminated=False)
-    assert one_step.train(batch, 0, 0).read() == many_steps.train(batch, 0, 0).read()
+    assert train(one_step, batch, 0, 0).read() == train(many_steps, batch, 0, 0).read()

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from pymarl.envs.specs import EnvInfo
 from pymarl.modules.mixers import REGISTRY
 from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs
 from pymarl.modules.mixers.nmix import Mixer
@@ -13,6 +14,7 @@ from pymarl.modules.mixers.qmix import QMixer
 from pymarl.utils.config import config_keys
 
 P, N, A, S = 7, 3, 5, 11
+INFO = EnvInfo(n_agents=N, n_actions=A, obs_shape=4, state_shape=S, episode_limit=6)
 
 # Values for the keys of the mixers' Configs; a new key needs a line here or a default.yaml entry.
 VARIANTS = {
@@ -41,7 +43,7 @@ def build(name, keys, seed=0, dtype=torch.float64):
     torch.manual_seed(seed)
     cls = REGISTRY[name]
     config = cls.Config(**keys) if config_keys(cls) else None
-    return cls(config, N, A, S).to(dtype)
+    return cls(config, INFO).to(dtype)
 
 
 def inputs(seed=0, dtype=torch.float64):
@@ -54,7 +56,7 @@ def inputs(seed=0, dtype=torch.float64):
 def test_shape_and_gradient_to_every_parameter(name, keys):
     mixer, x = build(name, keys), inputs()
     x.q.requires_grad_()
-    out = mixer(x)
+    out = mixer(x).value
     assert out.shape == (P, 1)
     out.square().sum().backward()
     assert x.q.grad.abs().sum() > 0
@@ -72,7 +74,7 @@ def test_monotone_if_it_says_so(name, keys):
         for agent, rise in itertools.product(range(N), (1e-3, 1.0, 30.0)):
             q = x.q.clone()
             q[:, agent] += rise
-            change = (mixer(x._replace(q=q)) - mixer(x)).detach()
+            change = (mixer(x._replace(q=q)).value - mixer(x).value).detach()
             fell |= bool((change < -1e-12).any())
             checked += P
     assert checked == 20 * N * 3 * P
@@ -82,9 +84,10 @@ def test_monotone_if_it_says_so(name, keys):
 @each_mixer
 def test_a_row_depends_on_itself_alone(name, keys):
     mixer, x = build(name, keys), inputs()
-    whole = mixer(x)
+    whole = mixer(x).value
     for row in range(P):
-        torch.testing.assert_close(mixer(MixerInputs(*(part[row : row + 1] for part in x))), whole[row : row + 1])
+        alone = MixerInputs(*(None if part is None else part[row : row + 1] for part in x))
+        torch.testing.assert_close(mixer(alone).value, whole[row : row + 1])
 
 
 @each_mixer
@@ -103,15 +106,15 @@ def test_q_max_is_demanded_only_by_a_mixer_that_needs_it():
         def mix(self, inputs):
             return inputs.q_max.sum(-1, keepdim=True)
 
-    mixer, x = Needy(None, N, A, S), inputs()
-    torch.testing.assert_close(mixer(x), x.q_max.sum(-1, keepdim=True))
+    mixer, x = Needy(None, INFO), inputs()
+    torch.testing.assert_close(mixer(x).value, x.q_max.sum(-1, keepdim=True))
     with pytest.raises(ValueError, match="expected q_max"):
         mixer(x._replace(q_max=None))
 
 
 def test_vdn_is_the_sum():
     x = inputs()
-    torch.testing.assert_close(build("vdn", {})(x), x.q.sum(1, keepdim=True))
+    torch.testing.assert_close(build("vdn", {})(x).value, x.q.sum(1, keepdim=True))
 
 
 def slow_mix(q, w1, b1, w2, b2):
@@ -126,9 +129,9 @@ def test_nmix_equals_its_hypernetworks_one_by_one():
         mixing_embed_dim=8, hypernet_embed=6, qmix_pos_func="abs", qmix_pos_func_beta=1.0, use_orthogonal=False
     )
     torch.manual_seed(0)
-    mixer, x = Mixer(config, N, A, S).double(), inputs()
+    mixer, x = Mixer(config, INFO).double(), inputs()
     with torch.no_grad():
-        got = mixer(x)
+        got = mixer(x).value
         for row in range(P):
             state = x.state[row]
             parts = [mixer.hyper_w1(state).abs().view(N, 8), mixer.hyper_b1(state), mixer.hyper_w2(state).abs()]
@@ -140,9 +143,9 @@ def test_nmix_equals_its_hypernetworks_one_by_one():
 def test_qmix_equals_its_hypernetworks_one_by_one(layers):
     config = QMixer.Config(mixing_embed_dim=8, hypernet_layers=layers, hypernet_embed=6, abs=True)
     torch.manual_seed(0)
-    mixer, x = QMixer(config, N, A, S).double(), inputs()
+    mixer, x = QMixer(config, INFO).double(), inputs()
     with torch.no_grad():
-        got = mixer(x)
+        got = mixer(x).value
         for row in range(P):
             state = x.state[row]
             parts = [mixer.hyper_w_1(state).abs().view(N, 8), mixer.hyper_b_1(state), mixer.hyper_w_final(state).abs()]

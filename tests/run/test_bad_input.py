@@ -43,7 +43,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "checkpoint_path=nowhere"), "no checkpoint folder 'nowhere'"),
         ((*HUNT, "with", "resume=nowhere"), "resume='nowhere': no config.json there"),
         ((*HUNT, "with", "action_selector=multinomial"), "'multinomial' samples from probabilities"),
-        ((*HUNT, "with", "learner=pathlib:Path"), "expected a class derived from pymarl.learners.base.Learner"),
+        ((*HUNT, "with", "learner=pathlib:Path"), "expected a class derived from pymarl.learners.learner.Learner"),
         ((*HUNT, "with", "buffer_size=2000000000"), "more than buffer_max_gib=16"),
         (("--conifg=qmix", "--env-config=stag_hunt"), "unknown option '--conifg'; did you mean '--config'?"),
         ((*HUNT, "seed=1"), "'seed=1' comes before `with`; write: with seed=1"),

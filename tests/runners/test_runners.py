@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ from fake_mac import FakeMAC
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.batched import SerialEnvs
 from pymarl.envs.multiagentenv import env_seed
-from pymarl.runners.runner import BrokenTooOften, Runner
+from pymarl.runners.player import BrokenTooOften
+from pymarl.runners.runner import Runner
 from pymarl.runners.seeds import EpisodeSeeds
 from pymarl.utils.errors import UserError
 from runner_kit import make_runner
@@ -38,8 +38,7 @@ def build(reasons: list[str]) -> Iterator[Any]:
     def make(kind: str, batch_size: int = 1, env: str = NAME, mac: Any = None, **kw: Any) -> Runner:
         options = {key: kw.pop(key) for key in ("env_workers", "max_restarts", "in_process", "with_probs") if key in kw}
         mac = mac or FakeMAC(with_probs=options.get("with_probs", False))
-        made.append(make_runner(kind, env, kw, mac, batch_size, **options))
-        made[-1].on_broken = reasons.append
+        made.append(make_runner(kind, env, kw, mac, batch_size, tell=reasons.append, **options))
         return made[-1]
 
     yield make
@@ -223,8 +222,8 @@ def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest
         env.arrays.broken[breaks.pop(0)] = True
 
     pauses: list[float] = []
-    monkeypatch.setattr("pymarl.runners.runner.time.sleep", pauses.append)
-    runner.pause_seconds = 1.0
+    monkeypatch.setattr("pymarl.runners.player.time.sleep", pauses.append)
+    runner._tests.pause_seconds = 1.0
     monkeypatch.setattr(env, "reset", reset)
     monkeypatch.setattr(env, "episode_info", lambda _: {"broken": "planted"})
     runner.run()
@@ -233,11 +232,11 @@ def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest
     breaks += [[0], [0, 1]]
     with pytest.raises(BrokenTooOften, match="the last time: row 0: planted"):
         runner.run()
-    runner.config = replace(runner.config, max_restarts=9)
+    runner._tests.max_restarts = 9
     breaks[:], pauses[:] = [[0]] * 9 + [[]], []
     runner.run()
     assert pauses == [0, 1, 3, 7, 15, 15, 15, 15, 15]
-    runner.config = replace(runner.config, max_restarts=2)
+    runner._tests.max_restarts = 2
     breaks[:] = [[0], [1]] * 9
     with pytest.raises(BrokenTooOften):
         runner.run()

@@ -168,7 +168,10 @@ class Buffer:
         """Return episodes as few large tensors: concatenated over time."""
         join = {key: torch.stack if field.const else torch.cat for key, field in self.fields.items()}
         together = {key: join[key]([episode[key] for episode in episodes]) for key in self.fields} if episodes else {}
-        return {"episodes": together, "slots": torch.tensor([slots_of(episode) for episode in episodes])}
+        return {
+            "episodes": together,
+            "slots": torch.tensor([slots_of(episode) for episode in episodes], dtype=torch.int64),
+        }
 
     def episodes_of(self, state: dict[str, Any]) -> list[Episode]:
         """Return the episodes of an `episodes_state`."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from pymarl.components.buffers.buffer import Clock, Sample
+from pymarl.components.buffers.on_off import OnOffBuffer
+from pymarl.components.buffers.prioritized import PrioritizedReplayBuffer
+from pymarl.components.buffers.replay import ReplayBuffer
+from pymarl.components.buffers.rollout import RolloutBuffer
 from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
-from pymarl.components.episode_buffer import PrioritizedReplayBuffer, ReplayBuffer
 from pymarl.components.transforms import OneHot
 from pymarl.utils.errors import UserError
 
@@ -39,12 +44,21 @@ def episodes(lengths: list[int], first: int = 0) -> EpisodeBatch:
 
 
 def buffer(size: int, cls: type[ReplayBuffer] = ReplayBuffer, seed: int = 0, **keys: Any) -> Any:
-    config = cls.Config(buffer_size=size, buffer_max_gib=1, **keys)
+    config = cls.Config(
+        **{"batch_size": 1, "updates_per_collect": 1, "accumulated_episodes": None, "buffer_size": size,
+           "buffer_max_gib": 1} | keys
+    )  # fmt: skip
     return cls(config, SCHEME, GROUPS, SLOTS, PREPROCESS, np.random.default_rng(seed))
 
 
 def prioritised(size: int, alpha: float = 1.0, beta: float = 1.0) -> Any:
     return buffer(size, PrioritizedReplayBuffer, per_alpha=alpha, per_beta=beta, t_max=1000)
+
+
+def feed(replay: Any, indices: Any, priorities: torch.Tensor) -> None:
+    """Let a learner give these episodes priorities."""
+    sample = Sample(batch=replay.gather([replay.episodes[0]]), indices=indices)
+    replay.feedback(sample, SimpleNamespace(priorities=priorities))
 
 
 def ids(batch: EpisodeBatch) -> list[int]:
@@ -100,18 +114,18 @@ def test_smallest_integer(largest: int, dtype: torch.dtype) -> None:
 
 
 def test_the_ring_drops_the_oldest() -> None:
-    replay = buffer(3)
+    replay = buffer(3, batch_size=3)
     replay.insert_episode_batch(episodes([1, 2]))
-    assert not replay.can_sample(3)
+    assert not list(replay.samples(Clock(0, 2)))
     replay.insert_episode_batch(episodes([3, 4], first=2))
-    assert sorted(ids(replay.sample(3, 0).batch)) == [1, 2, 3]
+    assert sorted(ids(replay.sample(3, Clock(0, 0)).batch)) == [1, 2, 3]
 
 
 def test_episodes_are_stored_at_their_length_and_padded_with_zeros() -> None:
     replay = buffer(4)
     replay.insert_episode_batch(episodes([1, 4]))
     assert [len(episode["obs"]) for episode in replay.episodes] == [2, 5]
-    batch = replay.sample(2, 0).batch
+    batch = replay.sample(2, Clock(0, 0)).batch
     assert batch.max_seq_length == 5
     assert batch["obs"][0, 2:].eq(0).all()
     assert batch["obs"][1].eq(1).all()
@@ -121,7 +135,7 @@ def test_stored_episodes_do_not_share_memory_with_the_runner() -> None:
     replay, batch = buffer(1), episodes([4])
     replay.insert_episode_batch(batch)
     batch.data["obs"].fill_(7)
-    assert replay.sample(1, 0).batch["obs"].eq(0).all()
+    assert replay.sample(1, Clock(0, 0)).batch["obs"].eq(0).all()
 
 
 def test_sampling_is_without_replacement_and_uniform() -> None:
@@ -129,7 +143,7 @@ def test_sampling_is_without_replacement_and_uniform() -> None:
     replay.insert_episode_batch(episodes([1] * 10))
     counts = np.zeros(10)
     for _ in range(2000):
-        drawn = ids(replay.sample(3, 0).batch)
+        drawn = ids(replay.sample(3, Clock(0, 0)).batch)
         assert len(set(drawn)) == 3
         counts[drawn] += 1
     assert counts.min() > 500  # 600 expected, spread 20
@@ -146,13 +160,13 @@ def test_a_restored_buffer_goes_on_alike(make: Any) -> None:
     replay, twin = make(), make()
     replay.insert_episode_batch(episodes([1, 4, 2, 6]))
     replay.insert_episode_batch(episodes([3, 3], first=4))
-    replay.update_priorities(np.array([0, 3]), torch.tensor([4.0, 0.5]))
-    replay.sample(3, 100)
+    feed(replay, np.array([0, 3]), torch.tensor([4.0, 0.5]))
+    replay.sample(3, Clock(100, 0))
     twin.load_state_dict(replay.state_dict())
     for source in (replay, twin):
         source.insert_episode_batch(episodes([5], first=6))
     for _ in range(5):
-        ours, theirs = replay.sample(3, 200), twin.sample(3, 200)
+        ours, theirs = replay.sample(3, Clock(200, 0)), twin.sample(3, Clock(200, 0))
         assert ids(ours.batch) == ids(theirs.batch)
         assert torch.equal(ours.batch["obs"], theirs.batch["obs"])
         assert ours.weights is None or torch.equal(ours.weights, theirs.weights)
@@ -161,8 +175,8 @@ def test_a_restored_buffer_goes_on_alike(make: Any) -> None:
 def test_priorities_decide_how_often_an_episode_is_drawn() -> None:
     replay = prioritised(4)
     replay.insert_episode_batch(episodes([1] * 4))
-    replay.update_priorities(np.arange(4), torch.tensor([1.0, 2.0, 3.0, 4.0]))
-    counts = np.bincount(np.concatenate([replay.sample(2, 0).indices for _ in range(5000)]), minlength=4)
+    feed(replay, np.arange(4), torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    counts = np.bincount(np.concatenate([replay.sample(2, Clock(0, 0)).indices for _ in range(5000)]), minlength=4)
     assert np.abs(counts / 10_000 - np.array([0.1, 0.2, 0.3, 0.4])).max() < 0.02
 
 
@@ -170,8 +184,8 @@ def test_importance_weights() -> None:
     """With beta 1 a weight is (1 / P) over the largest one: p = 1, 2, 4 gives 1, 1/2, 1/4."""
     replay = prioritised(3)
     replay.insert_episode_batch(episodes([1] * 3))
-    replay.update_priorities(np.arange(3), torch.tensor([1.0, 2.0, 4.0]))
-    sample = replay.sample(3, 0)
+    feed(replay, np.arange(3), torch.tensor([1.0, 2.0, 4.0]))
+    sample = replay.sample(3, Clock(0, 0))
     expected = torch.tensor([1.0, 0.5, 0.25])[torch.from_numpy(sample.indices)]
     assert torch.allclose(sample.weights, expected, atol=1e-5)
 
@@ -184,6 +198,79 @@ def test_beta_rises_to_one() -> None:
 def test_a_new_episode_gets_the_largest_priority() -> None:
     replay = prioritised(3)
     replay.insert_episode_batch(episodes([1, 1]))
-    replay.update_priorities(np.arange(2), torch.tensor([0.1, 5.0]))
+    feed(replay, np.arange(2), torch.tensor([0.1, 5.0]))
     replay.insert_episode_batch(episodes([1], first=2))
     assert replay.priorities == pytest.approx([0.1, 5.0, 5.0], rel=1e-4)
+
+
+def test_replay_samples_as_often_and_when_its_keys_say() -> None:
+    replay = buffer(8, batch_size=2, updates_per_collect=3, accumulated_episodes=4)
+    replay.insert_episode_batch(episodes([1, 4, 2]))
+    assert [len(list(replay.samples(Clock(0, count)))) for count in (3, 4, 6, 8)] == [0, 3, 0, 3]
+
+
+def test_a_batch_that_can_never_be_drawn_is_refused() -> None:
+    with pytest.raises(UserError, match="batch_size=9 episodes can never be drawn from buffer_size=8"):
+        buffer(8, batch_size=9)
+
+
+def rollout(batch_size: int) -> RolloutBuffer:
+    config = RolloutBuffer.Config(batch_size=batch_size, buffer_max_gib=1)
+    return RolloutBuffer(config, SCHEME, GROUPS, SLOTS, PREPROCESS, np.random.default_rng(0))
+
+
+def test_a_rollout_is_given_once_when_there_is_enough() -> None:
+    fresh = rollout(4)
+    fresh.insert_episode_batch(episodes([1, 2, 3]))
+    assert not list(fresh.samples(Clock(0, 3)))
+    twin = rollout(4)
+    twin.load_state_dict(fresh.state_dict())
+    for one in (fresh, twin):
+        one.insert_episode_batch(episodes([5, 1, 2], first=3))
+        (sample,) = one.samples(Clock(0, 6))
+        assert ids(sample.batch) == [0, 1, 2, 3, 4, 5]
+        assert sample.batch.lengths.tolist() == [1, 2, 3, 5, 1, 2]
+        assert sample.indices is sample.weights is sample.replayed is None
+        assert not list(one.samples(Clock(0, 6)))
+
+
+def test_on_off_gives_a_replayed_batch_beside_the_fresh_one() -> None:
+    config = OnOffBuffer.Config(batch_size=2, buffer_max_gib=1, off_batch_size=3, off_buffer_size=10)
+    both, twin = (OnOffBuffer(config, SCHEME, GROUPS, SLOTS, PREPROCESS, np.random.default_rng(0)) for _ in range(2))
+    both.insert_episode_batch(episodes([1, 2]))
+    (first,) = both.samples(Clock(0, 2))
+    assert first.replayed is None, "two episodes are fewer than three"
+    twin.load_state_dict(both.state_dict())
+    drawn = []
+    for one in (both, twin):
+        one.insert_episode_batch(episodes([3, 4], first=2))
+        (second,) = one.samples(Clock(0, 4))
+        assert ids(second.batch) == [2, 3]
+        assert set(ids(second.replayed)) <= {0, 1, 2, 3}
+        drawn.append(ids(second.replayed))
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 3
+
+
+def test_what_is_constant_over_an_episode_has_no_slots() -> None:
+    scheme = {**SCHEME, "start": {"vshape": (2,), "group": "agents", "episode_const": True}}
+    batch = EpisodeBatch(scheme, GROUPS, 3, SLOTS, PREPROCESS)
+    batch.data["start"][:] = torch.arange(3.0)[:, None, None]
+    batch.set_lengths(torch.tensor([2, 5, 1]))
+    assert batch[1:, 1:4]["start"][:, 0, 0].tolist() == [1.0, 2.0]
+    config = RolloutBuffer.Config(batch_size=3, buffer_max_gib=1)
+    one, twin = (RolloutBuffer(config, scheme, GROUPS, SLOTS, None, np.random.default_rng(0)) for _ in range(2))
+    one.insert_episode_batch(batch[:2])
+    twin.load_state_dict(one.state_dict())
+    twin.insert_episode_batch(batch[2])
+    (sample,) = twin.samples(Clock(0, 3))
+    assert sample.batch["start"].shape == (3, 2, 2)
+    assert sample.batch["start"][:, 1, 1].tolist() == [0.0, 1.0, 2.0]
+    assert one.gib(1) * 2**30 == sum(field.bytes_of(SLOTS) for field in batch.fields.values())
+
+
+def test_derived_inputs_are_gone_when_slots_are_written() -> None:
+    batch = episodes([2, 3])
+    batch.derived["inputs"] = "old"
+    batch.update({"obs": np.ones((2, 2, 5))}, ts=0, mark_filled=False)
+    assert not batch.derived
