@@ -189,9 +189,9 @@ def test_act_follows_one_hots_of_any_number() -> None:
     for _ in range(3):
         one_hots = tuple(OneHot(torch.randint(-1, width, (6,), generator=generator), width) for width in (3, 2, 4))
         inputs = Inputs(features=torch.randn(6, OBS, generator=generator), one_hots=one_hots)
-        expected = agent(with_features(inputs, inputs.features), hidden)
+        expected = agent(inputs, hidden)
         close(agent.act(inputs, hidden), tuple(tensor.detach() for tensor in expected))
-        close(agent.unroll(inputs, [6]).outputs, expected[0])
+    close(agent.unroll(inputs, [6], hidden).outputs, expected[0])
 
 
 @pytest.mark.parametrize("name", REGISTRY)
