@@ -78,30 +78,31 @@ STACKED = {nn.Linear: _Linear.of, nn.GRUCell: _GRUCell, nn.LayerNorm: _LayerNorm
 
 
 def stackable_weights(modules: Sequence[nn.Module]) -> list[Tensor] | None:
-    """Return the weights of modules that can be stacked; None if they hold more than layers that can be."""
+    """Return the weights of modules that can be stacked, all of one class, with layers of the same kinds and sizes.
+
+    None if they cannot be: they hold something else than torch's own Linear, GRUCell and LayerNorm.
+    """
     weights: list[Tensor] = []
+    layers: list[list[tuple[str, str]]] = []
     for module in modules:
-        if not is_untouched(module) or any(module._parameters.values()) or any(module._buffers.values()):
+        if type(module) is not type(modules[0]) or not is_untouched(module) or module._parameters or module._buffers:
             return None
-        for layer in module._modules.values():
+        layers.append([])
+        for name, layer in module._modules.items():
             if layer is None or type(layer) not in STACKED or not is_plain(layer, type(layer)):
                 return None
+            layers[-1].append((name, f"{type(layer)} {layer.extra_repr()}"))
             weights += [weight for weight in layer._parameters.values() if weight is not None]
-    return weights
+    return weights if all(each == layers[0] for each in layers) else None
 
 
 def stack(modules: Sequence[M]) -> M:
     """Return a copy of the first module that computes each row with its own module's layers, differentiably.
 
     Args:
-        modules: of one class whose `forward` treats each row alone; `stackable_weights` must have agreed.
-
-    Raises:
-        ValueError: they are not of one class with layers of the same sizes.
+        modules: `stackable_weights` has said that they can be, and `forward` treats each row alone.
     """
     stacked = copy.copy(modules[0])
-    if any(type(module) is not type(stacked) or repr(module) != repr(stacked) for module in modules):
-        raise ValueError(f"expected modules of one class and size, got {', '.join(map(repr, modules))}")
     layers = {name: [module.get_submodule(name) for module in modules] for name in stacked._modules}
     stacked._modules = {name: STACKED[type(each[0])](each) for name, each in layers.items()}  # type: ignore[operator]
     return stacked
