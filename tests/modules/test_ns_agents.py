@@ -151,10 +151,18 @@ class Doubled(nn.Linear):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("layer", [Doubled(OBS + N_ACTIONS, 8), nn.Linear(OBS + N_ACTIONS, 8, bias=False)])
-def test_one_agents_replaced_layer(name: str, layer: nn.Module) -> None:
+@pytest.mark.parametrize("agents", [(1,), (0, 1, 2)])
+def test_replaced_layers(name: str, layer: nn.Module, agents: tuple[int, ...]) -> None:
     agent = make(name).float()
-    agent.agents[1].fc1 = copy.deepcopy(layer)
+    for i in agents:
+        agent.agents[i].fc1 = copy.deepcopy(layer)
     check_one_network(agent)
+    inputs = make_inputs(6)
+    inputs = dataclasses.replace(inputs, features=inputs.features.float())
+    network = agent.agents[1]
+    alone = network(dataclasses.replace(of_agents(inputs, (1,)), agents=None), network.init_hidden(2))  # type: ignore[operator]
+    out = agent(inputs, agent.init_hidden(6))[0]
+    torch.testing.assert_close(columns(out, (1,)), alone[0].detach(), rtol=1e-5, atol=1e-6)
 
 
 def test_an_agent_of_another_width() -> None:
