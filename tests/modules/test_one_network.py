@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,61 +11,23 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.nn.utils import parametrizations
 
+from agent_kit import (
+    COUNTS,
+    HIDDEN,
+    N_ACTIONS,
+    N_AGENTS,
+    OBS,
+    check_one_network,
+    close,
+    make,
+    make_inputs,
+    with_features,
+)
 from pymarl.modules.agents import REGISTRY
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.agents.rnn_agent import RNNAgent
 from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.modules.layers import gru_step
-from pymarl.utils.config import build_config
-
-OBS, N_ACTIONS, N_AGENTS, HIDDEN = 6, 5, 3, 8
-COUNTS = [9, 9, 6, 3, 0]
-FLAT = {"rnn_hidden_dim": HIDDEN, "use_layer_norm": False, "use_orthogonal": False, "gain": 1.0}
-SHARED = ["rnn", "n_rnn", "ff"]
-
-
-def make(cls: Any, **overrides: Any) -> Agent:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        spec = AgentSpec(input_shape=OBS + N_ACTIONS, n_actions=N_ACTIONS, n_agents=N_AGENTS)
-        return cls(build_config(cls.Config, FLAT | overrides, {}), spec)
-
-
-def make_inputs(rows: int = sum(COUNTS), seed: int = 0) -> Inputs:
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(rows, OBS, generator=generator)
-    return Inputs(
-        features=features, one_hots=(OneHot(torch.randint(-1, N_ACTIONS, (rows,), generator=generator), N_ACTIONS),)
-    )
-
-
-def with_features(inputs: Inputs, features: Tensor) -> Inputs:
-    return dataclasses.replace(inputs, features=features)
-
-
-def close(got: Any, expected: Any) -> None:
-    torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
-
-
-def check_one_network(agent: Agent) -> None:
-    """Compare outputs, states and the gradients of weights and features."""
-    inputs, results = make_inputs(), []
-    for unroll in (Agent.unroll, type(agent).unroll):
-        features = inputs.features.clone().requires_grad_()
-        agent.zero_grad(set_to_none=True)
-        out, states = unroll(agent, with_features(inputs, features), COUNTS, states=True)
-        assert states is not None
-        close(unroll(agent, inputs, COUNTS).outputs, out)
-        (out.square().sum() + states.square().sum()).backward()
-        results.append([out, states, features.grad, *(param.grad for param in agent.parameters())])
-    close(results[1], results[0])
-
-    first = inputs.rows(slice(0, 9))
-    hidden = agent.init_hidden(9)
-    for _ in range(2):
-        expected = agent(first, hidden)
-        close(agent.act(first, hidden), tuple(tensor.detach() for tensor in expected))
-        hidden = expected[1].detach()
 
 
 class TripleLinear(nn.Linear):
@@ -189,9 +150,9 @@ def test_act_follows_one_hots_of_any_number() -> None:
     for _ in range(3):
         one_hots = tuple(OneHot(torch.randint(-1, width, (6,), generator=generator), width) for width in (3, 2, 4))
         inputs = Inputs(features=torch.randn(6, OBS, generator=generator), one_hots=one_hots)
-        expected = agent(with_features(inputs, inputs.features), hidden)
+        expected = agent(inputs, hidden)
         close(agent.act(inputs, hidden), tuple(tensor.detach() for tensor in expected))
-        close(agent.unroll(inputs, [6]).outputs, expected[0])
+    close(agent.unroll(inputs, [6], hidden).outputs, expected[0])
 
 
 @pytest.mark.parametrize("name", REGISTRY)

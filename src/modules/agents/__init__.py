@@ -8,5 +8,8 @@ REGISTRY = Registry(
         "rnn": "pymarl.modules.agents.rnn_agent:RNNAgent",
         "n_rnn": "pymarl.modules.agents.n_rnn_agent:NRNNAgent",
         "ff": "pymarl.modules.agents.ff_agent:FFAgent",
+        "rnn_ns": "pymarl.modules.agents.ns_agent:RNNNSAgent",
+        "n_rnn_ns": "pymarl.modules.agents.ns_agent:NRNNNSAgent",
+        "ff_ns": "pymarl.modules.agents.ns_agent:FFNSAgent",
     },
 )

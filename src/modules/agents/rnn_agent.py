@@ -48,7 +48,7 @@ class RNNAgent(Agent):
         if not (self._is_plain() and GRUStep.fits(inputs)):
             return super().act(inputs, hidden)
         with torch.no_grad():
-            if self._step is None or not self._step.is_current(inputs):
+            if self._step is None or not self._step.is_current(inputs, self.fc1, self.rnn):
                 self._step = GRUStep(inputs, self.fc1, self.rnn)
             hidden = self._step(inputs, hidden)
             return self._head(hidden), hidden

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pymarl.modules.inputs import Inputs
+from pymarl.modules.layers.plain import stamp_of
 
 TABLE_ROWS = 2**16  # more combinations of one-hots than this are not worth a table
 
@@ -28,8 +29,8 @@ class GRUStep:
     def __init__(self, inputs: Inputs, fc1: nn.Linear, rnn: nn.GRUCell) -> None:
         h, width, rows = rnn.hidden_size, inputs.features.shape[1], inputs.features.shape[0]
         self.rows = rows
-        self._params = (fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh)
-        self._stamp = self._current_stamp()
+        self._kept = self._weights(fc1, rnn)  # so that no other tensor comes to lie where they lie
+        self._stamp = stamp_of(self._kept)
         w_ih, w_hh, b_ih, b_hh = rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh
         bias = torch.cat([b_ih[: 2 * h] + b_hh[: 2 * h], b_ih[2 * h :]])
         self._obs = fc1.weight[:, :width].t().contiguous()  # [O, H]
@@ -50,16 +51,17 @@ class GRUStep:
         """Return whether inputs like these have few enough combinations of one-hots."""
         return math.prod(1 + one_hot.width for one_hot in inputs.one_hots) <= TABLE_ROWS
 
-    def _current_stamp(self) -> list[int]:
-        return [number for param in self._params for number in (param.data_ptr(), param._version)]
+    @staticmethod
+    def _weights(fc1: nn.Linear, rnn: nn.GRUCell) -> tuple[Tensor, ...]:
+        return fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh
 
-    def is_current(self, inputs: Inputs) -> bool:
-        """Return whether this step is for inputs like these and for the weights as they are now."""
+    def is_current(self, inputs: Inputs, fc1: nn.Linear, rnn: nn.GRUCell) -> bool:
+        """Return whether this step is for inputs like these and for the layers' weights as they are now."""
         return (
             inputs.features.shape[0] == self.rows
             and len(inputs.one_hots) == len(self._widths)
             and all(one_hot.index is fixed for one_hot, fixed in zip(inputs.one_hots[1:], self._fixed, strict=True))
-            and self._stamp == self._current_stamp()
+            and self._stamp == stamp_of(self._weights(fc1, rnn))
         )
 
     def _fc1_table(self, fc1: nn.Linear, start: int) -> Tensor:

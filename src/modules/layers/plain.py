@@ -1,8 +1,10 @@
-"""Which layers a fast way may stand in for: those that are exactly torch's own."""
+"""Which layers a fast way may stand in for, those that are exactly torch's own, and whether their weights changed."""
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Iterable
+
+from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
 
@@ -19,3 +21,8 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     as hooks.
     """
     return type(module) is kind and is_untouched(module)
+
+
+def stamp_of(weights: Iterable[Tensor]) -> list[int]:
+    """Return numbers that change when a weight does, as long as someone keeps a reference to each of the weights."""
+    return [number for weight in weights for number in (weight.data_ptr(), weight._version)]
