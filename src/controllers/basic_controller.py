@@ -19,7 +19,7 @@ from pymarl.modules.agents.agent import Agent, AgentInputs
 from pymarl.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from pymarl.envs.multiagentenv import EnvInfo
+    from pymarl.envs.specs import EnvInfo
 
 
 class _PackedInputs:

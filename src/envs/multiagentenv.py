@@ -10,7 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pymarl.envs.specs import EnvInfo
 from pymarl.utils.errors import UserError
+
+__all__ = ["BatchedEnv", "EnvArrays", "EnvInfo", "EpisodeBroken", "MultiAgentEnv", "ReplayError", "env_seed"]
 
 Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 
@@ -18,25 +21,6 @@ Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 def env_seed(seed: int) -> int:
     """Return the 31 bits of an episode's seed that every env takes; some hand theirs to C code."""
     return (seed ^ seed >> 31 ^ seed >> 62) & 0x7FFFFFFF
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnvInfo:
-    """What an env says of itself: facts, not config.
-
-    Attributes:
-        n_agents: N, number of agents.
-        n_actions: A, size of the largest action set; an agent with fewer masks the rest.
-        obs_shape: O, length of one agent's flat observation.
-        state_shape: S, length of the flat state.
-        episode_limit: largest number of env steps in an episode.
-    """
-
-    n_agents: int
-    n_actions: int
-    obs_shape: int
-    state_shape: int
-    episode_limit: int
 
 
 class EpisodeBroken(Exception):
