@@ -10,9 +10,12 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 import numpy as np
+
+SIZES = ("n_agents", "n_actions", "obs_shape", "state_shape", "episode_limit", "n_rewards")
+"""The numbers of an EnvInfo, on which networks depend."""
 
 Role = Literal["observation", "action", "result"]
 
@@ -36,7 +39,8 @@ class Box:
     dtype: ClassVar[type[np.generic]] = np.float32
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True)
+class Block:
     """A part of a flat observation or state: `count` entities with `width` features each, one behind the other."""
 
     name: str
@@ -156,9 +160,8 @@ class EnvInfo:
         return tuple(field for field in self.fields if field.role in roles)
 
     def sizes(self) -> dict[str, int]:
-        """Return the numbers on which networks depend, by name: what a checkpoint says of its env."""
-        names = ("n_agents", "n_actions", "obs_shape", "state_shape", "episode_limit", "n_rewards")
-        return {name: vars(self)[name] for name in names}
+        """Return the SIZES by name: what a checkpoint says of its env."""
+        return {name: vars(self)[name] for name in SIZES}
 
     def problem(self) -> str:
         """Return what does not fit together, as the end of a sentence that names the env; "" if all does."""

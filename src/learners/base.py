@@ -74,6 +74,7 @@ class Learner:
 
     Attributes:
         mixer_names: what a YAML file's `mixer` means for this learner, where that is not the registry's own name.
+        individual_rewards: it can train on a reward per agent, [B, T-1, N].
 
     Args:
         config: the subclass's Config.
@@ -83,6 +84,7 @@ class Learner:
     """
 
     mixer_names: ClassVar[Mapping[str, str]] = {}
+    individual_rewards: ClassVar[bool] = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config:

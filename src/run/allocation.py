@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from pymarl.components.episode_batch import stored_fields
-from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.specs import EnvInfo
 from pymarl.run.config import Classes, RunConfig
 from pymarl.run.parts import build, episode_scheme
 from pymarl.utils.config import build_config, config_keys

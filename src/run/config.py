@@ -13,6 +13,7 @@ from pymarl.components.episode_buffer import PrioritizedReplayBuffer, ReplayBuff
 from pymarl.controllers import REGISTRY as MACS
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs import REGISTRY as ENVS
+from pymarl.envs.batched import refuse_workers
 from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.learners.base import Learner
 from pymarl.modules.agents import REGISTRY as AGENTS
@@ -165,6 +166,7 @@ def check(layers: Layers) -> list[str]:
             f"name={shown(config.name)}: expected the name of a folder: no separators or control characters, not "
             f"beginning with a dot, at most {LONGEST_NAME} bytes; write name={shown(as_file_name(config.name))}"
         )
+    refuse_workers(config.env, config.env_workers)
     _check_choices(config, layers.values["buffer_size"], layers.values["agent_output_type"])
     return sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
 

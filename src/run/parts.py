@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pymarl.components.episode_batch import smallest_integer
 from pymarl.components.episode_buffer import ReplayBuffer
 from pymarl.components.transforms import OneHot
 from pymarl.controllers.basic_controller import BasicMAC
-from pymarl.envs.multiagentenv import BatchedEnv, EnvInfo
+from pymarl.envs.multiagentenv import BatchedEnv
+from pymarl.envs.specs import EnvInfo
 from pymarl.learners.base import DoesNotFit, Learner
 from pymarl.run.config import Classes, RunConfig
 from pymarl.runners.runner import Runner
@@ -48,18 +50,15 @@ def episode_scheme(info: EnvInfo, *, probs: bool) -> tuple[dict[str, Any], dict[
     """Return PyMARL's scheme, groups and preprocess for an env.
 
     Args:
-        info: sizes.
+        info: its specs.
         probs: also keep the probabilities of all actions, for algorithms that read them.
     """
-    action = smallest_integer(info.n_actions - 1)
-    scheme: dict[str, Any] = {
-        "state": {"vshape": info.state_shape},
-        "obs": {"vshape": info.obs_shape, "group": "agents"},
-        "actions": {"vshape": (1,), "group": "agents", "dtype": action},
-        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
-        "reward": {"vshape": (1,)},
-        "terminated": {"vshape": (1,), "dtype": torch.bool},
-    }
+    dtypes = {np.bool_: torch.bool, np.int64: smallest_integer(info.n_actions - 1)}  # of floats, float32
+    scheme: dict[str, Any] = {}
+    for field in info.fields:
+        if field.stored:
+            scheme[field.name] = {"vshape": field.vshape, "dtype": dtypes.get(field.dtype, torch.float32)}
+            scheme[field.name] |= {"group": "agents"} if field.per_agent else {}
     if probs:
         scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
     return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
@@ -112,6 +111,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log:
         mixer = None
         if classes.mixer is not None:
             mixer = build(classes.mixer, config, info.n_agents, info.n_actions, info.state_shape).to(device)
+        refuse_individual_rewards(classes.learner, run.learner, info)
         learner = build(classes.learner, config, mac, mixer, device)
         runner = build(classes.runner, config, env, EpisodeSeeds(run.seed))
         runner.setup(scheme, groups, preprocess, mac)
@@ -120,6 +120,15 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, env: BatchedEnv, log:
         env.close()
         raise
     return Parts(runner, mac, buffer, learner)
+
+
+def refuse_individual_rewards(learner: type[Learner], name: str, info: EnvInfo) -> None:
+    """Raise UserError if an env gives each agent a reward of its own, and the learner has no use for that."""
+    if info.n_rewards > 1 and not learner.individual_rewards:
+        raise UserError(
+            f"learner={name!r} trains on one reward for the team, but this env gives one to each of {info.n_agents} "
+            "agents; write env_args.common_reward=True, or choose a learner that uses individual rewards"
+        )
 
 
 def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, directory: Path) -> None:
@@ -151,6 +160,6 @@ def _differences(flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, dire
     networks = [part for part in (classes.mac, classes.agent, classes.mixer) if part is not None]
     keys = {"mac", "agent", "mixer", "learner", "optimizer", "env"}.union(*(config_keys(part) for part in networks))
     now = {key: value for key, value in dotted(flat).items() if key in keys or key.startswith("env_args.")}
-    differing = {key: value for key, value in {**asdict(info), **now}.items() if key in had and had[key] != value}
+    differing = {key: value for key, value in {**info.sizes(), **now}.items() if key in had and had[key] != value}
     ours = ", ".join(f"{key}={value}" for key, value in differing.items())
     return ", ".join(f"{key}={had[key]}" for key in differing), ours

@@ -18,14 +18,11 @@ from pymarl.envs.adapter import EnvArgs
 from pymarl.envs.batched import env_name, make_batched_env
 from pymarl.envs.contract import numeric_info
 from pymarl.envs.faults import EnvUserError
-from pymarl.envs.multiagentenv import BatchedEnv, EnvInfo
+from pymarl.envs.multiagentenv import BatchedEnv
+from pymarl.envs.specs import EnvInfo
 from pymarl.runners.seeds import EpisodeSeeds, Phase
 from pymarl.utils.config import NonNegativeInt, PositiveInt, Seconds
 from pymarl.utils.errors import UserError
-
-OBSERVATIONS = ("obs", "state", "avail_actions")
-"""What the slot after the last transition holds too."""
-
 
 LONGEST_PAUSE = 15
 """Seconds before episodes that have broken often are tried again; a request to stop waits as long."""
@@ -51,10 +48,10 @@ class EpisodeRecord:
 
     Attributes:
         seed: of the episode; native envs get it as it is, any other env gets `envs.multiagentenv.env_seed(seed)`.
-        ret: undiscounted sum of the team's rewards, in env units.
+        ret: undiscounted sum of the rewards, over agents too if each has its own, in env units.
         length: env steps.
         truncated: only the clock ended it.
-        info: the numbers in the last step's info.
+        info: the numbers in the last step's info; with individual rewards EPyMARL's agent_<i>_return, each agent's own.
     """
 
     seed: int
@@ -110,7 +107,8 @@ class Runner:
         self.mac = mac
         self.batch = EpisodeBatch(scheme, groups, self.batch_size, self.env.info.episode_limit + 1, preprocess)
         self._views = {key: self.batch.numpy(key) for key in self.batch.data}
-        self._observed = [(self._views[key], vars(self.env.arrays)[key]) for key in OBSERVATIONS]
+        self._observations = [field.name for field in self.env.info.with_role("observation")]
+        self._observed = [(self._views[key], vars(self.env.arrays)[key]) for key in self._observations]
         self._stores_probs = "probs" in scheme
         self._used_slots = np.zeros(self.batch_size, np.int64)
 
@@ -144,7 +142,7 @@ class Runner:
         """Play the episodes of these seeds [B]."""
         self.batch.set_lengths(np.full(self.batch_size, -1))
         lengths = np.zeros(self.batch_size, np.int64)
-        returns = np.zeros(self.batch_size)
+        returns = np.zeros((self.batch_size, self.env.info.n_rewards))
         stale, self._used_slots = self._used_slots, np.full(self.batch_size, self.batch.max_seq_length)
         rows = np.arange(self.batch_size)
         broke, rounds = np.zeros(self.batch_size, np.int64), 0  # times in a row; rounds in which any did
@@ -167,10 +165,10 @@ class Runner:
         self.episodes = [
             EpisodeRecord(
                 seed=int(seeds[row]),
-                ret=float(returns[row]),
+                ret=float(returns[row].sum()),
                 length=int(lengths[row]),
                 truncated=bool(self.env.arrays.truncated[row]),
-                info=numeric_info(self.env.episode_info(row)),
+                info=numeric_info(self.env.episode_info(row)) | _agent_returns(returns[row]),
             )
             for row in range(self.batch_size)
         ]
@@ -198,7 +196,7 @@ class Runner:
     def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
         """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""
         for key, view in self._views.items():
-            used = lengths + (key in OBSERVATIONS)
+            used = lengths + (key in self._observations)  # which the slot after the last transition holds too
             for row in np.flatnonzero(used < self._used_slots):
                 view[row, used[row] : self._used_slots[row]] = 0
         self._used_slots = lengths + 1
@@ -211,7 +209,7 @@ class Runner:
         returns: NDArray[np.float64],
         test_mode: bool,
     ) -> None:
-        """Step these rows to the end of their episodes, or until they break; fills the batch, `lengths`, `returns`."""
+        """Step these rows to the end of their episodes, or until they break; fills batch, lengths, returns [B, R]."""
         env, arrays, views = self.env, self.env.arrays, self._views
         rewards, ends = views["reward"], views["terminated"]
         actions = np.zeros((self.batch_size, env.info.n_agents), np.int64)
@@ -226,7 +224,7 @@ class Runner:
             env.step(actions, rows)
             reward = arrays.reward[index]
             returns[index] += reward
-            rewards[index, t, 0] = reward
+            rewards[index, t] = reward
             ends[index, t, 0] = arrays.terminated[index]
             ended = arrays.terminated[index] | arrays.truncated[index]
             gone = ended | arrays.broken[index]
@@ -278,6 +276,13 @@ class Runner:
         """Go on where `state_dict` was taken."""
         self.t_env, self.restarts = state["t_env"], state["restarts"]
         self.seeds.load_state_dict(state["episodes"])
+
+
+def _agent_returns(returns: NDArray[np.float64]) -> dict[str, float]:
+    """Return each agent's own return out of returns [R], under EPyMARL's names; {} of a team's."""
+    if len(returns) == 1:
+        return {}
+    return {f"agent_{agent}_return": float(value) for agent, value in enumerate(returns)}
 
 
 def _numpy(tensor: Tensor) -> NDArray[Any]:
