@@ -56,7 +56,7 @@ def play(env: Skirmish, policy: str, seeds: NDArray[np.uint64]) -> Record:
     record = Record(np.zeros(n, np.bool_), np.zeros(n), np.zeros(n, np.int64))
     for turn in battles(env, policy, seeds):
         if not turn.began:
-            record.returns[turn.episode[turn.rows]] += env.arrays.reward[turn.rows]
+            record.returns[turn.episode[turn.rows]] += env.arrays.reward[turn.rows, 0]
             record.lengths[turn.episode[turn.rows]] += 1
             record.won[turn.episode[turn.ended]] = env.outcomes[turn.ended, 0]
     return record

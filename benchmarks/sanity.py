@@ -136,7 +136,7 @@ class Watcher:
         holds = np.where(lives, now["health"][:, n:] + now["shield"][:, n:], 0).sum(1)
         info = env.outcomes[rows]
         pays = np.abs(held - holds + rules.reward_death_value * (was & ~lives).sum(1)) + rules.reward_win * info[:, 0]
-        reward = a.reward[rows]
+        reward = a.reward[rows, 0]
         self.returns[rows] += reward
         self.blame(rows, ~(np.abs(reward - pays / rules.reward_divisor) < 1e-6), "reward is not what was done")
         self.blame(rows, ~((reward >= 0) & (reward <= rules.reward_win + self.enemy_total)), "reward out of bounds")

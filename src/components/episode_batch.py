@@ -24,7 +24,7 @@ class Transitions(NamedTuple):
 
     Attributes:
         actions: [B, T-1, N, 1] int64.
-        reward: [B, T-1, 1] float.
+        reward: [B, T-1, R] float; R is 1 for a team reward, N for one per agent.
         terminated: [B, T-1, 1] float in {0, 1}; 1 only in a true terminal state.
         mask: [B, T-1, 1] float in {0, 1}; 1 where a transition was recorded.
     """

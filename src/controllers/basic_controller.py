@@ -88,7 +88,9 @@ class BasicMAC(nn.Module):
     def agent_spec(cls, config: Any, info: EnvInfo) -> AgentSpec:
         """Return what the agent network is built for."""
         shape = input_shape(cls.input_names(config), info)
-        return AgentSpec(input_shape=shape, n_actions=info.n_actions, n_agents=info.n_agents)
+        return AgentSpec(
+            input_shape=shape, n_actions=info.n_actions, n_agents=info.n_agents, entities=info.entity_layout
+        )
 
     def init_hidden(self, batch_size: int) -> None:
         """Start `batch_size` episodes."""

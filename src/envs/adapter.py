@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pymarl.envs import REGISTRY
 from pymarl.envs.actions import handed_over
-from pymarl.envs.contract import check_avail, check_methods, numeric_info, read_array, read_info, read_stats, read_step
+from pymarl.envs.contract import check_methods, numeric_info, read_info, read_observations, read_stats, read_step
 from pymarl.envs.multiagentenv import EnvArrays, EpisodeBroken, ReplayError, env_seed
 from pymarl.utils.config import build_config, config_class
 from pymarl.utils.errors import UserError
@@ -64,8 +64,7 @@ class EnvAdapter:
     def bind(self, arrays: EnvArrays, row: int) -> None:
         """Write into this row of `arrays` from now on."""
         self._arrays, self._row = arrays, row
-        self._obs, self._state = arrays.obs[row], arrays.state[row]
-        self._avail = arrays.avail_actions[row]
+        self._shown = {field.name: vars(arrays)[field.name][row] for field in self.info.with_role("observation")}
 
     def reset(self, seed: int) -> bool:
         """Start an episode and write obs, state and avail_actions; tell whether it broke."""
@@ -95,7 +94,7 @@ class EnvAdapter:
             result = self.env.step(handed_over(actions))
         except EpisodeBroken as error:
             return self._break(error)
-        reward, over, truncated, info = read_step(self.name, result)
+        reward, over, truncated, info = read_step(self.name, result, self.info.n_rewards)
         arrays, row = self._arrays, self._row
         assert arrays is not None
         arrays.reward[row] = reward
@@ -107,11 +106,8 @@ class EnvAdapter:
         return over
 
     def _observe(self) -> None:
-        name, env = self.name, self.env
-        self._obs[...] = read_array(name, env.get_obs(), self._obs.shape, "get_obs")
-        self._state[...] = read_array(name, env.get_state(), self._state.shape, "get_state")
-        self._avail[...] = read_array(name, env.get_avail_actions(), self._avail.shape, "get_avail_actions")
-        check_avail(name, self._avail)
+        for field, array in read_observations(self.name, self.env, self.info).items():
+            self._shown[field][...] = array
 
     def get_stats(self) -> dict[str, float]:
         """Return the env's statistics; {} if it keeps none."""

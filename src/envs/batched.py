@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pymarl.envs import REGISTRY
 from pymarl.envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_seeds, save_replays
+from pymarl.envs.contract import check_info
 from pymarl.envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
 from pymarl.envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
 from pymarl.envs.watchdog import NotBack, Watchdog
@@ -53,18 +54,36 @@ def make_batched_env(
             env and one that has `answer_seconds` are left alone.
 
     Raises:
-        UserError: unknown env or option, missing package, an env that describes itself wrongly.
+        UserError: unknown env or option, missing package, an env that describes itself wrongly, `workers` for a native
+            batched env.
         EnvError: an env raised something else, does not come back, or its worker died.
     """
-    env_class = REGISTRY[env]
-    if hasattr(env_class, "batched") and env_class.batched:
+    refuse_workers(env, workers)
+    if is_native(env):
+        env_class = REGISTRY[env]
         native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
+        check_info(env, native.info)
         return native
     if needs_process(env):
         return WorkerEnvs(env, env_args, batch_size, seed, origin, workers or batch_size, revive, timeout)
     if in_process:
         return SerialEnvs(env, env_args, batch_size, seed, origin, timeout)
     return WorkerEnvs(env, env_args, batch_size, seed, origin, workers, revive, timeout)
+
+
+def is_native(env: str) -> bool:
+    """Tell whether an env is batched by itself."""
+    env_class = REGISTRY[env]
+    return hasattr(env_class, "batched") and bool(env_class.batched)
+
+
+def refuse_workers(env: str, workers: int | None) -> None:
+    """Raise UserError if there are to be worker processes for an env that needs none."""
+    if workers is not None and is_native(env):
+        raise UserError(
+            f"env_workers={workers}: {env} steps all envs of a batch itself, without worker processes; "
+            "write env_workers=None"
+        )
 
 
 def needs_process(env: str) -> bool:

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from pymarl.envs.actions import handed_over
 from pymarl.envs.adapter import close_env
-from pymarl.envs.contract import Outcome, check_avail, check_methods, read_array, read_info, read_step
+from pymarl.envs.contract import Outcome, check_methods, read_info, read_observations, read_step
 from pymarl.envs.faults import calling
-from pymarl.envs.multiagentenv import EnvInfo, MultiAgentEnv
+from pymarl.envs.multiagentenv import MultiAgentEnv
 from pymarl.envs.single import make_env
+from pymarl.envs.specs import EnvInfo
 from pymarl.utils.errors import UserError, where
 
 
@@ -110,7 +111,7 @@ class _Player:
         generator, limit, episode = np.random.default_rng(actions_seed), self.report.info.episode_limit, Episode()
         with calling(self.name, "reset"):
             self.env.reset(seed=seed) if seed is not None else self.env.reset()
-            avail = self._observe(episode, 0.0)
+            avail = self._observe(episode, np.zeros(self.report.info.n_rewards))
         over = False
         while not over:
             if episode.steps == limit:
@@ -125,22 +126,15 @@ class _Player:
         self.report.terminated += not episode.truncated
         return episode
 
-    def _observe(self, episode: Episode, reward: float) -> NDArray[Any]:
+    def _observe(self, episode: Episode, reward: NDArray[np.float64]) -> NDArray[Any]:
         """Add what the env shows to the episode's trace; return avail_actions [N, A]."""
-        i = self.report.info
-        obs = read_array(self.name, self.env.get_obs(), (i.n_agents, i.obs_shape), "get_obs")
-        state = read_array(self.name, self.env.get_state(), (i.state_shape,), "get_state")
-        avail = read_array(self.name, self.env.get_avail_actions(), (i.n_agents, i.n_actions), "get_avail_actions")
-        wrong = avail[~np.isin(avail, (0, 1))]
-        if len(wrong):
-            raise UserError(f"env {self.name!r}: get_avail_actions returned {wrong[0]}, expected 0 or 1")
-        check_avail(self.name, avail)
-        numbers = np.concatenate([obs.ravel(), state, avail.ravel(), [reward]]).astype(np.float64)
+        shown = read_observations(self.name, self.env, self.report.info)
+        numbers = np.concatenate([*(array.ravel() for array in shown.values()), reward]).astype(np.float64)
         episode.trace.append(numbers.tobytes())
-        return avail
+        return shown["avail_actions"]
 
     def _step(self, actions: NDArray[np.int64]) -> Outcome:
-        outcome = read_step(self.name, self.env.step(handed_over(actions)))
+        outcome = read_step(self.name, self.env.step(handed_over(actions)), self.report.info.n_rewards)
         if outcome.truncated and not outcome.over:
             raise UserError(f"env {self.name!r}: info['episode_limit'] is true, but step says that the episode goes on")
         return outcome

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.specs import SIZES, Box, EntityLayout, EnvInfo, Field
 from pymarl.utils.errors import UserError
 from pymarl.utils.values import shown
 
@@ -19,9 +18,9 @@ METHODS = ("reset", "step", "get_obs", "get_state", "get_avail_actions", "get_en
 
 
 class Outcome(NamedTuple):
-    """What a step returned: the team's reward, whether the episode is over, whether the clock alone ended it."""
+    """What a step returned: rewards [R], whether the episode is over, whether the clock alone ended it."""
 
-    reward: float
+    reward: NDArray[np.float64]
     over: bool
     truncated: bool
     info: Mapping[str, Any]
@@ -39,45 +38,115 @@ LARGEST = 2**31 - 1
 
 
 def read_info(name: str, said: Any) -> EnvInfo:
-    """Return what `get_env_info` returned as five positive ints.
+    """Return what `get_env_info` returned: positive ints, and an entity layout where there is one.
 
     A shape may be a tuple or list of one int, as Gymnasium writes it. A float is refused, 3.0 too: PyMARL cannot
     make a tensor with it either.
     """
     if not isinstance(said, Mapping):
         raise UserError(f"env {name!r}: get_env_info returned {describe(said)}, expected a dict")
-    values = {}
-    for field in fields(EnvInfo):
-        what = f"env {name!r}: get_env_info()[{field.name!r}]"
-        if field.name not in said:
+    given, values = {"n_rewards": 1, **said}, {}
+    for key in SIZES:
+        what = f"env {name!r}: get_env_info()[{key!r}]"
+        if key not in given:
             raise UserError(f"{what} is missing, expected an int")
-        value = said[field.name]
-        if field.name.endswith("_shape") and isinstance(value, (tuple, list)) and len(value) == 1:
+        value = given[key]
+        if key.endswith("_shape") and isinstance(value, (tuple, list)) and len(value) == 1:
             value = value[0]
         try:
-            values[field.name] = operator.index(value)
+            values[key] = operator.index(value)
         except TypeError as error:
             flat = "; flatten it, and let this be its length" if isinstance(value, (tuple, list)) else ""
             raise UserError(f"{what} is {describe(value)}, expected an int{flat}") from error
-        if not 1 <= values[field.name] <= LARGEST:
-            raise UserError(f"{what} is {shown(values[field.name])}, expected 1 to {LARGEST}")
-    return EnvInfo(**values)
+        if not 1 <= values[key] <= LARGEST:
+            raise UserError(f"{what} is {shown(values[key])}, expected 1 to {LARGEST}")
+    layout, box = said.get("entity_layout"), said.get("box")
+    for key, value, kind in (("entity_layout", layout, EntityLayout), ("box", box, Box)):
+        if value is not None and not isinstance(value, kind):
+            raise UserError(f"env {name!r}: get_env_info()[{key!r}] is {describe(value)}, expected {kind.__name__}")
+    return check_info(name, EnvInfo(**values, entity_layout=layout, box=box))
 
 
-def read_array(name: str, value: Any, shape: tuple[int, ...], method: str) -> NDArray[Any]:
-    """Return what a method returned (arrays, tensors, lists of them) as an array of this shape, of finite numbers."""
+def check_info(name: str, info: EnvInfo) -> EnvInfo:
+    """Return what an env says of itself. UserError if that does not fit together, or actions are continuous."""
+    if problem := info.problem():
+        raise UserError(f"env {name!r} {problem}")
+    if isinstance(info.action_space, Box):
+        raise UserError(f"env {name!r} has continuous actions, {info.action_space}; only discrete ones are supported")
+    return info
+
+
+def read_observations(name: str, env: Any, info: EnvInfo) -> dict[str, NDArray[Any]]:
+    """Return what a `MultiAgentEnv` shows now: {field: array}, each as `conform` checks it."""
+    return {
+        field.name: conform(name, field, getattr(env, f"get_{field.name}")(), f"get_{field.name} returned")
+        for field in info.with_role("observation")
+    }
+
+
+def conform(name: str, field: Field, value: Any, said: str) -> NDArray[Any]:
+    """Return one env's value of a field as an array that fits the env's specs.
+
+    Args:
+        name: of the env.
+        field: one of its `EnvInfo.fields`.
+        value: array, tensor, or lists of them.
+        said: how a message tells where it comes from, such as "get_obs returned".
+
+    Raises:
+        UserError: another shape, no numbers or not finite ones, flags that are not 0 or 1, an agent without an action.
+    """
+    array = read_array(name, value, field.shape, said)
+    if field.dtype is np.bool_ and array.dtype != np.bool_:
+        wrong = array[(array != 0) & (array != 1)]
+        if wrong.size:
+            raise UserError(f"env {name!r}: {said} {wrong[0]}, expected 0 or 1")
+    if field.name == "avail_actions":
+        check_avail(name, array)
+    return array
+
+
+def check_arrays(name: str, info: EnvInfo, arrays: Mapping[str, NDArray[Any]], rows: Iterable[int]) -> None:
+    """Check that the arrays of a batched env fit what it says of itself.
+
+    Args:
+        name: of the env.
+        info: its specs.
+        arrays: {field: [B, ...]}, `vars` of its EnvArrays.
+        rows: of whom also the values are checked; they have been reset.
+
+    Raises:
+        UserError: a shape, a type or a value does not fit.
+    """
+    rows = list(rows)
+    for field in info.with_role("observation", "result"):
+        array = arrays[field.name]
+        if array.shape[1:] != field.shape or array.dtype != field.dtype:
+            raise UserError(
+                f"env {name!r}: its array {field.name} has shape {array.shape} of {array.dtype}, expected "
+                f"(B, {', '.join(map(str, field.shape))}) of {np.dtype(field.dtype)}"
+            )
+        for row in rows:
+            conform(name, field, array[row], f"row {row} of {field.name} holds")
+    ends = arrays["terminated"].astype(int) + arrays["truncated"] + arrays["broken"]
+    for row in rows:
+        if ends[row] > 1:
+            raise UserError(f"env {name!r}: row {row} ended in more than one way: terminated, truncated or broken")
+
+
+def read_array(name: str, value: Any, shape: tuple[int, ...], said: str) -> NDArray[Any]:
+    """Return a value (arrays, tensors, lists of them) as an array of this shape, of finite numbers."""
     try:
         array = value if type(value) is np.ndarray else _as_array(value)
     except ValueError:  # ragged lists
         array = np.empty(0, dtype=object)
     if array.shape != shape or array.dtype.kind not in "biuf":
         raise UserError(
-            f"env {name!r}: {method} returned {describe(value)}, expected shape {shape} of numbers "
-            "(get_env_info says so)"
+            f"env {name!r}: {said} {describe(value)}, expected shape {shape} of numbers (get_env_info says so)"
         )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         where = tuple(int(axis) for axis in np.argwhere(~np.isfinite(array))[0])
-        raise UserError(f"env {name!r}: {method} returned {array[where]} at {where}, expected finite numbers")
+        raise UserError(f"env {name!r}: {said} {array[where]} at {where}, expected finite numbers")
     return array
 
 
@@ -91,8 +160,8 @@ def check_avail(name: str, avail: NDArray[Any]) -> None:
         )
 
 
-def read_step(name: str, result: Any) -> Outcome:
-    """Return what `step` returned: PyMARL's three values, or EPyMARL's five."""
+def read_step(name: str, result: Any, n_rewards: int) -> Outcome:
+    """Return what `step` returned: PyMARL's three values, or EPyMARL's five. `n_rewards` is R."""
     if not isinstance(result, tuple) or len(result) not in (3, 5):
         given = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
         raise UserError(
@@ -105,7 +174,7 @@ def read_step(name: str, result: Any) -> Outcome:
     info = _mapping(name, info, "step returned info")
     late = info.get("episode_limit")
     truncated = late is not None and bool(_number(name, late, "info['episode_limit']"))
-    return Outcome(_number(name, reward, "reward"), ended or cut, truncated or (cut and not ended), info)
+    return Outcome(_rewards(name, reward, n_rewards), ended or cut, truncated or (cut and not ended), info)
 
 
 def read_stats(name: str, stats: Any) -> dict[str, float]:
@@ -141,6 +210,13 @@ def describe(value: Any) -> str:
         text = " ".join(repr(value).split())
         return text if len(text) < 80 else f"{text[:77]}..."
     return f"shape {array.shape} of {array.dtype}"
+
+
+def _rewards(name: str, value: Any, count: int) -> NDArray[np.float64]:
+    """Return [R] rewards: the team's, or one per agent."""
+    if count == 1:
+        return np.array([_number(name, value, "reward")])
+    return read_array(name, value, (count,), "step returned reward").astype(np.float64)
 
 
 def _number(name: str, value: Any, what: str) -> float:

@@ -60,12 +60,12 @@ class GymmaEnv(TeamEnv):
         self._roster.reset(self._everyone)
         self._see(obs, info)
 
-    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[float | NDArray[np.float64], bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
         moves = tuple(self._spaces.action(agent, action) for agent, action in enumerate(actions))
         obs, rewards, terminated, truncated, info = self._step_env(moves)
         ended, stopped = self._ends(terminated, "terminated"), self._ends(truncated, "truncated")
-        reward = self._team_reward(
+        reward = self._reward(
             self._split(rewards, "rewards") if isinstance(rewards, Mapping) else rewards, self._roster.live
         )
         alive = ~ended & ~stopped

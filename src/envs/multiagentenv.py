@@ -10,7 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pymarl.envs.specs import EntityLayout, EnvInfo
 from pymarl.utils.errors import UserError
+
+__all__ = ["BatchedEnv", "EnvArrays", "EnvInfo", "EpisodeBroken", "MultiAgentEnv", "ReplayError", "env_seed"]
 
 Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 
@@ -18,25 +21,6 @@ Allocate = Callable[[tuple[int, ...], Any], NDArray[Any]]
 def env_seed(seed: int) -> int:
     """Return the 31 bits of an episode's seed that every env takes; some hand theirs to C code."""
     return (seed ^ seed >> 31 ^ seed >> 62) & 0x7FFFFFFF
-
-
-@dataclass(frozen=True, kw_only=True)
-class EnvInfo:
-    """What an env says of itself: facts, not config.
-
-    Attributes:
-        n_agents: N, number of agents.
-        n_actions: A, size of the largest action set; an agent with fewer masks the rest.
-        obs_shape: O, length of one agent's flat observation.
-        state_shape: S, length of the flat state.
-        episode_limit: largest number of env steps in an episode.
-    """
-
-    n_agents: int
-    n_actions: int
-    obs_shape: int
-    state_shape: int
-    episode_limit: int
 
 
 class EpisodeBroken(Exception):
@@ -71,21 +55,24 @@ class MultiAgentEnv:
 
     episode_limit: int
     n_agents: int
+    n_rewards: int = 1
+    """1 for a team reward; n_agents where `step` returns one for each agent."""
+    entity_layout: EntityLayout | None = None
 
     def reset(self, seed: int | None = None) -> Any:
         """Start an episode. What is returned is not read; `get_obs` and `get_state` are."""
         raise NotImplementedError
 
-    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[float | NDArray[np.float64], bool, dict[str, Any]]:
         """Take one step.
 
         Args:
             actions: [N] ints, each available to its agent.
 
         Returns:
-            The team's reward, whether the episode is over, and info. `info["episode_limit"]` is true when only the
-            clock ended the episode (truncated): the learner bootstraps there. Numbers in info at the end of an
-            episode become statistics ("battle_won" becomes `battle_won_mean`).
+            The team's reward or [N], each agent's own (see `n_rewards`), whether the episode is over, and info.
+            `info["episode_limit"]` is true when only the clock ended the episode (truncated): the learner bootstraps
+            there. Numbers in info at the end of an episode become statistics ("battle_won" becomes `battle_won_mean`).
         """
         raise NotImplementedError
 
@@ -113,14 +100,16 @@ class MultiAgentEnv:
         """Return A."""
         raise NotImplementedError
 
-    def get_env_info(self) -> dict[str, int]:
-        """Return PyMARL's description of the env."""
+    def get_env_info(self) -> dict[str, Any]:
+        """Return PyMARL's description of the env; `n_rewards` and `entity_layout` may be left out."""
         return {
             "state_shape": self.get_state_size(),
             "obs_shape": self.get_obs_size(),
             "n_actions": self.get_total_actions(),
             "n_agents": self.n_agents,
             "episode_limit": self.episode_limit,
+            "n_rewards": self.n_rewards,
+            "entity_layout": self.entity_layout,
         }
 
     def get_stats(self) -> dict[str, float] | None:
@@ -143,7 +132,7 @@ class EnvArrays:
         obs: [B, N, O] float32.
         state: [B, S] float32.
         avail_actions: [B, N, A] bool.
-        reward: [B] float64, of the last step.
+        reward: [B, R] float64, of the last step; R is 1 for a team reward, N for one per agent.
         terminated: [B] bool; the MDP ended in the last step.
         truncated: [B] bool; only the clock ended the episode in the last step. Never both.
         broken: [B] bool; the game failed in the last reset or step, and the episode is neither of these.
@@ -160,16 +149,8 @@ class EnvArrays:
     @classmethod
     def allocate(cls, info: EnvInfo, batch_size: int, allocate: Allocate = np.zeros) -> EnvArrays:
         """Return zeroed arrays for `batch_size` envs; `allocate(shape, dtype)` may put them in shared memory."""
-        b, n = batch_size, info.n_agents
-        return cls(
-            obs=allocate((b, n, info.obs_shape), np.float32),
-            state=allocate((b, info.state_shape), np.float32),
-            avail_actions=allocate((b, n, info.n_actions), np.bool_),
-            reward=allocate((b,), np.float64),
-            terminated=allocate((b,), np.bool_),
-            truncated=allocate((b,), np.bool_),
-            broken=allocate((b,), np.bool_),
-        )
+        fields = info.with_role("observation", "result")
+        return cls(**{field.name: allocate((batch_size, *field.shape), field.dtype) for field in fields})
 
 
 class BatchedEnv(Protocol):

@@ -56,7 +56,7 @@ class OneStepMatrixGame:
         chosen = actions[rows]
         if chosen.size and (chosen.min() < 0 or chosen.max() > 2):
             raise ValueError(f"one_step_matrix_game: actions {chosen.tolist()}, expected 0, 1 or 2")
-        self.arrays.reward[rows] = self.payoff[chosen[:, 0], chosen[:, 1]]
+        self.arrays.reward[rows, 0] = self.payoff[chosen[:, 0], chosen[:, 1]]
         self.arrays.terminated[rows] = True
         self._show(rows, step=1)
 

@@ -63,7 +63,7 @@ class PettingZooEnv(TeamEnv):
         self._roster.reset(self._present())
         self._see(obs, infos)
 
-    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[float | NDArray[np.float64], bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
         moves = {
             name: self._spaces.action(self._numbers[name], actions[self._numbers[name]]) for name in self._env.agents
@@ -74,7 +74,7 @@ class PettingZooEnv(TeamEnv):
                 raise self._fault(f"step returned {what} {shown(part)}, expected a dict with an entry per agent")
         live, present = self._roster.live, self._present()
         rewards, ended, stopped = (self._of_live(part, what) for what, part in zip(PARTS[1:], parts, strict=True))
-        reward = self._team_reward(rewards, live)
+        reward = self._reward(rewards, live)
         terminated, truncated = self._flags(ended, PARTS[2]), self._flags(stopped, PARTS[3])
         told = np.array([name in parts[1] and name in parts[2] for name in self._names])
         alive = told & ~terminated & ~truncated

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.multiagentenv import EnvArrays
+from pymarl.envs.specs import EnvInfo
 
 _LINE = 64
 """Bytes of a cache line."""
@@ -47,7 +48,8 @@ class SharedArrays:
     def _lay_out(self, info: EnvInfo, batch_size: int) -> tuple[EnvArrays, NDArray[np.int64]]:
         self._used = _clock_bytes(batch_size)
         arrays = EnvArrays.allocate(info, batch_size, self._allocate)
-        return arrays, self._allocate((batch_size, info.n_agents), np.int64)
+        (actions,) = info.with_role("action")
+        return arrays, self._allocate((batch_size, *actions.shape), actions.dtype)
 
     def _allocate(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Return the next array, on a cache line of its own; an empty one while only sizes are counted."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pymarl.envs import REGISTRY
 from pymarl.envs.adapter import EnvAdapter
-from pymarl.envs.batched import make_batched_env
+from pymarl.envs.batched import is_native, make_batched_env
 from pymarl.envs.multiagentenv import BatchedEnv, MultiAgentEnv
 from pymarl.utils.config import config_keys
 from pymarl.utils.errors import UserError, closest
@@ -34,6 +34,8 @@ class SingleEnv(MultiAgentEnv):
         self.batched = env
         self.n_agents = env.info.n_agents
         self.episode_limit = env.info.episode_limit
+        self.n_rewards = env.info.n_rewards
+        self.entity_layout = env.info.entity_layout
         self._generator = np.random.default_rng(seed)
 
     def reset(self, seed: int | None = None) -> None:
@@ -45,13 +47,14 @@ class SingleEnv(MultiAgentEnv):
         """Save a replay of the episode, as far as it has been played, and return its file."""
         return self.batched.save_replay(directory)
 
-    def step(self, actions: Any) -> tuple[float, bool, dict[str, Any]]:
+    def step(self, actions: Any) -> tuple[float | NDArray[np.float64], bool, dict[str, Any]]:
         """Take one step; see `MultiAgentEnv.step`."""
         self.batched.step(np.asarray(actions, np.int64).reshape(1, self.n_agents), ROW)
         arrays = self.batched.arrays
         truncated = bool(arrays.truncated[0])
         info = {**self.batched.episode_info(0), "episode_limit": truncated}
-        return float(arrays.reward[0]), bool(arrays.terminated[0]) or truncated, info
+        reward = arrays.reward[0].copy() if self.n_rewards > 1 else float(arrays.reward[0, 0])
+        return reward, bool(arrays.terminated[0]) or truncated, info
 
     def get_obs(self) -> NDArray[np.float32]:
         """Return [N, O] observations."""
@@ -104,7 +107,7 @@ def make_env(name: str, env_args: Mapping[str, Any], seed: int) -> MultiAgentEnv
     unknown = [key for key in given if key not in known]
     if known and unknown:
         raise UserError(f"unknown key 'env_args.{unknown[0]}'{closest(unknown[0], known)}")
-    if hasattr(env_class, "batched") and env_class.batched:
+    if is_native(name):
         return SingleEnv(make_batched_env(name, given, 1, seed, layers.origin, in_process=True), seed)
     env: MultiAgentEnv = EnvAdapter(name, given, layers.origin, seed).env
     return env

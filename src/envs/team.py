@@ -1,4 +1,4 @@
-"""What the wrappers of Gymnasium and PettingZoo share: keys, the team's reward, who plays, padded observations."""
+"""What the wrappers of Gymnasium and PettingZoo share: keys, rewards, who plays, padded observations."""
 
 from __future__ import annotations
 
@@ -32,9 +32,6 @@ class TeamEnv(MultiAgentEnv):
         spaces: of its agents.
         agents: what the env calls them.
         seed: of the first episode that `reset` starts without a seed of its own.
-
-    Raises:
-        UserError: common_reward is False, which no learner here supports.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -46,11 +43,10 @@ class TeamEnv(MultiAgentEnv):
         env_kwargs: dict[str, Any]
 
     def __init__(self, config: Any, env: Any, spaces: TeamSpaces, agents: Sequence[Any], seed: int) -> None:
-        if not config.common_reward:
-            raise UserError("env_args.common_reward=False: the learners share one reward; write common_reward=True")
         self.config = config
         self.episode_limit = config.time_limit
         self.n_agents = spaces.n_agents
+        self.n_rewards = 1 if config.common_reward else spaces.n_agents
         self._env, self._spaces, self._agents = env, spaces, list(agents)
         self._first_seed: int | None = seed
         self._roster = Roster(config.key, agents)
@@ -125,15 +121,16 @@ class TeamEnv(MultiAgentEnv):
             raise self._fault(f"step returned {what} {shown(values)}, expected one bool per agent")
         return array.astype(np.bool_)
 
-    def _team_reward(self, rewards: Any, earned: NDArray[np.bool_]) -> float:
-        """Return one reward out of the agents'; a single number is the team's already.
+    def _reward(self, rewards: Any, earned: NDArray[np.bool_]) -> float | NDArray[np.float64]:
+        """Return one reward out of the agents', or with common_reward False [N], each agent's own.
 
         Args:
-            rewards: a number, or one per agent.
+            rewards: a number, which is the team's already, or one per agent.
             earned: [N], who was in the game; the others' count as 0.
 
         Raises:
-            UserError: rewards of another shape or that are not finite numbers.
+            UserError: rewards of another shape or that are not finite numbers; the team's alone, where each agent's own
+                is asked for.
         """
         array = _array(rewards)
         if array.shape not in ((), (self.n_agents,)) or array.dtype.kind not in "biuf" or not np.isfinite(array).all():
@@ -141,10 +138,14 @@ class TeamEnv(MultiAgentEnv):
                 f"step returned rewards {shown(rewards)}, expected a finite number for the team or one for each of "
                 f"{self.n_agents} agents"
             )
+        if array.ndim == 0 and self.n_rewards > 1:
+            raise self._fault("gives the team one reward; write env_args.common_reward=True")
         if array.ndim == 0:
             return float(array)
-        team = np.where(earned, array, 0)
-        return float(np.sum(team) if self.config.reward_scalarisation == "sum" else np.mean(team))
+        own = np.where(earned, array, 0)
+        if self.n_rewards > 1:
+            return own.astype(np.float64)
+        return float(np.sum(own) if self.config.reward_scalarisation == "sum" else np.mean(own))
 
     def _fault(self, what: str) -> UserError:
         return UserError(f"env {self.config.key!r}: {what}")

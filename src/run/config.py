@@ -15,6 +15,7 @@ from pymarl.components.buffers.buffer import Buffer
 from pymarl.controllers import REGISTRY as MACS
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs import REGISTRY as ENVS
+from pymarl.envs.batched import refuse_workers
 from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.learners.learner import Learner
 from pymarl.modules.agents import REGISTRY as AGENTS
@@ -179,6 +180,7 @@ def check(layers: Layers) -> list[str]:
             f"name={shown(config.name)}: expected the name of a folder: no separators or control characters, not "
             f"beginning with a dot, at most {LONGEST_NAME} bytes; write name={shown(as_file_name(config.name))}"
         )
+    refuse_workers(config.env, config.env_workers)
     check_choices(config, classes, layers.values)
     unread = sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
     return [f"{key} (of {' and '.join(owners)})" if (owners := owners_of(key)) else key for key in unread]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from pymarl.components.buffers.buffer import Buffer
@@ -51,19 +52,16 @@ def episode_scheme(
     """Return PyMARL's scheme, groups and preprocess for an env.
 
     Args:
-        info: sizes.
+        info: its specs.
         stores: what acting keeps too: "probs" of all actions, for learners that read them.
         hidden: of pieces, which keep what they began with, the length of an agent's hidden state.
     """
-    action = smallest_integer(info.n_actions - 1)
-    scheme: dict[str, Any] = {
-        "state": {"vshape": info.state_shape},
-        "obs": {"vshape": info.obs_shape, "group": "agents"},
-        "actions": {"vshape": (1,), "group": "agents", "dtype": action},
-        "avail_actions": {"vshape": (info.n_actions,), "group": "agents", "dtype": torch.bool},
-        "reward": {"vshape": (1,)},
-        "terminated": {"vshape": (1,), "dtype": torch.bool},
-    }
+    dtypes = {np.bool_: torch.bool, np.int64: smallest_integer(info.n_actions - 1)}  # of floats, float32
+    scheme: dict[str, Any] = {}
+    for field in info.fields:
+        if field.stored:
+            scheme[field.name] = {"vshape": field.vshape, "dtype": dtypes.get(field.dtype, torch.float32)}
+            scheme[field.name] |= {"group": "agents"} if field.per_agent else {}
     if "probs" in stores:
         scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
     if hidden is not None:
@@ -108,6 +106,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
     device = choose_device(run.use_cuda, log)
     try:
         info = runner.get_env_info()
+        refuse_individual_rewards(classes.learner, run.learner, info)
         mac = build_mac(config, classes, info, run.seed, device)
         hidden = None if runner.config.rollout_steps is None else mac.agent.init_hidden(1).shape[-1]
         scheme, groups, preprocess = episode_scheme(info, stores=mac.stores, hidden=hidden)
@@ -128,6 +127,15 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
         runner.close_env()
         raise
     return Parts(runner, mac, buffer, learner)
+
+
+def refuse_individual_rewards(learner: type[Learner], name: str, info: EnvInfo) -> None:
+    """Raise UserError if an env gives each agent a reward of its own, and the learner has no use for that."""
+    if info.n_rewards > 1 and not learner.individual_rewards:
+        raise UserError(
+            f"learner={name!r} trains on one reward for the team, but this env gives one to each of {info.n_agents} "
+            "agents; write env_args.common_reward=True, or choose a learner that uses individual rewards"
+        )
 
 
 def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, directory: Path) -> None:
@@ -161,6 +169,6 @@ def _differences(flat: Mapping[str, Any], info: EnvInfo, directory: Path) -> tup
         *(config_keys(part) for part in networks)
     )
     now = {key: value for key, value in dotted(flat).items() if key in keys or key.startswith("env_args.")}
-    differing = {key: value for key, value in {**asdict(info), **now}.items() if key in had and had[key] != value}
+    differing = {key: value for key, value in {**info.sizes(), **now}.items() if key in had and had[key] != value}
     ours = ", ".join(f"{key}={value}" for key, value in differing.items())
     return ", ".join(f"{key}={had[key]}" for key in differing), ours

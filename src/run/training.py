@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +192,7 @@ class Training:
             return
         self.last_save_t = t_env
         episodes = self.parts.buffer.state_dict() if self.config.save_buffer and buffer else None
-        state = self.state_dict() | {"env": asdict(self.parts.runner.get_env_info())}
+        state = self.state_dict() | {"env": self.parts.runner.get_env_info().sizes()}
         save_checkpoint(self.models / str(t_env), self.parts.learner.save_models, state, episodes)
         self.saved_t = t_env
         log.info("Saved %s", self.models / str(t_env))

@@ -12,7 +12,7 @@ from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Sc
 from pymarl.envs.batched import env_name
 from pymarl.envs.faults import EnvUserError
 from pymarl.envs.multiagentenv import BatchedEnv
-from pymarl.runners.player import OBSERVATIONS, ActingMAC, EpisodeRecord, Player, Tell
+from pymarl.runners.player import ActingMAC, EpisodeRecord, Player, Tell
 
 
 class EpisodePlayer(Player):
@@ -33,7 +33,7 @@ class EpisodePlayer(Player):
         """
         self.batch.set_lengths(np.full(self.batch_size, -1))
         lengths = np.zeros(self.batch_size, np.int64)
-        returns = np.zeros(self.batch_size)
+        returns = np.zeros((self.batch_size, self.env.info.n_rewards))
         stale, self._used_slots = self._used_slots, np.full(self.batch_size, self.batch.max_seq_length)
         rows = np.arange(self.batch_size)
         broke, rounds = np.zeros(self.batch_size, np.int64), 0  # times in a row; rounds in which any did
@@ -52,13 +52,13 @@ class EpisodePlayer(Player):
         self._used_slots = stale  # unless this failed half-way
         self._clear_padding(lengths)
         self.batch.set_lengths(lengths)
-        ended = zip(seeds.tolist(), returns.tolist(), lengths.tolist(), strict=True)
+        ended = zip(seeds.tolist(), returns, lengths.tolist(), strict=True)
         return self.batch, [self.record(row, *episode) for row, episode in enumerate(ended)]
 
     def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
         """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""
         for key, view in self.views.items():
-            used = lengths + (key in OBSERVATIONS)
+            used = lengths + (key in self.observations)
             for row in np.flatnonzero(used < self._used_slots):
                 view[row, used[row] : self._used_slots[row]] = 0
         self._used_slots = lengths + 1
@@ -81,7 +81,7 @@ class EpisodePlayer(Player):
             env.step(actions, rows)
             reward = arrays.reward[index]
             returns[index] += reward
-            rewards[index, t, 0] = reward
+            rewards[index, t] = reward
             ends[index, t, 0] = arrays.terminated[index]
             ended = arrays.terminated[index] | arrays.truncated[index]
             gone = ended | arrays.broken[index]

@@ -17,16 +17,16 @@ from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
 from pymarl.envs.multiagentenv import BatchedEnv
-from pymarl.runners.player import OBSERVATIONS, ActingMAC, EpisodeRecord, Player, Tell
+from pymarl.runners.player import ActingMAC, EpisodeRecord, Player, Tell
 
 
 @dataclass
 class _Episode:
-    """An episode under way in a row: its seed, the actions so far, [N] each, and the reward so far."""
+    """An episode under way in a row: its seed, the actions so far, [N] each, and the rewards so far, [R]."""
 
     seed: int
+    returns: NDArray[np.float64]
     actions: list[NDArray[np.int64]] = field(default_factory=list)
-    ret: float = 0.0
 
 
 @dataclass
@@ -73,11 +73,11 @@ class PiecePlayer(Player):
             A new batch, a row for each piece, row by row of the env and in the order of time; and records of the
             episodes that ended.
         """
-        before = [(episode.seed, episode.actions, len(episode.actions), episode.ret) for episode in self._episodes]
+        before = [(e.seed, e.returns, e.actions, len(e.actions)) for e in self._episodes]
         try:
             return self._play(t_env)
         except BaseException:  # nothing of this call is kept
-            self._episodes = [_Episode(seed, actions[:length], ret) for seed, actions, length, ret in before]
+            self._episodes = [_Episode(seed, returns, taken[:count]) for seed, returns, taken, count in before]
             raise
 
     def _play(self, t_env: int) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
@@ -105,12 +105,15 @@ class PiecePlayer(Player):
         self._hidden = self.mac.hidden_states
         return self._cut(sorted(done, key=lambda piece: (piece.row, piece.start))), records
 
+    def _new(self, seed: int) -> _Episode:
+        return _Episode(seed, np.zeros(self.env.info.n_rewards))
+
     def _begin(self) -> list[_Piece]:
         """Go on with the episodes under way, or start the first ones; returns each row's open piece."""
         self.mac.init_hidden(self.batch_size)
         self._fresh = self.mac.hidden_states[0].clone()  # [N, H], of an episode's start
         if not self._episodes:
-            self._episodes = [_Episode(0) for _ in range(self.batch_size)]
+            self._episodes = [self._new(0) for _ in range(self.batch_size)]
             return self._start_anew(np.arange(self.batch_size), 0)
         if self._hidden is not None:
             self.mac.hidden_states = self._hidden.to(self._fresh.device)
@@ -130,11 +133,11 @@ class PiecePlayer(Player):
         broken = self.env.arrays.broken.copy()
         new = rows[~broken[rows]]
         for row, seed in zip(new.tolist(), self._draw(len(new)).tolist(), strict=True):
-            self._episodes[row] = _Episode(seed)
+            self._episodes[row] = self._new(seed)
             self._broke[row] = 0
         again = rows[broken[rows]]
         for row in again.tolist():
-            self._episodes[row] = _Episode(self._episodes[row].seed)
+            self._episodes[row] = self._new(self._episodes[row].seed)
         self._tell_broken(again)
         waiting = rows
         while len(waiting):
@@ -155,23 +158,23 @@ class PiecePlayer(Player):
     def _note_step(self, actions: NDArray[np.int64], t: int) -> None:
         """Record rewards and ends of a step in all rows."""
         reward = self.env.arrays.reward
-        self.views["reward"][:, t, 0] = reward
+        self.views["reward"][:, t] = reward
         self.views["terminated"][:, t, 0] = self.env.arrays.terminated
-        for episode, taken, earned in zip(self._episodes, actions, reward.tolist(), strict=True):
+        for episode, taken, earned in zip(self._episodes, actions, reward, strict=True):
             episode.actions.append(taken.copy())
-            episode.ret += earned
+            episode.returns = episode.returns + earned
 
     def _close(self, piece: _Piece, stop: int, *, own_last: bool = False) -> _Piece:
         """End a piece before slot `stop`; `own_last` keeps what the row sees now, before a new episode begins in it."""
         piece.stop = stop
         if own_last:
-            piece.last = {key: vars(self.env.arrays)[key][piece.row].copy() for key in OBSERVATIONS}
+            piece.last = {key: vars(self.env.arrays)[key][piece.row].copy() for key in self.observations}
         return piece
 
     def _end(self, row: int) -> EpisodeRecord:
         episode = self._episodes[row]
         self._broke[row] = 0
-        return self.record(row, episode.seed, episode.ret, len(episode.actions))
+        return self.record(row, episode.seed, episode.returns, len(episode.actions))
 
     def _cut(self, pieces: list[_Piece]) -> EpisodeBatch:
         """Return a batch of these pieces."""
@@ -185,7 +188,7 @@ class PiecePlayer(Player):
             for index, piece in enumerate(pieces):
                 length = piece.stop - piece.start
                 into[index, :length] = tape[piece.row, piece.start : piece.stop]
-                if key in OBSERVATIONS:
+                if key in self.observations:
                     own = None if piece.last is None else torch.from_numpy(np.asarray(piece.last[key]))
                     into[index, length] = tape[piece.row, piece.stop] if own is None else own
         for index, piece in enumerate(pieces):
@@ -199,7 +202,7 @@ class PiecePlayer(Player):
         none = torch.zeros(0, self.env.info.n_agents, dtype=torch.int64)
         return {
             "seeds": [episode.seed for episode in self._episodes],
-            "returns": [episode.ret for episode in self._episodes],
+            "returns": [torch.from_numpy(episode.returns) for episode in self._episodes],
             "actions": [
                 torch.from_numpy(np.stack(episode.actions)) if episode.actions else none for episode in self._episodes
             ],
@@ -212,8 +215,8 @@ class PiecePlayer(Player):
         if not state["seeds"] or not self._replayable:
             return
         self._episodes = [
-            _Episode(seed, list(actions.numpy()), ret)
-            for seed, actions, ret in zip(state["seeds"], state["actions"], state["returns"], strict=True)
+            _Episode(seed, returns.numpy().copy(), list(actions.numpy()))
+            for seed, returns, actions in zip(state["seeds"], state["returns"], state["actions"], strict=True)
         ]
         if len(self._episodes) != self.batch_size:
             raise ValueError(f"pieces: {len(self._episodes)} episodes under way, expected {self.batch_size}")

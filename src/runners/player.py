@@ -17,9 +17,6 @@ from pymarl.envs.contract import numeric_info
 from pymarl.envs.multiagentenv import BatchedEnv
 from pymarl.utils.errors import UserError
 
-OBSERVATIONS = ("obs", "state", "avail_actions")
-"""What the slot after the last transition holds too."""
-
 LONGEST_PAUSE = 15
 """Seconds before episodes that have broken often are tried again; a request to stop waits as long."""
 
@@ -55,10 +52,10 @@ class EpisodeRecord:
 
     Attributes:
         seed: of the episode; native envs get it as it is, any other env gets `envs.multiagentenv.env_seed(seed)`.
-        ret: undiscounted sum of the team's rewards, in env units.
+        ret: undiscounted sum of the rewards, over agents too if each has its own, in env units.
         length: env steps.
         truncated: only the clock ended it.
-        info: the numbers in the last step's info.
+        info: the numbers in the last step's info; with individual rewards EPyMARL's agent_<i>_return, each agent's own.
     """
 
     seed: int
@@ -95,7 +92,8 @@ class Player:
         self.batch = EpisodeBatch(scheme, groups, self.batch_size, slots, preprocess)
         self.views = {key: self.batch.numpy(key) for key in self.batch.data}
         self.stored = [key for key in ("probs",) if key in scheme]
-        self._observed = [(self.views[key], vars(env.arrays)[key]) for key in OBSERVATIONS]
+        self.observations = [field.name for field in env.info.with_role("observation")]
+        self._observed = [(self.views[key], vars(env.arrays)[key]) for key in self.observations]
         self.restarts = 0
 
     def record_observations(self, index: Any, t: int) -> None:
@@ -131,15 +129,20 @@ class Player:
                 )
         time.sleep(min(self.pause_seconds * (2 ** min(rounds - 1, 10) - 1), LONGEST_PAUSE))
 
-    def record(self, row: int, seed: int, ret: float, length: int) -> EpisodeRecord:
-        """Return what came of the episode that has just ended in a row."""
+    def record(self, row: int, seed: int, returns: NDArray[np.float64], length: int) -> EpisodeRecord:
+        """Return what came of the episode that has just ended in a row; `returns` [R] is the sum of its rewards."""
         return EpisodeRecord(
             seed=seed,
-            ret=ret,
+            ret=float(returns.sum()),
             length=length,
             truncated=bool(self.env.arrays.truncated[row]),
-            info=numeric_info(self.env.episode_info(row)),
+            info=numeric_info(self.env.episode_info(row)) | _agent_returns(returns),
         )
+
+
+def _agent_returns(returns: NDArray[np.float64]) -> dict[str, float]:
+    """Return each agent's own return by EPyMARL's name; {} if the team has one reward."""
+    return {f"agent_{i}_return": value for i, value in enumerate(returns.tolist())} if len(returns) > 1 else {}
 
 
 def _numpy(tensor: Tensor) -> NDArray[Any]:

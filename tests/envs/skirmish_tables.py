@@ -90,7 +90,7 @@ class Tables:
         """End a step; return the reward."""
         self.world.steps[self.row] += 1
         settle_row(self.row, self.env)
-        return float(self.out.reward[self.row])
+        return float(self.out.reward[self.row, 0])
 
     @property
     def end(self) -> tuple[bool, bool]:

@@ -59,7 +59,7 @@ def show(packed: Any) -> None:
 def act(env: StagHunt, actions: list[int]) -> float:
     """Step row 0 and return its reward."""
     env.step(np.array([actions]), np.zeros(1, np.int64))
-    return float(env.arrays.reward[0])
+    return float(env.arrays.reward[0, 0])
 
 
 def places(env: StagHunt, cells: np.ndarray) -> list[tuple[int, int]]:

@@ -16,7 +16,7 @@ def test_payoffs(map_name: str, off: float) -> None:
     env.reset(rows, np.zeros(9, np.uint64))
     assert (env.arrays.obs == [1, 0]).all()
     env.step(np.stack(np.divmod(rows, 3), axis=1), rows)
-    assert env.arrays.reward.tolist() == [12, off, off, off, 0, 0, off, 0, 0]
+    assert env.arrays.reward[:, 0].tolist() == [12, off, off, off, 0, 0, off, 0, 0]
     assert (env.arrays.state == [0, 1]).all()
     assert env.arrays.terminated.all()
     assert not env.arrays.truncated.any()
@@ -26,7 +26,7 @@ def test_only_the_rows_named_are_stepped() -> None:
     env = OneStepMatrixGame(OneStepMatrixGame.Config(map_name="one_step_matrix_game"), batch_size=3)
     env.reset(np.arange(3), np.zeros(3, np.uint64))
     env.step(np.zeros((3, 2), np.int64), np.array([1]))
-    assert env.arrays.reward.tolist() == [0, 12, 0]
+    assert env.arrays.reward[:, 0].tolist() == [0, 12, 0]
     assert env.arrays.terminated.tolist() == [False, True, False]
     assert env.arrays.obs[:, 0, 0].tolist() == [1, 0, 1]
 

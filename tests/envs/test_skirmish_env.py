@@ -131,7 +131,7 @@ def win_at_once(env: Skirmish) -> float:
         env.arrays.avail_actions[:] = True
         alive = np.flatnonzero(units["health"][n:] > 0)
         env.step(np.full((1, n), TARGET + alive[0]), ROW)
-        total += float(env.arrays.reward[0])
+        total += float(env.arrays.reward[0, 0])
         if env.arrays.terminated[0]:
             break
     assert env.episode_info(0) == {
@@ -173,7 +173,7 @@ def test_a_replay_is_what_was_played(name: str, tmp_path: Path) -> None:
     env.reset(rows, np.array([2**64 - 1, 8], np.uint64))
     while not (env.arrays.terminated | env.arrays.truncated)[0]:
         env.step(random_actions(env, generator), rows[:1])
-        rewards.append(env.arrays.reward[0])
+        rewards.append(env.arrays.reward[0, 0])
         seen.append(env._world.units[0].copy())
     units = np.array(seen)
     (path,) = env.save_replay(

@@ -209,7 +209,7 @@ def test_nothing_is_lost_or_doubled_in_random_episodes() -> None:
     rows, returns, captures = np.arange(8), np.zeros(8), 0
     for step in range(200):
         env.step(random_actions(env, generator), rows)
-        returns += env.arrays.reward
+        returns += env.arrays.reward[:, 0]
         world, state = env._world, env.arrays.state.reshape(8, 100, 3)
         assert np.array_equal(state[..., 0].sum(1), (~world.frozen).sum(1))
         assert np.array_equal(state[..., 1].sum(1), world.alive.sum(1))

@@ -181,7 +181,7 @@ def compare_step(
 ) -> None:
     """Compare what step returns; SMAC calls a time limit terminated, and tells it by its statistics."""
     arrays, ours = skirmish.arrays, skirmish.episode_info(0)
-    mine = float(arrays.reward[0])
+    mine = float(arrays.reward[0, 0])
     if np.float32(reward) != np.float32(mine):
         report.differ("reward", f"{where}: {reward!r} in SMAC, {mine!r} in skirmish")
     report.float64 += float(reward) != mine

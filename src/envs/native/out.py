@@ -23,4 +23,4 @@ class Out(NamedTuple):
     @classmethod
     def of(cls, arrays: EnvArrays) -> Out:
         """Return a runner's arrays."""
-        return cls(arrays.obs, arrays.state, arrays.avail_actions, arrays.reward, arrays.terminated, arrays.truncated)
+        return cls(**{name: vars(arrays)[name] for name in cls._fields})

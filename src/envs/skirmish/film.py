@@ -56,7 +56,7 @@ def replay_episode(
         avail[t] = a.avail_actions[0]
         loops = slice(t * rules.step_mul + 1, (t + 1) * rules.step_mul + 1)
         kernels.step_rows(ROW, actions[t : t + 1].astype(np.int64), units[loops], 0, packed)
-        reward[t] = a.reward[0]
+        reward[t] = a.reward[0, 0]
     names = kind_names(env.map)
     meta = replay_meta(
         map_name=env.config.map_name,

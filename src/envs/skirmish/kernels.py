@@ -79,7 +79,7 @@ def compile_kernels(stamp: str) -> Any:
         for k in range(rows.size):
             b = rows[k]
             start(b, seeds[k], rules, world)
-            out.reward[b] = 0.0
+            out.reward[b, 0] = 0.0
             out.terminated[b] = out.truncated[b] = False
             write_observations(b, rules, terrain, kinds, world, out)
 

@@ -43,7 +43,7 @@ def settle(b: Any, rules: Any, kinds: Any, world: Any, out: Any, info: Any) -> N
         reward += rules.reward_win
     elif end == LOST:
         reward += rules.reward_defeat
-    out.reward[b] = reward / rules.reward_divisor
+    out.reward[b, 0] = reward / rules.reward_divisor
     out.terminated[b] = end != GOES_ON
     out.truncated[b] = end == GOES_ON and world.steps[b] >= rules.episode_limit
     info[b, BATTLE_WON] = end == WON

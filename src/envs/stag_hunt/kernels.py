@@ -271,7 +271,7 @@ def compile_kernels(stamp: str) -> Any:
                     world.facing[b, a] = below(world.rng, b, 4)
             world.ghost_cell[b] = tables.corners[below(world.rng, b, 4) if rules.ghosts_random_corner else 0]
             world.ghost[b] = rules.ghosts and uniform(world.rng, b) >= rules.ghosts_prob
-            out.reward[b] = 0.0
+            out.reward[b, 0] = 0.0
             out.terminated[b] = False
             out.truncated[b] = False
             write_views(b, rules, tables, world, out)
@@ -296,7 +296,7 @@ def compile_kernels(stamp: str) -> Any:
                 world.ghost[b] = uniform(world.rng, b) >= rules.ghosts_prob
             over = captures > 0 and rules.capture_terminal
             over = over or not world.alive[b].any() or world.frozen[b].all()
-            out.reward[b] = reward + gain
+            out.reward[b, 0] = reward + gain
             out.terminated[b] = over
             # PyMARL2 calls every end on the last step a time limit; a true end there is one like any other.
             out.truncated[b] = not over and world.steps[b] >= rules.episode_limit
