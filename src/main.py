@@ -71,7 +71,7 @@ def print_config(layers: Layers) -> None:
 
 def prepare(command: Command) -> Layers:
     """Return the merged, checked config of a command. UserError for whatever is wrong with it."""
-    from pymarl.run.config import check
+    from pymarl.run.check import check
     from pymarl.run.foreign import take_foreign
     from pymarl.run.preflight import check_resume
     from pymarl.utils.layers import merge

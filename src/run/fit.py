@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
+from pymarl.run.config import Classes, RunConfig
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from pymarl.run.config import Classes, RunConfig
 
 SAID = {"q": "Q-values", "logits": "logits", "probs": "probabilities"}
 WHAT = {"replay": "episodes drawn from many collects", "rollout": "the episodes just collected",

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from pymarl.main import parse_updates
-from pymarl.run.config import check
+from pymarl.run.check import check
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import CONFIG, merge, read_yaml
 

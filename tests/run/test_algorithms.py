@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from pymarl.run.config import RunConfig, check
+from pymarl.run.check import check
+from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts, build_parts, make_env
 from pymarl.run.training import Training
 from pymarl.utils.config import build_config

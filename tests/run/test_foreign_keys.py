@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from pymarl.run.config import all_keys, check
+from pymarl.run.check import check
+from pymarl.run.config import all_keys
 from pymarl.run.foreign import table, take_foreign
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import Layers, merge

@@ -10,7 +10,8 @@ import pytest
 
 from pymarl.controllers import REGISTRY as MACS
 from pymarl.learners import REGISTRY as LEARNERS
-from pymarl.run.config import RunConfig, _keys_of_all_parts, check
+from pymarl.run.check import check
+from pymarl.run.config import RunConfig, all_keys
 from pymarl.utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import CONFIG, merge, read_yaml
@@ -127,7 +128,7 @@ def test_every_shipped_pair_of_files_is_right(alg: str, env: str) -> None:
 
 def test_default_yaml_is_the_home_of_every_key_and_of_no_other() -> None:
     defaults = set(read_yaml(CONFIG / "default.yaml"))
-    assert defaults == set(config_keys(RunConfig)) | set(_keys_of_all_parts())
+    assert defaults == set(config_keys(RunConfig)) | set(all_keys())
 
 
 # PyMARL2's values (hijkzzz/pymarl2 8ccac7c, src/config/algs), against which ours are held.

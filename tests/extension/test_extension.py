@@ -1,0 +1,89 @@
+"""Methods that need nothing of src but its parts: each stands in this folder alone, as module:Class and a YAML.
+
+Each trains on the matrix game, keeps checkpoints, and goes on from one as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pymarl import main
+from run_kit import models, numbers, run_folders
+
+HERE = Path(__file__).resolve().parent
+METHODS = sorted(path.stem for path in HERE.glob("*.yaml"))
+COMMON = ("with", "seed=7", "t_max=240", "test_interval=80", "test_nepisode=4", "log_interval=80", "rnn_hidden_dim=16",
+          "runner_log_interval=40", "learner_log_interval=8", "save_model=True", "save_model_interval=96",
+          "epsilon_anneal_time=150", "target_update_interval=8", "mixing_embed_dim=8")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(HERE))
+
+
+def words(method: str, *more: str) -> list[str]:
+    return [f"--config={HERE / method}.yaml", "--env-config=one_step_matrix_game", *COMMON, *more]
+
+
+def train(method: str, *more: str) -> dict[str, Any]:
+    """Train and return info.json less what depends on the machine."""
+    assert main.main(words(method, *more)) == 0
+    folder = run_folders(Path.cwd())[-1]
+    assert json.loads((folder / "run.json").read_text())["status"] == "COMPLETED"
+    return numbers(folder)
+
+
+def newest(token: Path) -> Path:
+    return max((path for path in token.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+
+
+def test_there_are_as_many_as_the_house_was_built_for() -> None:
+    assert len(METHODS) >= 8
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_it_trains_and_resumes_as_if_it_had_never_stopped(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train(method)
+    assert whole["gradient_steps"][-1] > 0
+    losses = [key for key in whole if "loss" in key and not key.endswith("_T")]
+    assert losses, "a learner says what it minimises"
+    assert all(len(set(whole[key])) > 1 for key in losses)
+    (tmp_path / "in_two_halves").mkdir()
+    monkeypatch.chdir(tmp_path / "in_two_halves")
+    train(method, "t_max=120")
+    assert train(method, f"resume={models(Path.cwd())}") == whole
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_its_networks_load_and_play(method: str) -> None:
+    train(method)
+    token = models(Path.cwd())
+    assert main.main(words(method, f"checkpoint_path={token}", "evaluate=True")) == 0
+    files = {
+        path.name for path in max(token.iterdir(), key=lambda path: path.name.isdigit() and int(path.name)).iterdir()
+    }
+    assert "agent.th" in files
+    network = {"mappo": "critic.th", "coma": "critic.th", "maddpg": "critic.th", "happo": "critic.th", "pqn": "opt.th"}
+    assert network.get(method, "mixer.th") in files
+
+
+def test_agents_with_weights_of_their_own_are_updated_one_after_another() -> None:
+    """HAPPO's optimisers each hold one agent: no agent's file holds another's averages."""
+    train("happo")
+    token = models(Path.cwd())
+    folder = newest(token)
+    agent = torch.load(folder / "agent.th", weights_only=True)
+    sizes = {name.split(".")[1] for name in agent}
+    assert sizes == {"0", "1"}
+    for index in sizes:
+        moments = torch.load(folder / f"agent_opt_{index}.th", weights_only=True)["state"]
+        assert len(moments) == sum(name.startswith(f"agents.{index}.") for name in agent)
