@@ -99,7 +99,7 @@ class BasicMAC:
         self._device = self.device
         self.hidden_states = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
         self._no_action = torch.full((rows,), -1, device=self.device)
-        self._agent_id = torch.arange(self.n_agents, device=self.device).repeat(batch_size)
+        self._agent_id = OneHot(torch.arange(self.n_agents, device=self.device).repeat(batch_size), self.n_agents)
 
     @torch.no_grad()
     def select_actions(
@@ -188,15 +188,16 @@ class BasicMAC:
             last_action = actions.view(-1)
         agent_id, device = None, self.device
         if self.config.obs_agent_id:
-            agent_id = torch.arange(self.n_agents, device=device).repeat(len(packing.index))
+            ids = torch.arange(self.n_agents, device=device).repeat(len(packing.index))
+            agent_id = OneHot(ids, self.n_agents)
         return self._inputs(packing.pack(batch["obs"]).flatten(0, 1), last_action, agent_id, device)
 
-    def _inputs(self, obs: Tensor, last_action: Tensor | None, agent_id: Tensor | None, device: torch.device) -> Inputs:
+    def _inputs(self, obs: Tensor, last_action: Tensor | None, agent_id: OneHot | None, device: torch.device) -> Inputs:
         one_hots = []
         if last_action is not None:
             one_hots.append(OneHot(last_action.to(device), self.info.n_actions))
         if agent_id is not None:
-            one_hots.append(OneHot(agent_id, self.n_agents))
+            one_hots.append(agent_id)
         return Inputs(features=obs.to(device), one_hots=tuple(one_hots))
 
     def _check(self, outputs: Tensor, avail_actions: Tensor, t_ep: int, bs: Any) -> None:

@@ -38,6 +38,11 @@ def fits_gru(fc1: nn.Module, rnn: nn.Module, fc2: nn.Module | None = None) -> bo
     return bool(all(is_plain(layer, nn.Linear) and layer.bias is not None for layer in linears) and rnn.bias and sizes)
 
 
+def weights_of(*layers: nn.Module) -> list[Tensor]:
+    """Return the layers' own parameters, in their order."""
+    return [weight for layer in layers for weight in layer._parameters.values() if weight is not None]
+
+
 def stamp_of(weights: Iterable[Tensor]) -> list[int]:
     """Return numbers that change when a weight does, as long as someone keeps a reference to each of the weights."""
     return [number for weight in weights for number in (weight.data_ptr(), weight._version)]
