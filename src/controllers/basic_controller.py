@@ -99,7 +99,7 @@ class BasicMAC(nn.Module):
         self._device = self.device
         self.hidden_states = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
         self._no_action = torch.full((rows,), -1, device=self._device)
-        self._agent_id = torch.arange(self.n_agents, device=self._device).repeat(batch_size)
+        self._agent_id = OneHot(torch.arange(self.n_agents, device=self._device).repeat(batch_size), self.n_agents)
 
     def restart(self, rows: NDArray[np.int64]) -> None:
         """Let new episodes start in some rows, at the slot that comes next."""
@@ -203,7 +203,7 @@ class BasicMAC(nn.Module):
         if self.config.obs_last_action:
             one_hots.append(OneHot(self._last_action(batch, t), self.info.n_actions))
         if self.config.obs_agent_id:
-            one_hots.append(OneHot(self._agent_id, self.n_agents))
+            one_hots.append(self._agent_id)
         obs = self._slots_of(batch).obs[t].reshape(-1, self.info.obs_shape)  # [B*N, O]
         return Inputs(features=obs.to(self._device), one_hots=tuple(one_hots))
 

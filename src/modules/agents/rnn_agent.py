@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
 from pymarl.modules.inputs import Inputs
-from pymarl.modules.layers.gru import fits_gru, unroll_gru
+from pymarl.modules.layers.gru import unroll_gru
 from pymarl.modules.layers.gru_step import GRUStep
-from pymarl.modules.layers.plain import is_untouched
+from pymarl.modules.layers.plain import fits_gru, is_untouched
 from pymarl.utils.config import PositiveInt
 
 
@@ -45,11 +45,12 @@ class RNNAgent(Agent):
 
     def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step without gradient; see Agent.act."""
-        if not (self._is_plain() and GRUStep.fits(inputs)):
+        fc1, rnn = self.fc1, self.rnn
+        if self._step is None or not self._step.is_current(inputs, fc1, rnn):
+            self._step = GRUStep.of(inputs, fc1, rnn)
+        if self._step is None or not is_untouched(self, fc1, rnn):
             return super().act(inputs, hidden)
         with torch.no_grad():
-            if self._step is None or not self._step.is_current(inputs, self.fc1, self.rnn):
-                self._step = GRUStep(inputs, self.fc1, self.rnn)
             hidden = self._step(inputs, hidden)
             return self._head(hidden), hidden
 

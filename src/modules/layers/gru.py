@@ -15,16 +15,6 @@ from torch.autograd.function import once_differentiable
 from pymarl.modules.inputs import Inputs
 from pymarl.modules.layers.gru_chunk import GRUChunk, GRUData, GRUWeights, Layout
 from pymarl.modules.layers.packed import POOL, Lease, one_thread, plan_chunks, run_chunks
-from pymarl.modules.layers.plain import is_plain
-
-
-def fits_gru(fc1: nn.Module, rnn: nn.Module, fc2: nn.Module | None = None) -> bool:
-    """Return whether `unroll_gru` and GRUStep compute what these layers do: torch's own, with biases, H to H."""
-    if not (is_plain(fc1, nn.Linear) and is_plain(rnn, nn.GRUCell)):
-        return False
-    linears = [fc1] if fc2 is None else [fc1, fc2]
-    sizes = fc1.out_features == rnn.input_size == rnn.hidden_size
-    return bool(all(is_plain(layer, nn.Linear) and layer.bias is not None for layer in linears) and rnn.bias and sizes)
 
 
 def unroll_gru(

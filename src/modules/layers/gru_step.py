@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import operator
 
 import torch
 from torch import Tensor, nn
 
 from pymarl.modules.inputs import Inputs
-from pymarl.modules.layers.plain import stamp_of
+from pymarl.modules.layers.plain import fits_gru, stamp_of, weights_of
 
 TABLE_ROWS = 2**16  # more combinations of one-hots than this are not worth a table
 
@@ -29,8 +30,8 @@ class GRUStep:
     def __init__(self, inputs: Inputs, fc1: nn.Linear, rnn: nn.GRUCell) -> None:
         h, width, rows = rnn.hidden_size, inputs.features.shape[1], inputs.features.shape[0]
         self.rows = rows
-        self._kept = self._weights(fc1, rnn)  # so that no other tensor comes to lie where they lie
-        self._stamp = stamp_of(self._kept)
+        self._weights = weights_of(fc1, rnn)
+        self._stamp = stamp_of(self._weights)
         w_ih, w_hh, b_ih, b_hh = rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh
         bias = torch.cat([b_ih[: 2 * h] + b_hh[: 2 * h], b_ih[2 * h :]])
         self._obs = fc1.weight[:, :width].t().contiguous()  # [O, H]
@@ -46,22 +47,26 @@ class GRUStep:
         self._r, self._z = gates[:, :h], gates[:, h : 2 * h]
         self._recurrent = self._obs.new_empty(rows, h)
 
-    @staticmethod
-    def fits(inputs: Inputs) -> bool:
-        """Return whether inputs like these have few enough combinations of one-hots."""
-        return math.prod(1 + one_hot.width for one_hot in inputs.one_hots) <= TABLE_ROWS
-
-    @staticmethod
-    def _weights(fc1: nn.Linear, rnn: nn.GRUCell) -> tuple[Tensor, ...]:
-        return fc1.weight, fc1.bias, rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh
+    @classmethod
+    @torch.no_grad()
+    def of(cls, inputs: Inputs, fc1: nn.Linear, rnn: nn.GRUCell) -> GRUStep | None:
+        """Return a step; None for other layers than `fits_gru` wants, or too many combinations of one-hots."""
+        small = math.prod(1 + one_hot.width for one_hot in inputs.one_hots) <= TABLE_ROWS
+        return cls(inputs, fc1, rnn) if small and fits_gru(fc1, rnn) and len(weights_of(fc1, rnn)) == 6 else None
 
     def is_current(self, inputs: Inputs, fc1: nn.Linear, rnn: nn.GRUCell) -> bool:
-        """Return whether this step is for inputs like these and for the layers' weights as they are now."""
+        """Return whether this step is for inputs like these and for the layers and their weights as they are now.
+
+        Hooks aside, for which the caller looks.
+        """
+        fixed = [one_hot.index for one_hot in inputs.one_hots[1:]]
         return (
-            inputs.features.shape[0] == self.rows
+            type(fc1) is nn.Linear
+            and type(rnn) is nn.GRUCell
+            and self._stamp == stamp_of(weights_of(fc1, rnn))
+            and inputs.features.shape[0] == self.rows
             and len(inputs.one_hots) == len(self._widths)
-            and all(one_hot.index is fixed for one_hot, fixed in zip(inputs.one_hots[1:], self._fixed, strict=True))
-            and self._stamp == stamp_of(self._weights(fc1, rnn))
+            and all(map(operator.is_, fixed, self._fixed))
         )
 
     def _fc1_table(self, fc1: nn.Linear, start: int) -> Tensor:

@@ -8,10 +8,16 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
 
-def is_untouched(module: nn.Module) -> bool:
+def is_untouched(*modules: nn.Module) -> bool:
     """Return whether calling a module runs its class's `forward` and nothing else: no hook, no forward of its own."""
-    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
-    return not any(hooks) and "forward" not in module.__dict__ and not _has_any_global_hook()
+    if _has_any_global_hook():
+        return False
+    for m in modules:
+        if m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks:
+            return False
+        if "forward" in m.__dict__:
+            return False
+    return True
 
 
 def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
@@ -21,6 +27,20 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
     as hooks.
     """
     return type(module) is kind and is_untouched(module)
+
+
+def fits_gru(fc1: nn.Module, rnn: nn.Module, fc2: nn.Module | None = None) -> bool:
+    """Return whether `unroll_gru` and GRUStep compute what these layers do: torch's own, with biases, E -> H -> H."""
+    if not (is_plain(fc1, nn.Linear) and is_plain(rnn, nn.GRUCell)):
+        return False
+    linears = [fc1] if fc2 is None else [fc1, fc2]
+    sizes = fc1.out_features == rnn.input_size == rnn.hidden_size
+    return bool(all(is_plain(layer, nn.Linear) and layer.bias is not None for layer in linears) and rnn.bias and sizes)
+
+
+def weights_of(*layers: nn.Module) -> list[Tensor]:
+    """Return the layers' own parameters, in their order."""
+    return [weight for layer in layers for weight in layer._parameters.values() if weight is not None]
 
 
 def stamp_of(weights: Iterable[Tensor]) -> list[int]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pymarl.modules.layers.plain import is_plain, is_untouched
+from pymarl.modules.layers.plain import is_plain, is_untouched, weights_of
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -92,7 +92,7 @@ def stackable_weights(modules: Sequence[nn.Module]) -> list[Tensor] | None:
             if layer is None or type(layer) not in STACKED or not is_plain(layer, type(layer)):
                 return None
             layers[-1].append((name, f"{type(layer)} {layer.extra_repr()}"))
-            weights += [weight for weight in layer._parameters.values() if weight is not None]
+            weights += weights_of(layer)
     return weights if all(each == layers[0] for each in layers) else None
 
 
