@@ -61,7 +61,7 @@ class Tables:
             np.full((rows, n, obs_size(rules)), np.nan, np.float32),
             np.full((rows, state_size(rules)), np.nan, np.float32),
             np.ones((rows, n, a), np.bool_),
-            np.full(rows, np.nan),
+            np.full((rows, 1), np.nan),
             np.ones(rows, np.bool_),
             np.ones(rows, np.bool_),
         )
