@@ -62,7 +62,7 @@ class Tables:
             np.full((rows, n, total_size(layout(rules).obs)), np.nan, np.float32),
             np.full((rows, total_size(layout(rules).state)), np.nan, np.float32),
             np.ones((rows, n, a), np.bool_),
-            np.full(rows, np.nan),
+            np.full((rows, 1), np.nan),
             np.ones(rows, np.bool_),
             np.ones(rows, np.bool_),
         )
