@@ -49,7 +49,7 @@ class CheckReport:
         i = self.info
         repeated = f"{self.repeated} repeated by seed" if self.repeated else "by seed alone it cannot be repeated"
         return (
-            f"{i.n_agents} agents, {i.n_actions} actions, obs {i.obs_shape}, state {i.state_shape}, limit "
+            f"{i.n_agents} agents{' with rewards of their own' * (i.n_rewards > 1)}, {i.n_actions} actions, obs {i.obs_shape}, state {i.state_shape}, limit "
             f"{i.episode_limit}; played {self.steps} steps: {self.terminated} episodes terminated, {self.truncated} "
             f"truncated, {repeated}"
         )
