@@ -160,7 +160,6 @@ def test_individual_rewards() -> None:
     env = team(common_reward=False)
     assert env.get_env_info()["n_rewards"] == 2
     assert env.step([0, 0])[0].tolist() == [1.0, 2.0]
-    assert "2 agents with rewards of their own" in str(check_env(env, steps=50))
     with pytest.raises(UserError, match=r"gives the team one reward; write env_args.common_reward=True"):
         team(common_reward=False, env_kwargs={"scalar_reward": True}).step([0, 0])
 
@@ -173,6 +172,7 @@ def test_foraging_pays_who_loads() -> None:
     assert rewards.shape == (2,)
     assert (rewards > 0).all()
     assert float(np.sum(rewards)) == feed(lbf(10))[0]  # the team's, to the last bit
+    assert "2 agents with rewards of their own" in str(check_env(own, steps=50))
 
 
 def test_no_warnings_reach_the_user() -> None:
