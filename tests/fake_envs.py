@@ -8,13 +8,15 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pymarl.envs.adapter import constructor_seeds
-from pymarl.envs.multiagentenv import EpisodeBroken, ReplayError
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo, EpisodeBroken, ReplayError
+from pymarl.envs.specs import Box
 from pymarl.utils.errors import UserError
 
 RAISED = {
@@ -143,6 +145,58 @@ class RandomWalk:
     def close(self) -> None:
         if self.trouble == "stuck_close":
             loop_in_python()
+
+
+class OwnRewards(RandomWalk):
+    """Each agent has a reward of its own: the team's, and a tenth of the second agent's action."""
+
+    def step(self, actions: Any) -> Any:
+        reward, over, info = super().step(actions)
+        return [reward, 0.1 * actions[1]], over, info
+
+    def get_env_info(self) -> dict[str, Any]:
+        return super().get_env_info() | {"n_rewards": 2}
+
+
+class Continuous(RandomWalk):
+    """Says that its actions are real numbers."""
+
+    def get_env_info(self) -> dict[str, Any]:
+        return super().get_env_info() | {"box": Box(-1.0, 1.0, (3,))}
+
+
+class NativeRewards:
+    """A native batched env of three steps: in each, agent i earns its action times i + 1."""
+
+    batched = True
+    replay_of_episode = False
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config:
+        n_rewards: int
+
+    def __init__(self, config: Config, batch_size: int) -> None:
+        self.batch_size, self.steps = batch_size, np.zeros(batch_size, np.int64)
+        self.info = EnvInfo(
+            n_agents=2, n_actions=3, obs_shape=1, state_shape=1, episode_limit=3, n_rewards=config.n_rewards
+        )
+        self.arrays = EnvArrays.allocate(self.info, batch_size)
+        self.arrays.avail_actions[...] = True
+
+    def reset(self, rows: Any, seeds: Any) -> None:
+        self.steps[rows] = 0
+        self.arrays.truncated[rows] = False
+
+    def step(self, actions: Any, rows: Any) -> None:
+        self.steps[rows] += 1
+        self.arrays.reward[rows] = actions[rows] * [1.0, 2.0]
+        self.arrays.truncated[rows] = self.steps[rows] == 3
+
+    def episode_info(self, row: int) -> dict[str, Any]:
+        return {"won": True}
+
+    def close(self) -> None:
+        pass
 
 
 class WithReplays(RandomWalk):

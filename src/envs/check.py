@@ -47,9 +47,10 @@ class CheckReport:
 
     def __str__(self) -> str:
         i = self.info
+        own = " with rewards of their own" if i.n_rewards > 1 else ""
         repeated = f"{self.repeated} repeated by seed" if self.repeated else "by seed alone it cannot be repeated"
         return (
-            f"{i.n_agents} agents, {i.n_actions} actions, obs {i.obs_shape}, state {i.state_shape}, limit "
+            f"{i.n_agents} agents{own}, {i.n_actions} actions, obs {i.obs_shape}, state {i.state_shape}, limit "
             f"{i.episode_limit}; played {self.steps} steps: {self.terminated} episodes terminated, {self.truncated} "
             f"truncated, {repeated}"
         )

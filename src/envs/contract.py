@@ -45,35 +45,43 @@ def read_info(name: str, said: Any) -> EnvInfo:
     """
     if not isinstance(said, Mapping):
         raise UserError(f"env {name!r}: get_env_info returned {describe(said)}, expected a dict")
-    given, values = {"n_rewards": 1, **said}, {}
-    for key in SIZES:
-        what = f"env {name!r}: get_env_info()[{key!r}]"
-        if key not in given:
-            raise UserError(f"{what} is missing, expected an int")
-        value = given[key]
-        if key.endswith("_shape") and isinstance(value, (tuple, list)) and len(value) == 1:
-            value = value[0]
-        try:
-            values[key] = operator.index(value)
-        except TypeError as error:
-            flat = "; flatten it, and let this be its length" if isinstance(value, (tuple, list)) else ""
-            raise UserError(f"{what} is {describe(value)}, expected an int{flat}") from error
-        if not 1 <= values[key] <= LARGEST:
-            raise UserError(f"{what} is {shown(values[key])}, expected 1 to {LARGEST}")
+    given = {"n_rewards": 1, **said}
+    sizes = {key: _size(name, key, given) for key in SIZES}
     layout, box = said.get("entity_layout"), said.get("box")
-    for key, value, kind in (("entity_layout", layout, EntityLayout), ("box", box, Box)):
-        if value is not None and not isinstance(value, kind):
-            raise UserError(f"env {name!r}: get_env_info()[{key!r}] is {describe(value)}, expected {kind.__name__}")
-    return check_info(name, EnvInfo(**values, entity_layout=layout, box=box))
+    if layout is not None and not isinstance(layout, EntityLayout):
+        raise UserError(
+            f"env {name!r}: get_env_info()['entity_layout'] is {describe(layout)}, expected an EntityLayout of "
+            "pymarl.envs.specs"
+        )
+    info = EnvInfo(**sizes, entity_layout=layout, box=box if isinstance(box, Box) else None)
+    check_info(name, info)
+    return info
 
 
-def check_info(name: str, info: EnvInfo) -> EnvInfo:
-    """Return what an env says of itself. UserError if that does not fit together, or actions are continuous."""
+def _size(name: str, key: str, given: Mapping[str, Any]) -> int:
+    """Return one of the SIZES that an env gave."""
+    what = f"env {name!r}: get_env_info()[{key!r}]"
+    if key not in given:
+        raise UserError(f"{what} is missing, expected an int")
+    value = given[key]
+    if key.endswith("_shape") and isinstance(value, (tuple, list)) and len(value) == 1:
+        value = value[0]
+    try:
+        size = operator.index(value)
+    except TypeError as error:
+        flat = "; flatten it, and let this be its length" if isinstance(value, (tuple, list)) else ""
+        raise UserError(f"{what} is {describe(value)}, expected an int{flat}") from error
+    if not 1 <= size <= LARGEST:
+        raise UserError(f"{what} is {shown(size)}, expected 1 to {LARGEST}")
+    return size
+
+
+def check_info(name: str, info: EnvInfo) -> None:
+    """Raise UserError if what an env says of itself does not fit together, or its actions are continuous."""
     if problem := info.problem():
         raise UserError(f"env {name!r} {problem}")
     if isinstance(info.action_space, Box):
         raise UserError(f"env {name!r} has continuous actions, {info.action_space}; only discrete ones are supported")
-    return info
 
 
 def read_observations(name: str, env: Any, info: EnvInfo) -> dict[str, NDArray[Any]]:

@@ -101,16 +101,19 @@ class MultiAgentEnv:
         raise NotImplementedError
 
     def get_env_info(self) -> dict[str, Any]:
-        """Return PyMARL's description of the env; `n_rewards` and `entity_layout` may be left out."""
-        return {
+        """Return PyMARL's description of the env, with `n_rewards` and `entity_layout` where it has them."""
+        info: dict[str, Any] = {
             "state_shape": self.get_state_size(),
             "obs_shape": self.get_obs_size(),
             "n_actions": self.get_total_actions(),
             "n_agents": self.n_agents,
             "episode_limit": self.episode_limit,
-            "n_rewards": self.n_rewards,
-            "entity_layout": self.entity_layout,
         }
+        if self.n_rewards > 1:
+            info["n_rewards"] = self.n_rewards
+        if self.entity_layout is not None:
+            info["entity_layout"] = self.entity_layout
+        return info
 
     def get_stats(self) -> dict[str, float] | None:
         """Return statistics over all episodes so far, or None."""

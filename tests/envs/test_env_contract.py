@@ -13,6 +13,7 @@ import pytest
 from pymarl.envs import REGISTRY
 from pymarl.envs.batched import make_batched_env, needs_process
 from pymarl.envs.check import check_env, repeatable
+from pymarl.envs.contract import check_arrays, check_info
 from pymarl.envs.multiagentenv import BatchedEnv
 from pymarl.envs.sc2.installation import package_problem
 from pymarl.envs.single import make_env
@@ -74,21 +75,16 @@ def same(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
 def test_specs_hold_until_one_of_the_two_endings(name: str) -> None:
     env = make(name)
     i, a, generator = env.info, env.arrays, np.random.default_rng(0)
-    assert a.obs.shape == (ROWS, i.n_agents, i.obs_shape)
-    assert a.state.shape == (ROWS, i.state_shape)
-    assert a.avail_actions.shape == (ROWS, i.n_agents, i.n_actions)
+    check_info(name, i)
     env.reset(np.arange(ROWS), np.arange(ROWS).astype(np.uint64))
     active, steps = np.arange(ROWS), 0
     while active.size:
-        assert np.isfinite(a.obs).all()
-        assert np.isfinite(a.state).all()
+        check_arrays(name, i, vars(a), range(ROWS))
         assert a.obs[active].any(axis=(1, 2)).all()
         env.step(actions_of(env, generator), active)
         steps += 1
         assert steps <= i.episode_limit
-        assert a.avail_actions.any(-1).all()
-        assert np.isfinite(a.reward).all()
-        assert not (a.terminated & a.truncated).any()
+        check_arrays(name, i, vars(a), range(ROWS))
         for row in active[(a.terminated | a.truncated)[active]]:
             assert bool(env.episode_info(row)["episode_limit"]) == bool(a.truncated[row])
         active = active[~(a.terminated | a.truncated)[active]]

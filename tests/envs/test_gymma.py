@@ -10,6 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from pymarl.envs.check import check_env
 from pymarl.envs.single import make_env
 from pymarl.utils.errors import UserError
 
@@ -155,6 +156,25 @@ def test_team_reward() -> None:
     assert team(env_kwargs={"scalar_reward": True}).step([0, 0])[0] == 7.0
 
 
+def test_individual_rewards() -> None:
+    env = team(common_reward=False)
+    assert env.get_env_info()["n_rewards"] == 2
+    assert env.step([0, 0])[0].tolist() == [1.0, 2.0]
+    with pytest.raises(UserError, match=r"gives the team one reward; write env_args.common_reward=True"):
+        team(common_reward=False, env_kwargs={"scalar_reward": True}).step([0, 0])
+
+
+def test_foraging_pays_who_loads() -> None:
+    pytest.importorskip("lbforaging")
+    own = make_env("gymma", {"time_limit": 10, "common_reward": False}, seed=1)
+    own.reset(seed=3)
+    rewards = feed(own)[0]
+    assert rewards.shape == (2,)
+    assert (rewards > 0).all()
+    assert float(np.sum(rewards)) == feed(lbf(10))[0]  # the team's, to the last bit
+    assert "2 agents with rewards of their own" in str(check_env(own, steps=50))
+
+
 def test_no_warnings_reach_the_user() -> None:
     pytest.importorskip("lbforaging")
     with warnings.catch_warnings():
@@ -171,7 +191,6 @@ def test_no_warnings_reach_the_user() -> None:
             "needs the Python module 'no_such_package', which is not installed; if it is your own",
         ),
         ({"key": "PySingle-v0"}, "not an env for a team"),
-        ({"key": "PyTeam-v0", "common_reward": False}, "write common_reward=True"),
         ({"key": "PyTeam-v0", "env_kwargs": {"colour": 1}}, "does not take them.*colour"),
         ({"key": "PyTeam-v0", "env_kwargs": {"max_steps": 9}}, "write env_args.time_limit instead"),
         ({"key": "PyTeam-v0", "reward_scalarisation": "max"}, "expected 'sum' or 'mean'"),

@@ -84,6 +84,12 @@ def test_who_leaves_early_sees_zeros_and_has_only_action_0(park: str) -> None:
     assert env.get_obs().tolist() == [[0, 0, 0], [3, 3, 3]]
 
 
+def test_who_is_out_earns_nothing(park: str) -> None:
+    env = make(park, common_reward=False)
+    assert env.get_env_info()["n_rewards"] == 2
+    assert [env.step([0, 0])[0].tolist() for _ in range(3)] == [[1.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
+
+
 @pytest.mark.parametrize("stop_b", [False, True])
 def test_the_last_agents_leave_terminated_or_truncated(park: str, stop_b: bool) -> None:
     env = make(park, env_kwargs={"stop_b": stop_b}, reward_scalarisation="mean")
@@ -134,7 +140,6 @@ def test_simple_spread() -> None:
         ({"key": "pz-mpe-simple-spread-v3"}, "expected 'package:module'.*write.*mpe2:simple_spread_v3"),
         ({"key": "leavers_park:leavers_v0", "env_kwargs": {"box": True}}, "only discrete actions are supported"),
         ({"key": "leavers_park:leavers_v0", "env_kwargs": {"colour": 1}}, "does not take them"),
-        ({"key": "leavers_park:leavers_v0", "common_reward": False}, "write common_reward=True"),
     ],
 )
 def test_what_cannot_be_is_refused(park: str, env_args: dict[str, Any], message: str) -> None:

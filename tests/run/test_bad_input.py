@@ -36,8 +36,21 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "n_agents=3"), "unknown key 'n_agents'; did you mean 'env_args.n_agents'?"),
         ((*HUNT, "with", "env_args.n_agents=two"), "env_args.n_agents='two': expected int"),
         ((*HUNT, "with", "runner=episode"), "batch_size_run=8 with runner='episode'"),
-        ((*HUNT, "with", "env_workers=9"), "env_workers=9 processes for batch_size_run=8 envs; write env_workers=8 or"),
+        (
+            (*HUNT, "with", "env_workers=9", "env=fake_envs:RandomWalk"),
+            "env_workers=9 processes for batch_size_run=8 envs; write env_workers=8 or",
+        ),
         ((*HUNT, "with", "env_workers=0"), "env_workers=0: expected"),
+        ((*HUNT, "with", "env_workers=4"), "env_workers=4: stag_hunt steps all envs of a batch itself"),
+        (
+            ("--config=qmix", "with", "env=fake_envs:OwnRewards"),
+            "learner='nq_learner' trains on one reward for the team, but this env gives one to each of 2 agents; write "
+            "env_args.common_reward=True",
+        ),
+        (
+            ("--config=qmix", "with", "env=fake_envs:Continuous"),
+            "env 'fake_envs:Continuous' has continuous actions, Box(low=-1.0, high=1.0, shape=(3,))",
+        ),
         ((*HUNT, "with", "buffer_size=8"), "batch_size=128 episodes can never be drawn from buffer_size=8"),
         ((*HUNT, "with", "evaluate=True"), "evaluate=True needs networks to play with"),
         ((*HUNT, "with", "checkpoint_path=nowhere"), "no checkpoint folder 'nowhere'"),

@@ -74,6 +74,14 @@ def test_what_epymarl_hands_to_the_env(tmp_path: Path) -> None:
     assert layers.get("env_args.reward_scalarisation") == "mean"
 
 
+def test_individual_rewards_are_the_envs_affair(tmp_path: Path) -> None:
+    layers, _ = taken(tmp_path, "common_reward: False", "gymma")
+    assert layers.get("env_args.common_reward") is False
+    for env in ("skirmish", "sc2", "stag_hunt", "one_step_matrix_game"):
+        with pytest.raises(UserError, match=r"this env gives the team one reward; write common_reward=True"):
+            taken(tmp_path, "common_reward: False", env)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

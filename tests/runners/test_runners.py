@@ -61,6 +61,31 @@ def assert_same(left: Mapping[str, Any], right: Mapping[str, Any]) -> None:
         assert torch.equal(tensor, right[key]), key
 
 
+@pytest.mark.parametrize(("kind", "rows"), [("episode", 1), ("parallel", 3)])
+def test_each_agents_own_rewards_reach_the_batch(build: Any, kind: str, rows: int) -> None:
+    runner = build(kind, rows, "fake_envs:NativeRewards", n_rewards=2)
+    batch = runner.run()
+    assert batch["reward"].shape == (rows, 4, 2)
+    assert batch["actions"].any()
+    earned = batch["actions"][..., 0] * torch.tensor([1.0, 2.0])
+    assert torch.equal(batch["reward"], earned)
+    for row, record in enumerate(runner.episodes):
+        own = earned[row].sum(0).tolist()
+        assert record.ret == sum(own)
+        assert record.info == {"won": 1.0, "agent_0_return": own[0], "agent_1_return": own[1]}
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("episode", 1), ("parallel", 3)])
+def test_the_teams_reward_is_the_sole_one(build: Any, kind: str, rows: int) -> None:
+    """RandomWalk's reward is the first of OwnRewards; its record says nothing of agents."""
+    own, team = build(kind, rows, "fake_envs:OwnRewards"), build(kind, rows)
+    assert torch.equal(own.run()["reward"][..., :1], team.run()["reward"])
+    for with_own, record in zip(own.episodes, team.episodes, strict=True):
+        assert with_own.info["agent_0_return"] == record.ret
+        assert with_own.info.keys() - record.info.keys() == {"agent_0_return", "agent_1_return"}
+        assert record.info.keys() == {"sum", "won"}
+
+
 def test_only_the_parallel_runner_reads_env_workers(build: Any) -> None:
     assert isinstance(build("episode", env_workers=1).env, SerialEnvs)
     for workers in (1, 3, 4):
