@@ -108,7 +108,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
         info = runner.get_env_info()
         refuse_individual_rewards(classes.learner, run.learner, info)
         mac = build_mac(config, classes, info, run.seed, device)
-        hidden = None if runner.config.rollout_steps is None else mac.agent.init_hidden(1).shape[-1]
+        hidden = None if runner.config.rollout_steps is None else mac.agent.init_hidden(info.n_agents).shape[-1]
         scheme, groups, preprocess = episode_scheme(info, stores=mac.stores, hidden=hidden)
         buffer = build(
             classes.buffer, config, scheme, groups, runner.longest, preprocess,
