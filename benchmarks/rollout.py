@@ -40,9 +40,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import peer
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.run.config import Classes, RunConfig
-from pymarl.run.parts import build_mac, choose_device, episode_scheme
+from pymarl.run.parts import build_mac, build_runner, choose_device, episode_scheme
 from pymarl.runners.runner import Runner
-from pymarl.runners.seeds import EpisodeSeeds
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 from pymarl.utils.logging import console_logger
@@ -129,23 +128,21 @@ def ours(options: argparse.Namespace, updates: dict[str, Any]) -> Iterator[Ours]
     layers = merge(options.config, options.env, updates)
     config = layers.values
     run = build_config(RunConfig, config, layers.origin)
-    classes = Classes.of(run)
-    runner_config = build_config(classes.runner.Config, config, layers.origin)
-    env = classes.runner.make_env(runner_config, run.env, run.env_args, run.seed, layers.origin)
+    log = console_logger()
+    runner = build_runner(config, layers.origin, log)
+    env: Any = runner.env
     try:
         mac: Any = RandomMAC(run.seed)
         if options.policy != "random":
-            device = choose_device(run.use_cuda, console_logger())
-            mac = build_mac(config, classes, env.info, run.seed, device)
-        runner = classes.runner(runner_config, env, EpisodeSeeds(run.seed))
-        runner.setup(*episode_scheme(env.info, probs=False), mac)
+            mac = build_mac(config, Classes.of(config), env.info, run.seed, choose_device(run.use_cuda, log))
+        runner.setup(*episode_scheme(env.info), mac)
         measured = Ours(runner, Watch(), Watch())
         env.reset, env.step = measured.env_watch.over(env.reset), measured.env_watch.over(env.step)
         mac.select_actions = measured.policy_watch.over(mac.select_actions)
         runner.run()  # compile and warm up
         yield measured
     finally:
-        env.close()
+        runner.close_env()
 
 
 class Peer:

@@ -26,12 +26,10 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pymarl.run.config import Classes, RunConfig
-from pymarl.run.parts import episode_scheme
+from pymarl.run.parts import build_runner, episode_scheme
 from pymarl.runners.runner import Runner
-from pymarl.runners.seeds import EpisodeSeeds
-from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
+from pymarl.utils.logging import console_logger
 from rollout import RandomMAC, Watch
 from sc2_standin.install import make_sc2path
 
@@ -45,12 +43,7 @@ def make_runner(map_name: str, num_envs: int) -> Runner:
         "batch_size_run": num_envs, "seed": 1,
     }  # fmt: skip
     layers = merge("qmix", "sc2", updates)
-    run = build_config(RunConfig, layers.values, layers.origin)
-    classes = Classes.of(run)
-    config = build_config(classes.runner.Config, layers.values, layers.origin)
-    env = classes.runner.make_env(config, run.env, run.env_args, run.seed, layers.origin)
-    runner: Runner = classes.runner(config, env, EpisodeSeeds(run.seed))
-    return runner
+    return build_runner(layers.values, layers.origin, console_logger())
 
 
 def measure(runner: Runner, watches: tuple[Watch, Watch], seconds: float) -> dict[str, float]:
@@ -81,7 +74,7 @@ def compare(map_name: str, num_envs: int, rounds: int, seconds: float) -> list[d
     runner = make_runner(map_name, num_envs)
     try:
         mac: Any = RandomMAC(1)
-        runner.setup(*episode_scheme(runner.env.info, probs=False), mac)
+        runner.setup(*episode_scheme(runner.env.info), mac)
         watches = Watch(), Watch()
         env: Any = runner.env
         env.reset, env.step = watches[0].over(env.reset), watches[0].over(env.step)

@@ -17,6 +17,7 @@ from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.learners.learner import Learner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
+from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.runners import REGISTRY as RUNNERS
 from pymarl.runners.runner import Runner
@@ -32,7 +33,7 @@ from pymarl.utils.config import (
 )
 from pymarl.utils.errors import UserError
 
-PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, SELECTORS, BUFFERS)
+PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, CRITICS, SELECTORS, BUFFERS)
 
 Seed = Annotated[int, Range(ge=0, le=2**32 - 1)]
 """What numpy's global generator, which sacred and third-party envs seed, takes."""

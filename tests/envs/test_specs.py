@@ -44,7 +44,7 @@ def test_arrays_are_what_the_fields_say(info: EnvInfo, rewards: int) -> None:
 
 @pytest.mark.parametrize(("info", "rewards"), [(INFO, 1), (OWN, 3)])
 def test_a_batch_stores_what_the_fields_say(info: EnvInfo, rewards: int) -> None:
-    scheme, groups, _ = episode_scheme(info, probs=False)
+    scheme, groups, _ = episode_scheme(info)
     fields = {name: (field.shape, field.dtype) for name, field in stored_fields(scheme, groups).items()}
     assert fields == {
         "obs": ((3, 7), torch.float32), "state": ((11,), torch.float32), "avail_actions": ((3, 5), torch.bool),

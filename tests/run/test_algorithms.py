@@ -12,7 +12,8 @@ import torch
 
 from pymarl.run.check import check
 from pymarl.run.config import RunConfig
-from pymarl.run.parts import Parts, build_parts, make_env
+from pymarl.run.foreign import take_foreign
+from pymarl.run.parts import Parts, build_parts, build_runner
 from pymarl.run.training import Training
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import CONFIG, merge
@@ -28,10 +29,11 @@ SMALL: dict[str, Any] = {
 
 def build(alg: str, **updates: Any) -> tuple[Parts, RunConfig]:
     layers = merge(alg, "stag_hunt", SMALL | updates)
+    take_foreign(layers)
     check(layers)
     config = build_config(RunConfig, layers.values, layers.origin)
-    env = make_env(layers.values, config)
-    return build_parts(layers.values, config, env, logging.getLogger("test")), config
+    log = logging.getLogger("test")
+    return build_parts(layers.values, config, build_runner(layers.values, {}, log), log), config
 
 
 VARIANTS = {
@@ -48,16 +50,29 @@ VARIANTS = {
 def test_it_trains(alg: str, variant: str, tmp_path: Path) -> None:
     parts, config = build(alg, **VARIANTS[variant])
     training = Training(parts, config, Logger(logging.getLogger("test")), tmp_path)
-    before = [p.detach().clone() for p in parts.learner.params]
+    before = [p.detach().clone() for p in parts.learner.optimiser.params]
     for _ in range(6):
         training.iterate()
     info = training.logger.info
     assert training.gradient_steps > 0
     assert all(math.isfinite(value) for key in ("loss_td", "grad_norm", "td_error_abs") for value in info[key])
-    assert any(not torch.equal(old, new) for old, new in zip(before, parts.learner.params, strict=True))
+    assert any(not torch.equal(old, new) for old, new in zip(before, parts.learner.optimiser.params, strict=True))
     for episode in parts.buffer.episodes:  # [L+1, N, A] and [L+1, N, 1]; the last slot has no action
         chosen = episode["avail_actions"][:-1].gather(-1, episode["actions"][:-1].long())
         assert chosen.all()
+
+
+@pytest.mark.parametrize("runner", [{}, {"runner": "episode", "batch_size_run": 1}])
+@pytest.mark.parametrize("alg", ALGS)
+def test_it_trains_on_pieces(alg: str, runner: dict[str, Any], tmp_path: Path) -> None:
+    parts, config = build(alg, rollout_steps=7, **runner)
+    training = Training(parts, config, Logger(logging.getLogger("test")), tmp_path)
+    for _ in range(8):
+        training.iterate()
+    assert parts.runner.t_env == 8 * 7 * config.batch_size_run
+    assert training.gradient_steps > 0
+    assert all(math.isfinite(value) for value in training.logger.info["loss_td"])
+    parts.runner.close_env()
 
 
 def test_accumulated_episodes_skip_updates_alone(tmp_path: Path) -> None:

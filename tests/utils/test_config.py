@@ -11,8 +11,8 @@ import pytest
 from pymarl.controllers import REGISTRY as MACS
 from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.run.check import check
-from pymarl.run.config import RunConfig, all_keys
-from pymarl.utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
+from pymarl.run.config import all_keys
+from pymarl.utils.config import PositiveInt, Probability, Range, build_config, describe
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import CONFIG, merge, read_yaml
 
@@ -128,13 +128,15 @@ def test_every_shipped_pair_of_files_is_right(alg: str, env: str) -> None:
 
 def test_default_yaml_is_the_home_of_every_key_and_of_no_other() -> None:
     defaults = set(read_yaml(CONFIG / "default.yaml"))
-    assert defaults == set(config_keys(RunConfig)) | set(all_keys())
+    of_own = {"critic_hidden_dim", "off_batch_size", "off_buffer_size"}  # of parts that no shipped algorithm has
+    assert defaults | of_own == set(all_keys())
+    assert not defaults & of_own
 
 
 # PyMARL2's values (hijkzzz/pymarl2 8ccac7c, src/config/algs), against which ours are held.
 PYMARL2 = {
     "qmix": {"epsilon_anneal_time": 100000, "batch_size_run": 8, "buffer_size": 5000, "batch_size": 128, "lr": 0.001,
-             "td_lambda": 0.6, "mixer": "qmix", "mixing_embed_dim": 32, "hypernet_embed": 64, "t_max": 10050000,
+             "td_lambda": 0.6, "mixer": "nmix", "mixing_embed_dim": 32, "hypernet_embed": 64, "t_max": 10050000,
              "target_update_interval": 200, "learner": "nq_learner", "agent": "n_rnn", "optimizer": "adam"},
     "qmix_large": {"rnn_hidden_dim": 256, "mixing_embed_dim": 64, "hypernet_embed": 256, "td_lambda": 0.6},
     "qmix_predator_prey": {"buffer_size": 1000, "td_lambda": 0.5, "t_max": 1050000, "batch_size": 128},
