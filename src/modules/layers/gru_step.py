@@ -65,7 +65,7 @@ class GRUStep:
             and type(rnn) is nn.GRUCell
             and self._stamp == stamp_of(weights_of(fc1, rnn))
             and inputs.features.shape[0] == self.rows
-            and len(inputs.one_hots) == len(self._widths)
+            and [one_hot.width for one_hot in inputs.one_hots] == self._widths
             and all(map(operator.is_, fixed, self._fixed))
         )
 
