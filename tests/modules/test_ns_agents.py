@@ -14,6 +14,7 @@ from agent_kit import check_one_network
 from pymarl.modules.agents import REGISTRY, ns_agent
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.agents.ns_agent import NSAgent
+from pymarl.modules.agents.rnn_agent import RNNAgent
 from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.utils.config import build_config
 
@@ -214,6 +215,27 @@ def test_a_users_own_network_is_computed_one_after_another() -> None:
     assert agent.act(inputs, agent.init_hidden(6))[0].flatten().tolist() == [1, 10, 2, 20, 3, 30]
     part = Inputs(features=torch.tensor([[1.0], [2.0], [3.0]]), agents=(1,))
     assert agent.unroll(part, [2, 1]).outputs.flatten().tolist() == [10, 20, 40]
+
+
+class Pairs(RNNAgent):
+    """Hands fc1 two rows of each agent's, which a stack would take for rows of two agents."""
+
+    def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        rows = inputs.dense()
+        x = self.fc1(torch.stack([rows, -rows], dim=1).flatten(0, 1)).unflatten(0, (-1, 2)).relu().sum(1)
+        hidden = self.rnn(x, hidden)
+        return self.fc2(hidden), hidden
+
+
+def test_another_shared_class_says_anew_that_it_may_be_stacked() -> None:
+    class PairsNS(REGISTRY["rnn_ns"]):  # type: ignore[misc]
+        shared = Pairs
+
+    agent = PairsNS(RNNAgent.Config(rnn_hidden_dim=8), SPEC).double()
+    inputs = make_inputs(6)
+    mine = dataclasses.replace(of_agents(inputs, (1,)), agents=None)
+    expected = agent.agents[1](mine, agent.agents[1].init_hidden(2))
+    close(columns(agent(inputs, agent.init_hidden(6))[0], (1,)), expected[0].detach())
 
 
 def test_half_a_team_has_no_states() -> None:

@@ -21,15 +21,23 @@ from pymarl.modules.layers.stacked import stack, stackable_weights
 class NSAgent(Agent):
     """One `shared` network per agent, under EPyMARL's names: agents.0.fc1.weight, ...
 
-    Rows are of whole teams, or of the agents that `Inputs.agents` names. Networks that consist of torch's own layers
-    are computed as one, with stacked weights; anything else one after another. An optimiser may hold the parameters of
-    one of `agents` alone.
+    Rows are of whole teams, or of the agents that `Inputs.agents` names. An optimiser may hold the parameters of one of
+    `agents` alone.
 
     Attributes:
-        shared: the class of each network; its `forward` treats each row alone.
+        shared: the class of each network.
+        stacked: compute all networks as one, with stacked weights, wherever they consist of torch's own layers; only
+            for a `shared` whose forward hands [R, ...] to each layer, one row per agent. Otherwise, one after another.
     """
 
     shared: ClassVar[type[Agent]]
+    stacked: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Another `shared` must say anew that it may be stacked."""
+        super().__init_subclass__(**kwargs)
+        if "shared" in cls.__dict__ and "stacked" not in cls.__dict__:
+            cls.stacked = False
 
     def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__(config, spec)
@@ -47,7 +55,7 @@ class NSAgent(Agent):
     def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; see Agent.forward."""
         agents = self._chosen(inputs.agents)
-        if stackable_weights(agents) is not None:
+        if self._stackable(agents) is not None:
             return stack(agents)(inputs, hidden)
         n = len(agents)
         names = inputs.agents or range(n)
@@ -61,7 +69,7 @@ class NSAgent(Agent):
     def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step without gradient; see Agent.act. Stacked weights are kept until one changes."""
         agents = self._chosen(inputs.agents)
-        weights = stackable_weights(agents) if is_untouched(self) else None
+        weights = self._stackable(agents) if is_untouched(self) else None
         if weights is None:
             return super().act(inputs, hidden)
         with torch.no_grad():
@@ -77,7 +85,7 @@ class NSAgent(Agent):
         agents = self._chosen(inputs.agents)
         if hidden is None:
             hidden = self._init_hidden(counts[0], agents)
-        if is_untouched(self) and stackable_weights(agents) is not None:
+        if is_untouched(self) and self._stackable(agents) is not None:
             return stack(agents).unroll(inputs, counts, hidden, states=states)
         return super().unroll(inputs, counts, hidden, states=states)
 
@@ -85,6 +93,10 @@ class NSAgent(Agent):
         """Return the networks of these agents, or of all."""
         chosen = self.agents if agents is None else [self.agents[agent] for agent in agents]
         return [cast(Agent, agent) for agent in chosen]
+
+    def _stackable(self, agents: list[Agent]) -> list[Tensor] | None:
+        """Return the weights of networks that can be computed as one; None if they cannot."""
+        return stackable_weights(agents) if self.stacked else None
 
     def _init_hidden(self, rows: int, agents: list[Agent]) -> Tensor:
         self._acting = None  # weights may have changed
@@ -104,19 +116,19 @@ class _Acting(NamedTuple):
 class RNNNSAgent(NSAgent):
     """RNNAgent with parameters of each agent's own."""
 
-    shared = RNNAgent
+    shared, stacked = RNNAgent, True
     Config = RNNAgent.Config
 
 
 class NRNNNSAgent(NSAgent):
     """NRNNAgent with parameters of each agent's own."""
 
-    shared = NRNNAgent
+    shared, stacked = NRNNAgent, True
     Config = NRNNAgent.Config
 
 
 class FFNSAgent(NSAgent):
     """FFAgent with parameters of each agent's own."""
 
-    shared = FFAgent
+    shared, stacked = FFAgent, True
     Config = FFAgent.Config

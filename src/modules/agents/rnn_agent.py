@@ -45,14 +45,17 @@ class RNNAgent(Agent):
 
     def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step without gradient; see Agent.act."""
-        fc1, rnn = self.fc1, self.rnn
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                return self.act(inputs, hidden)
+        layers: dict[str, Any] = self._modules  # as attributes they take as long as a small product
+        fc1, rnn = layers["fc1"], layers["rnn"]
         if self._step is None or not self._step.is_current(inputs, fc1, rnn):
             self._step = GRUStep.of(inputs, fc1, rnn)
         if self._step is None or not is_untouched(self, fc1, rnn):
             return super().act(inputs, hidden)
-        with torch.no_grad():
-            hidden = self._step(inputs, hidden)
-            return self._head(hidden), hidden
+        hidden = self._step(inputs, hidden)
+        return self._head(hidden), hidden
 
     def unroll(
         self, inputs: Inputs, counts: Sequence[int], hidden: Tensor | None = None, *, states: bool = False

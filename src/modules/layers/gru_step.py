@@ -42,6 +42,8 @@ class GRUStep:
         self._table = self._fc1_table(fc1, width)
         self._fixed = [one_hot.index for one_hot in inputs.one_hots[1:]]
         self._offset = self._table_offset(inputs)
+        self._x = self._obs.new_empty(rows, h + 1)
+        self._x_h = self._x[:, :-1]
         gates = self._obs.new_empty(rows, 3 * h)
         self._gates, self._rz, self._n = gates, gates[:, : 2 * h], gates[:, 2 * h :]
         self._r, self._z = gates[:, :h], gates[:, h : 2 * h]
@@ -65,7 +67,7 @@ class GRUStep:
             and type(rnn) is nn.GRUCell
             and self._stamp == stamp_of(weights_of(fc1, rnn))
             and inputs.features.shape[0] == self.rows
-            and len(inputs.one_hots) == len(self._widths)
+            and [one_hot.width for one_hot in inputs.one_hots] == self._widths
             and all(map(operator.is_, fixed, self._fixed))
         )
 
@@ -92,9 +94,9 @@ class GRUStep:
     def __call__(self, inputs: Inputs, hidden: Tensor) -> Tensor:
         """Return [rows, H], the new state."""
         index = self._offset + inputs.one_hots[0].index if inputs.one_hots else self._offset
-        x = self._table.index_select(0, index)  # [rows, H + 1]
-        x[:, :-1].addmm_(inputs.features, self._obs)
-        torch.mm(x.relu_(), self._inp, out=self._gates)
+        torch.index_select(self._table, 0, index, out=self._x)  # [rows, H + 1]
+        self._x_h.addmm_(inputs.features, self._obs)
+        torch.mm(self._x.relu_(), self._inp, out=self._gates)
         self._rz.addmm_(hidden, self._rec_rz).sigmoid_()
         torch.addmm(self._bias_n, hidden, self._rec_n, out=self._recurrent)
         self._n.addcmul_(self._r, self._recurrent).tanh_()

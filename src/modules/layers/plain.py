@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from operator import attrgetter
 
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
+
+_VERSION = attrgetter("_version")
 
 
 def is_untouched(*modules: nn.Module) -> bool:
@@ -43,6 +46,6 @@ def weights_of(*layers: nn.Module) -> list[Tensor]:
     return [weight for layer in layers for weight in layer._parameters.values() if weight is not None]
 
 
-def stamp_of(weights: Iterable[Tensor]) -> list[int]:
+def stamp_of(weights: Sequence[Tensor]) -> list[int]:
     """Return numbers that change when a weight does, as long as someone keeps a reference to each of the weights."""
-    return [number for weight in weights for number in (weight.data_ptr(), weight._version)]
+    return [*map(Tensor.data_ptr, weights), *map(_VERSION, weights)]
