@@ -55,7 +55,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "evaluate=True"), "evaluate=True needs networks to play with"),
         ((*HUNT, "with", "checkpoint_path=nowhere"), "no checkpoint folder 'nowhere'"),
         ((*HUNT, "with", "resume=nowhere"), "resume='nowhere': no config.json there"),
-        ((*HUNT, "with", "action_selector=multinomial"), "'multinomial' chooses from probabilities, but mac='n_mac' with agent_output_type='q' gives it Q"),
+        ((*HUNT, "with", "action_selector=multinomial"), "'multinomial' chooses from probabilities, but mac='n_mac'"),
         ((*HUNT, "with", "learner=pathlib:Path"), "expected a class derived from pymarl.learners.learner.Learner"),
         ((*HUNT, "with", "buffer_size=2000000000"), "more than buffer_max_gib=16"),
         (("--conifg=qmix", "--env-config=stag_hunt"), "unknown option '--conifg'; did you mean '--config'?"),
