@@ -17,7 +17,7 @@ from pymarl.envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_s
 from pymarl.envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
 from pymarl.envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
 from pymarl.envs.watchdog import NotBack, Watchdog
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError, where
 

@@ -10,9 +10,9 @@ from pathlib import Path
 if not __package__:  # run as a file: python has put src/tools on the path, not src
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from pymarl.envs.skirmish.page import write_page
-from pymarl.envs.skirmish.pictures import write_gif, write_mp4
-from pymarl.envs.skirmish.replay import read_replay
+from pymarl.envs.skirmish.replay.page import write_page
+from pymarl.envs.skirmish.replay.pictures import write_gif, write_mp4
+from pymarl.envs.skirmish.replay.replay import read_replay
 from pymarl.utils.errors import UserError
 
 

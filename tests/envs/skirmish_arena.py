@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.data import kind_names
 from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.scenario.kinds import kind_names
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 

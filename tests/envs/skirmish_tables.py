@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from pymarl.envs.native.jit import outlined
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish.arrays import Rules, Terrain, World
-from pymarl.envs.skirmish.build import make_rules, make_world
-from pymarl.envs.skirmish.data import kind_names, kind_table, load_map, load_units
+from pymarl.envs.skirmish.battle.arrays import Rules, Terrain, World
+from pymarl.envs.skirmish.battle.features import obs_size, state_size, write_observations
+from pymarl.envs.skirmish.battle.rewards import before_step, settle
 from pymarl.envs.skirmish.env import Skirmish
-from pymarl.envs.skirmish.features import obs_size, state_size, write_observations
-from pymarl.envs.skirmish.rewards import before_step, settle
-from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.build import make_rules, make_world
+from pymarl.envs.skirmish.scenario.kinds import kind_names, kind_table, load_map, load_units
+from pymarl.envs.skirmish.scenario.terrain import make_terrain
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from skirmish_maps import ALL_MAPS, OWN_MAP, SMAC, Map
 
-from pymarl.envs.skirmish.arrays import AIR, GRID, GROUND, KIND
-from pymarl.envs.skirmish.data import MapSpec, load_map, load_units, map_names, max_reward
-from pymarl.envs.skirmish.features import obs_size, state_size
-from pymarl.envs.skirmish.maps import MAPS
-from pymarl.envs.skirmish.units import UNITS
+from pymarl.envs.skirmish.battle.arrays import AIR, GRID, GROUND, KIND
+from pymarl.envs.skirmish.battle.features import obs_size, state_size
+from pymarl.envs.skirmish.scenario.kinds import MapSpec, load_map, load_units, map_names, max_reward
+from pymarl.envs.skirmish.scenario.maps import MAPS
+from pymarl.envs.skirmish.scenario.units import UNITS
 from pymarl.utils.config import config_keys
 from pymarl.utils.errors import UserError
 

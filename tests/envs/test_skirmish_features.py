@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from skirmish_tables import Tables
 
-from pymarl.envs.skirmish.arrays import Rules, Terrain
-from pymarl.envs.skirmish.features import NINTH, obs_size, state_size
+from pymarl.envs.skirmish.battle.arrays import Rules, Terrain
+from pymarl.envs.skirmish.battle.features import NINTH, obs_size, state_size
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smac_numbers.npz"
 with np.load(FIXTURE) as file:

@@ -14,7 +14,7 @@ import pytest
 
 from pymarl.envs.adapter import constructor_seeds
 from pymarl.envs.batched import SerialEnvs
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 from worker_kit import nothing_left, start
 
 __all__ = ["nothing_left"]
@@ -129,7 +129,7 @@ def test_a_worker_that_cannot_be_started_breaks_the_episode(monkeypatch: pytest.
     env.reset(rows, seeds)
     os.kill(env._processes[1].pid, signal.SIGKILL)
     with monkeypatch.context() as patch:
-        patch.setattr("pymarl.envs.worker_process.subprocess.Popen", no_memory)
+        patch.setattr("pymarl.envs.workers.process.subprocess.Popen", no_memory)
         env.step(actions, rows)
         env.reset(rows[1:], seeds[1:])
         assert env.arrays.broken.tolist() == [False, True]

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish import kernels
-from pymarl.envs.skirmish.arrays import UNIT
-from pymarl.envs.skirmish.build import make_rules, make_scratch, make_world
-from pymarl.envs.skirmish.data import kind_table, load_map, load_units
-from pymarl.envs.skirmish.features import obs_size, state_size
-from pymarl.envs.skirmish.film import film
-from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.skirmish.battle import kernels
+from pymarl.envs.skirmish.battle.arrays import UNIT
+from pymarl.envs.skirmish.battle.features import obs_size, state_size
+from pymarl.envs.skirmish.replay.film import film
+from pymarl.envs.skirmish.scenario.build import make_rules, make_scratch, make_world
+from pymarl.envs.skirmish.scenario.kinds import kind_table, load_map, load_units
+from pymarl.envs.skirmish.scenario.terrain import make_terrain
 from pymarl.envs.smac_options import SmacOptions
 from pymarl.utils.config import PositiveInt
 from pymarl.utils.errors import UserError

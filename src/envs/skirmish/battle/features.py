@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pymarl.envs.native.jit import inlined, outlined
-from pymarl.envs.skirmish.arrays import FIRST_TARGET, NO_OP, NORTH, STOP, Rules
+from pymarl.envs.skirmish.battle.arrays import FIRST_TARGET, NO_OP, NORTH, STOP, Rules
 
 SIGHT, SHOOT = 9.0, 6.0  # cells from centre to centre, of every unit
 NINTH = 1.0 / SIGHT  # of a multiple of 1/GRID: the product rounds to the same float32 as the quotient

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import (
+from pymarl.envs.skirmish.battle.arrays import (
     AIR_LAYER,
     BEAM,
     BEAM_SWEEP,
@@ -19,8 +19,8 @@ from pymarl.envs.skirmish.arrays import (
     Terrain,
     World,
 )
-from pymarl.envs.skirmish.data import MapSpec, max_reward
-from pymarl.envs.skirmish.spawn import spawn_units
+from pymarl.envs.skirmish.scenario.kinds import MapSpec, max_reward
+from pymarl.envs.skirmish.scenario.spawn import spawn_units
 
 if TYPE_CHECKING:
     from pymarl.envs.skirmish.env import Skirmish

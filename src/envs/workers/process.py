@@ -12,13 +12,16 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from pymarl.envs import worker
 from pymarl.envs.faults import EnvError, EnvUserError, env_error
 from pymarl.envs.stacks import ask
-from pymarl.envs.worker import Channel, ChannelClosed, WorkerSpec
+from pymarl.envs.workers import worker
+from pymarl.envs.workers.worker import Channel, ChannelClosed, WorkerSpec
 
 # A fresh interpreter that knows our import path and nothing else of us: the user's script is not run again.
-_START = "import sys; sys.path[:] = sys.argv[3:]; from pymarl.envs.worker import main; main(*map(int, sys.argv[1:3]))"
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from pymarl.envs.workers.worker import main; main(*map(int, sys.argv[1:3]))"
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 LEAVE_SECONDS = 2
 __all__ = ["EnvError", "EnvUserError", "WorkerDied", "WorkerProcess"]

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import KIND
-from pymarl.envs.skirmish.maps import Ground, Group, MapSpec, load_map, map_names
-from pymarl.envs.skirmish.units import UnitType, load_units, on_grid, record
+from pymarl.envs.skirmish.battle.arrays import KIND
+from pymarl.envs.skirmish.scenario.maps import Ground, Group, MapSpec, load_map, map_names
+from pymarl.envs.skirmish.scenario.units import UnitType, load_units, on_grid, record
 
 __all__ = [
     "Ground",

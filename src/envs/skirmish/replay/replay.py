@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import Rules, Terrain
-from pymarl.envs.skirmish.replay_check import check_meta, check_numbers, parse_meta, read_entries
+from pymarl.envs.skirmish.battle.arrays import Rules, Terrain
+from pymarl.envs.skirmish.replay.replay_check import check_meta, check_numbers, parse_meta, read_entries
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import write_new
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pymarl.envs.skirmish import arrays
-from pymarl.envs.skirmish.marked import compose, fill, pairs, where
+from pymarl.envs.skirmish.battle import arrays
+from pymarl.envs.skirmish.scenario.yaml_tables import compose, fill, pairs, where
 from pymarl.utils.config import NonNegativeFloat, PositiveFloat, PositiveInt
 from pymarl.utils.errors import UserError, closest
 

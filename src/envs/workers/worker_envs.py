@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs import worker
 from pymarl.envs.adapter import EnvArgs, all_or_error, constructor_seeds
 from pymarl.envs.faults import stuck_error
 from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.envs.shared import SharedArrays, shared_clock
 from pymarl.envs.watchdog import CLOSE_SECONDS
-from pymarl.envs.worker import WorkerSpec
-from pymarl.envs.worker_process import LEAVE_SECONDS, EnvError, EnvUserError, WorkerDied, WorkerProcess
+from pymarl.envs.workers import worker
+from pymarl.envs.workers.process import LEAVE_SECONDS, EnvError, EnvUserError, WorkerDied, WorkerProcess
+from pymarl.envs.workers.worker import WorkerSpec
 from pymarl.utils.config import plain
 from pymarl.utils.errors import UserError
 from pymarl.utils.memory import anonymous_memory

@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 
 import yaml
 
-from pymarl.envs.skirmish.marked import Pairs, compose, fill, pairs, read, where
-from pymarl.envs.skirmish.units import load_units, on_grid
+from pymarl.envs.skirmish.scenario.units import load_units, on_grid
+from pymarl.envs.skirmish.scenario.yaml_tables import Pairs, compose, fill, pairs, read, where
 from pymarl.utils.config import Range
 from pymarl.utils.errors import UserError, closest
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from pymarl.envs.multiagentenv import EnvArrays
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish import kernels
-from pymarl.envs.skirmish.arrays import UNIT, World
-from pymarl.envs.skirmish.build import make_scratch, make_world
-from pymarl.envs.skirmish.data import kind_names
-from pymarl.envs.skirmish.replay import frames_of, replay_meta, replay_path, save_replay
+from pymarl.envs.skirmish.battle import kernels
+from pymarl.envs.skirmish.battle.arrays import UNIT, World
+from pymarl.envs.skirmish.replay.replay import frames_of, replay_meta, replay_path, save_replay
+from pymarl.envs.skirmish.scenario.build import make_scratch, make_world
+from pymarl.envs.skirmish.scenario.kinds import kind_names
 
 if TYPE_CHECKING:
     from pymarl.envs.skirmish.env import Skirmish
