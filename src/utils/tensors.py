@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from pymarl.utils.errors import UserError
+from pymarl.utils.errors import UserError, message_line
 
 Entry = dict[str, Any]
 """What a manifest says of a file: {"bytes": its size, "sha256": its hash in hex}."""
@@ -107,16 +107,12 @@ def check_archive(path: Path) -> None:
     except UserError:
         raise
     except Exception as error:  # zipfile, zlib and struct have many for a broken archive
-        raise UserError(f"{path}: cut short or damaged ({_one_line(error)}); {OTHER}") from error
+        raise UserError(f"{path}: cut short or damaged ({message_line(error)}); {OTHER}") from error
     if damaged is not None:
         raise UserError(f"{path}: damaged, the checksum of {damaged!r} in it is wrong; {OTHER}")
 
 
 OTHER = "copy it again or use another checkpoint"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -50,7 +50,7 @@ class Tables:
         spec = load_map(map_name)
         self.kinds = kind_table(spec, load_units("liberty"))
         self.names = kind_names(spec)
-        rules = make_rules(config, spec, self.kinds)
+        rules = make_rules(config, spec, self.kinds, quirks=config.replicate_quirks)
         self.rules = rules if limit is None else rules._replace(episode_limit=limit)
         self.terrain = terrain or make_terrain(spec)
         self.world = make_world(self.rules, spec, self.kinds, make_terrain(spec), rows)

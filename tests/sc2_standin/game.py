@@ -107,8 +107,8 @@ class Game:
     def _load(self, spec: MapSpec) -> None:
         """Build the world of a map."""
         self.kinds = kind_table(spec, load_units("liberty"))
-        options = dict.fromkeys(SAME_NAME, 0) | {"step_mul": 8, "reward_scale": False, "replicate_quirks": True}
-        rules: Any = make_rules(SimpleNamespace(**options), spec, self.kinds)  # type: ignore[arg-type]
+        options = dict.fromkeys(SAME_NAME, 0) | {"step_mul": 8, "reward_scale": False}
+        rules: Any = make_rules(SimpleNamespace(**options), spec, self.kinds, quirks=True)  # type: ignore[arg-type]
         world = make_world(rules, spec, self.kinds, self.terrain, 1)
         self.units, self.n_agents = world.units[0], spec.n_agents
         self._env = pack(rules, self.terrain, self.kinds, world, make_scratch(rules, 1), NO_OUT)

@@ -22,7 +22,7 @@ from pymarl.envs.sc2.folder import GameFolder
 from pymarl.envs.sc2.installation import import_problem, require
 from pymarl.envs.smac_options import SmacOptions
 from pymarl.utils.config import PositiveInt
-from pymarl.utils.errors import UserError, closest
+from pymarl.utils.errors import UserError, closest, message_line, one_line
 from pymarl.utils.files import temporary_beside, write_new
 from pymarl.utils.protobuf import use_fast_backend
 
@@ -161,7 +161,7 @@ class StarCraftEnv(MultiAgentEnv):
         try:
             yield
         except self._failures as error:
-            reason = one_line(error)
+            reason = message_line(error)
             if self._game is not None:
                 reason += self._game.fate()
             self._retire()
@@ -235,7 +235,7 @@ class StarCraftEnv(MultiAgentEnv):
         try:
             data = self._game.replay()
         except self._failures as error:
-            reason = one_line(error) + self._game.fate()
+            reason = message_line(error) + self._game.fate()
             self._retire()
             raise ReplayError(f"{where}: {reason}") from error
         if not data:
@@ -274,11 +274,6 @@ def _watched_class(watched: type, env_class: type) -> type:
     return type("StarCraft2Env", (watched, env_class), {})
 
 
-def one_line(error: BaseException | None) -> str:
-    """Return what an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _check(config: StarCraftEnv.Config) -> None:
     if config.seed is not None:
         raise UserError(
@@ -310,4 +305,4 @@ def _import_apart(package: str) -> None:
         use_fast_backend()
         importlib.import_module(f"{package}.env.starcraft2")  # reads no command line, and pysc2 needs that it was read
     except Exception as error:  # whatever a package raises that is too old, too new or broken
-        raise UserError(import_problem(package, f"{type(error).__name__}: {one_line(error)}")) from error
+        raise UserError(import_problem(package, one_line(error))) from error

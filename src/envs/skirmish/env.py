@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +15,6 @@ from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish.battle import kernels
 from pymarl.envs.skirmish.battle.arrays import UNIT
 from pymarl.envs.skirmish.battle.features import obs_size, state_size
-from pymarl.envs.skirmish.replay.film import film
 from pymarl.envs.skirmish.scenario.build import make_rules, make_scratch, make_world
 from pymarl.envs.skirmish.scenario.kinds import kind_table, load_map, load_units
 from pymarl.envs.skirmish.scenario.terrain import make_terrain
@@ -34,6 +32,8 @@ class Skirmish:
     Observations, states, masks, rewards and endings are SMAC's, with its options and their names; the battle is
     simulated here. docs/skirmish.md says what is simulated and what is not.
 
+    The registry's `skirmish` is this class with replays on top: see replay/film.py.
+
     Args:
         config: see config/envs/skirmish.yaml.
         batch_size: B, number of envs.
@@ -43,7 +43,7 @@ class Skirmish:
     """
 
     batched = True
-    replay_of_episode = True
+    replay_of_episode = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SmacOptions):
@@ -60,7 +60,7 @@ class Skirmish:
         self.map = load_map(config.map_name)
         units = load_units(config.unit_stats)
         self.kinds = kind_table(self.map, units)
-        self.rules = make_rules(config, self.map, self.kinds)
+        self.rules = make_rules(config, self.map, self.kinds, quirks=config.replicate_quirks)
         self.terrain = make_terrain(self.map)
         self._world = make_world(self.rules, self.map, self.kinds, self.terrain, batch_size)
         self.info = EnvInfo(
@@ -171,20 +171,6 @@ class Skirmish:
 
     def _kept(self) -> dict[str, NDArray[Any]]:
         return {**self._world._asdict(), **vars(self.arrays), "seeds": self.seeds}
-
-    def save_replay(
-        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
-    ) -> list[Path]:
-        """Write a replay of each row's episode, as far as it has been played; see replay.py.
-
-        An episode follows from its seed and its actions, so it is played once more to be filmed.
-
-        Args:
-            directory: where the files go; made if missing.
-            rows: only of the first so many rows.
-            values: [rows, T, N, A] what the policy thought of each action, shown by the viewer.
-        """
-        return film(self, directory, rows, values)
 
     def close(self) -> None:
         """End the threads."""

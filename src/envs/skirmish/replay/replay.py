@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from pymarl.envs.skirmish.battle.arrays import Rules, Terrain
 from pymarl.envs.skirmish.replay.replay_check import check_meta, check_numbers, parse_meta, read_entries
-from pymarl.utils.errors import UserError
+from pymarl.utils.errors import UserError, message_line
 from pymarl.utils.files import write_new
 
 FORMAT = 1
@@ -194,7 +194,7 @@ def read_replay(path: Path) -> Replay:
         replay = _checked(meta, frames, steps)
         check_numbers(meta, frames, steps)
     except Exception as error:  # whatever zipfile, zlib, numpy and json make of a file that is none of ours
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = message_line(error)[:300]
         raise UserError(
             f"{path}: not a replay of skirmish, or broken ({reason}); expected a .npz that skirmish wrote"
         ) from error

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from pymarl.utils.config import check_value
-from pymarl.utils.errors import UserError, closest
+from pymarl.utils.errors import UserError, closest, message_line
 from pymarl.utils.layers import Loader, show
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def compose(path: Path) -> yaml.Node:
         raise UserError(f"cannot read {path}: {reason}") from error
     except yaml.YAMLError as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else " ".join(str(error).split())
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else message_line(error)
         raise UserError(f"{show(path)}{f':{mark.line + 1}' if mark else ''}: not YAML: {problem}") from error
     if root is None:
         raise UserError(f"{show(path)}:1: the file is empty; expected `key: value` lines")
