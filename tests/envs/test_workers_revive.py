@@ -140,6 +140,23 @@ def test_a_worker_that_cannot_be_started_breaks_the_episode(monkeypatch: pytest.
     env.close()
 
 
+@pytest.mark.timeout(40)
+def test_a_worker_that_hangs_at_a_restart_is_down(tmp_path: Path) -> None:
+    """Without env_timeout, what its envs promise of a reset holds for the start too."""
+    env = WorkerEnvs("fake_envs:HangsAtRestart", {"folder": str(tmp_path)}, 1, 1, {}, 1, revive=True)
+    rows, actions, seeds = np.arange(1), np.zeros((1, 2), np.int64), np.array([5], np.uint64)
+    env.reset(rows, seeds)
+    os.kill(env._processes[0].pid, signal.SIGKILL)
+    env.step(actions, rows)
+    assert env.arrays.broken.all()
+    env.reset(rows, seeds)  # tried again, in vain
+    assert re.search(r"has not answered for 1 s during start$", env.episode_info(0)["broken"])
+    next(tmp_path.iterdir()).unlink()
+    env.reset(rows, seeds)
+    assert not env.arrays.broken.any()
+    env.close()
+
+
 def test_a_revived_env_does_not_play_its_first_episodes_again() -> None:
     env = WorkerEnvs("fake_envs:SeededOnce", {}, 2, 1, {}, 1, revive=True)
     rows, shown = np.arange(2), []
