@@ -12,7 +12,8 @@ import yaml
 from pymarl.main import parse_updates
 from pymarl.run.config import check
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import CONFIG, merge, read_yaml
+from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.yaml_files import read_yaml
 
 # Facts of PyMARL2's config/envs/sc2.yaml (hijkzzz/pymarl2 at 8ccac7c).
 PYMARL2: dict[str, Any] = {

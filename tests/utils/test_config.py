@@ -13,7 +13,8 @@ from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.run.config import RunConfig, _keys_of_all_parts, check
 from pymarl.utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import CONFIG, merge, read_yaml
+from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.yaml_files import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,18 +102,6 @@ def test_layers_and_their_origins(tmp_path: Path) -> None:
 def test_an_env_named_by_with_brings_its_defaults() -> None:
     layers = merge("iql", None, {"env": "one_step_matrix_game"})
     assert layers.values["env_args"] == {"map_name": "one_step_matrix_game"}
-
-
-def test_scientific_notation_is_a_number(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text("a: 1e-4\nb: 2E5\nc: 1.5e3\nd: e5\n")
-    assert read_yaml(path) == {"a": 0.0001, "b": 200000.0, "c": 1500.0, "d": "e5"}
-
-
-def test_a_key_given_twice_alike_is_fine(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text("optimizer: adam\noptimizer: adam\n")
-    assert read_yaml(path) == {"optimizer": "adam"}
 
 
 ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))

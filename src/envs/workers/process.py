@@ -139,7 +139,7 @@ class WorkerProcess:
         """
         began = time.monotonic()
         self._receive_in_time("start", began, seconds)
-        self.send(worker.BIND)
+        self.send(worker.BIND, None)
         self._receive_in_time("start", began, seconds)
 
     def _receive_in_time(self, action: str, began: float, seconds: float | None) -> None:

@@ -11,87 +11,24 @@ from typing import Any, TypeVar
 import yaml
 
 from pymarl.utils.config import check_value
-from pymarl.utils.errors import UserError, closest, message_line
-from pymarl.utils.layers import Loader, show
+from pymarl.utils.errors import UserError, closest
+from pymarl.utils.yaml_files import Entries, Loader, construct, entries_of, where
 
 T = TypeVar("T")
-Pairs = dict[str, tuple[yaml.Node, yaml.Node]]
-"""Key -> (node of the key, node of the value) of a mapping."""
 
 
-LARGEST_FILE = 2**20
-MOST_VALUES = 20_000
-"""In a file, with those that its aliases repeat; the largest table has some 2,000."""
-
-
-WRONG_TAG = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""What PyYAML raises for a value that is not of its tag, such as `!!int ""`."""
-
-
-def compose(path: Path) -> yaml.Node:
-    """Return the root of a YAML file as nodes, which know their line. UserError if it cannot be read or is not YAML."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UserError(f"{show(path)}: more than {LARGEST_FILE >> 20} MiB; expected the keys of a map")
-        root = yaml.compose(path.read_text(encoding="utf-8-sig"), Loader=Loader)
-    except RecursionError as error:
-        raise UserError(f"{show(path)}: not YAML: brackets or lists nested too deep") from error
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UserError(f"cannot read {path}: {reason}") from error
-    except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else message_line(error)
-        raise UserError(f"{show(path)}{f':{mark.line + 1}' if mark else ''}: not YAML: {problem}") from error
-    if root is None:
-        raise UserError(f"{show(path)}:1: the file is empty; expected `key: value` lines")
-    _check_size(path, root)
-    return root
-
-
-def _check_size(path: Path, root: yaml.Node) -> None:
-    """Raise UserError for aliases that hold themselves, or many times one another."""
-    nodes, count = [root], 0
-    while nodes:
-        node, count = nodes.pop(), count + 1
-        if count > MOST_VALUES:
-            raise UserError(f"{where(path, node)}: more than {MOST_VALUES} values, or an alias that holds itself")
-        if isinstance(node, yaml.MappingNode):
-            nodes += [part for pair in node.value for part in pair]
-        elif isinstance(node, yaml.SequenceNode):
-            nodes += node.value
-
-
-def where(path: Path, node: yaml.Node) -> str:
-    """Return "file:line" of a node."""
-    return f"{show(path)}:{node.start_mark.line + 1}"
-
-
-def pairs(path: Path, node: yaml.Node, name: str) -> Pairs:
-    """Return the entries of the mapping `name`. UserError if it is none, or gives a key twice."""
+def pairs(path: Path, node: yaml.Node, name: str) -> Entries:
+    """Return the entries of the mapping `name`. UserError if it is none, or a key has two values."""
     if not isinstance(node, yaml.MappingNode):
         raise UserError(f"{where(path, node)}: {name}={shown(node)}: expected `key: value` lines")
-    entries: Pairs = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-            raise UserError(f"{where(path, key)}: expected a name before the colon")
-        if key.value in entries:
-            raise UserError(f"{where(path, key)}: key {key.value!r} is given twice; keep one")
-        entries[key.value] = key, value
-    return entries
-
-
-def plain(node: yaml.Node) -> Any:
-    """Return the value of a node as lists, dicts, text and numbers."""
-    loader = Loader("")  # as the run's own files are read: 1e-1 is a number
-    return loader.construct_object(node, deep=True)
+    return entries_of(path, node)
 
 
 def shown(node: yaml.Node) -> str:
     """Return a node's value as messages show it."""
     try:
-        text = repr(plain(node))
-    except (*WRONG_TAG, UserError):
+        text = repr(Loader("").construct_object(node, deep=True))
+    except (yaml.YAMLError, RecursionError):
         return "a value with a tag of its own"
     return text if len(text) < 100 else f"{text[:96]} ..."
 
@@ -119,13 +56,7 @@ def read(kind: Any, path: Path, node: yaml.Node, name: str) -> Any:
         if not isinstance(node, yaml.SequenceNode):
             raise UserError(f"{where(path, node)}: {name}={shown(node)}: expected a list")
         return tuple(read(args[0], path, item, name) for item in node.value)
-    try:
-        value = plain(node)
-    except UserError as error:  # a key that is given twice
-        raise UserError(f"{show(path)}, {error}") from error
-    except WRONG_TAG as error:
-        reason = "" if isinstance(error, yaml.YAMLError) else f" ({str(error).split(';')[0]})"
-        raise UserError(f"{where(path, node)}: {name}: expected plain YAML, without tags{reason}") from error
+    value = construct(path, node, name)
     try:
         return check_value(value, kind, name, where(path, node))
     except OverflowError as error:
@@ -133,12 +64,12 @@ def read(kind: Any, path: Path, node: yaml.Node, name: str) -> Any:
 
 
 def fill(
-    kind: type[T], path: Path, entries: Pairs, node: yaml.Node, name: str, given: Mapping[str, Any] | None = None
+    kind: type[T], path: Path, entries: Entries, node: yaml.Node, name: str, given: Mapping[str, Any] | None = None
 ) -> T:
     """Return the dataclass `kind` made of `entries`, which stand at `node`, and of values `given`; see `read`."""
     given = given or {}
     types = typing.get_type_hints(kind, include_extras=True)
-    marked = "where" in types
+    has_where = "where" in types
     types.pop("where", None)
     for key, (key_node, _) in entries.items():
         if key not in types:
@@ -150,4 +81,4 @@ def fill(
     if missing:
         raise UserError(f"{where(path, node)}: {name} has no key {missing[0]!r}; add it")
     values = {key: read(types[key], path, value, key) for key, (_, value) in entries.items()}
-    return kind(**given, **values, **({"where": where(path, node)} if marked else {}))
+    return kind(**given, **values, **({"where": where(path, node)} if has_where else {}))
