@@ -15,6 +15,7 @@ from typing import IO, Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
+from pymarl.utils import values
 from pymarl.utils.errors import UserError, message_line
 
 Entry = dict[str, Any]
@@ -164,6 +165,5 @@ def _misfit_of_entries(own: Mapping[str, Any], given: Mapping[str, Any], name: s
 
 
 def kind_of(value: Any) -> str:
-    """Return what a value is: "None", "a list", "an int"."""
-    name = "tensor" if isinstance(value, Tensor) else type(value).__name__
-    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    """Return what a value is: "a tensor", else as `values.kind_of`."""
+    return "a tensor" if isinstance(value, Tensor) else values.kind_of(value)
