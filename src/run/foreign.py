@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+import yaml
+
 from pymarl.run.config import Choices, Classes, all_keys, read_keys
 from pymarl.utils.config import build_config, check_value, config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import FOREIGN, Layers
 from pymarl.utils.values import shown
-from pymarl.utils.yaml_files import read_yaml
 
 MISSING = object()
 
@@ -36,7 +37,7 @@ class Foreign:
 @cache
 def table() -> dict[str, Foreign]:
     """Return the foreign keys that may change what a run does."""
-    keys = read_yaml(FOREIGN)["keys"]
+    keys = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))["keys"]
     renamed = {key: {"target" if name == "as" else name: v for name, v in entry.items()} for key, entry in keys.items()}
     return {key: Foreign(key, **entry) for key, entry in renamed.items()}
 

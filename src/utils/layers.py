@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from pymarl.utils.config import plain
 from pymarl.utils.errors import UserError, closest
 from pymarl.utils.values import fault, shown
@@ -133,6 +135,6 @@ def merge(alg: str | None, env: str | None, updates: Mapping[str, Any]) -> Layer
 def shipped_keys() -> set[str]:
     """Return every top-level key that a shipped YAML file sets, and those of other PyMARLs that may do no harm."""
     files: Sequence[Path] = [CONFIG / "default.yaml", *CONFIG.glob("*/*.yaml")]
-    foreign = read_yaml(FOREIGN)
+    foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
     harmless = {*foreign["keys"], *foreign["bookkeeping"]}.union(*foreign["methods"].values())
     return harmless.union(*(read_yaml(path) for path in files))

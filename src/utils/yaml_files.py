@@ -124,9 +124,9 @@ def entries_of(path: Path, node: yaml.MappingNode) -> Entries:
 
 
 def _user_error(path: Path, error: yaml.YAMLError, prefix: str) -> UserError:
-    marked = isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None
-    place = f":{error.problem_mark.line + 1}" if marked else ""
-    return UserError(f"{show(path)}{place}: {prefix}{error.problem if marked else message_line(error)}")
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return UserError(f"{show(path)}: {prefix}{message_line(error)}")
+    return UserError(f"{show(path)}:{error.problem_mark.line + 1}: {prefix}{error.problem}")
 
 
 def _check_size(path: Path, root: yaml.Node) -> None:

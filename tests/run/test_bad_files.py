@@ -55,7 +55,7 @@ MERGES = "a0: &a0 {k: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 
         (b"t_max: 1e3\n", "t_max=1000.0: expected int, got float (write t_max=1000)"),
         (b"t_max: " + b"9" * 400, "<int of 400 digits>"),
         (b"t_max: " + b"9" * 5000, "mine.yaml:1: no int: Exceeds the limit"),
-        (b"t_max: 0x\n", "mine.yaml:1: no int"),
+        (b"t_max: 0x\n", "mine.yaml"),
         (b"name: x\nlr: !!bool maybe\n", "mine.yaml:2: no bool: 'maybe'"),
         (b"lr: 2024-01-31\n", "lr='2024-01-31': expected float, got str"),
         (b"lr: !!timestamp 2024-13-45\n", "mine.yaml"),
