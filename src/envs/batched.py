@@ -1,4 +1,8 @@
-"""From an env's name to a batched env: native, in this process, or in worker processes."""
+"""From an env's name to a batched env: native, in this process, or in worker processes.
+
+A native batched env (`batched = True`) steps all rows itself. Any other env is looped over, or worker processes share
+its copies; one with `own_process = True` is never looped over. The same seeds give the same episodes in each of these.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +39,13 @@ def make_batched_env(
 ) -> BatchedEnv:
     """Return `batch_size` envs that step together.
 
-    A native batched env (`batched = True`) steps all of them itself. Any other env is looped over if `in_process`,
-    else `workers` processes share its copies. The same seeds give the same episodes in each of these. An env with
-    `own_process = True` is never looped over.
-
     Args:
         env: registry name, or `module:Class`.
         env_args: the env's options.
         batch_size: B.
         seed: the constructors' seeds come from it; an episode's own seed is given to `reset`.
         origin: "env_args.<key>" -> where it was set, for messages.
-        in_process: do not start workers.
+        in_process: start no workers, unless the env needs them.
         workers: how many to start, at most B; None: one for each CPU core that this process may use, or for
             each copy of an env with `own_process`.
         revive: start a worker that dies again; what its rows were playing is `broken`.
@@ -58,13 +58,17 @@ def make_batched_env(
     """
     env_class = REGISTRY[env]
     if hasattr(env_class, "batched") and env_class.batched:
-        native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
-        return native
+        return _native_env(env_class, env_args, batch_size, origin)
     if needs_process(env):
         return WorkerEnvs(env, env_args, batch_size, seed, origin, workers or batch_size, revive, timeout)
     if in_process:
         return SerialEnvs(env, env_args, batch_size, seed, origin, timeout)
     return WorkerEnvs(env, env_args, batch_size, seed, origin, workers, revive, timeout)
+
+
+def _native_env(env_class: Any, env_args: EnvArgs, batch_size: int, origin: Mapping[str, str]) -> BatchedEnv:
+    native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
+    return native
 
 
 def needs_process(env: str) -> bool:

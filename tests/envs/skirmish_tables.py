@@ -14,8 +14,10 @@ from pymarl.envs.skirmish.battle.features import obs_size, state_size, write_obs
 from pymarl.envs.skirmish.battle.rewards import before_step, settle
 from pymarl.envs.skirmish.env import Skirmish
 from pymarl.envs.skirmish.scenario.build import make_rules, make_world
-from pymarl.envs.skirmish.scenario.kinds import kind_names, kind_table, load_map, load_units
+from pymarl.envs.skirmish.scenario.kinds import kind_names, kind_table
+from pymarl.envs.skirmish.scenario.maps import load_map
 from pymarl.envs.skirmish.scenario.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.units import load_units
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 

@@ -12,9 +12,9 @@ from skirmish_maps import ALL_MAPS, OWN_MAP, SMAC, Map
 
 from pymarl.envs.skirmish.battle.arrays import AIR, GRID, GROUND, KIND
 from pymarl.envs.skirmish.battle.features import obs_size, state_size
-from pymarl.envs.skirmish.scenario.kinds import MapSpec, load_map, load_units, map_names, max_reward
-from pymarl.envs.skirmish.scenario.maps import MAPS
-from pymarl.envs.skirmish.scenario.units import UNITS
+from pymarl.envs.skirmish.scenario.kinds import max_reward
+from pymarl.envs.skirmish.scenario.maps import MAPS, MapSpec, load_map, map_names
+from pymarl.envs.skirmish.scenario.units import UNITS, load_units
 from pymarl.utils.config import config_keys
 from pymarl.utils.errors import UserError
 

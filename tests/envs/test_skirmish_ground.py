@@ -9,7 +9,7 @@ import pytest
 from skirmish_maps import ALL_MAPS, Map
 
 from pymarl.envs.skirmish.battle.arrays import ALLY, ATTACK_MOVE, ENEMY, GRID, HUNT, IDLE, UNIT, Terrain
-from pymarl.envs.skirmish.scenario.kinds import load_map
+from pymarl.envs.skirmish.scenario.maps import load_map
 from pymarl.envs.skirmish.scenario.terrain import make_terrain
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from skirmish_maps import OWN_MAP, Map
 
-from pymarl.envs.skirmish.scenario.kinds import load_map
+from pymarl.envs.skirmish.scenario.maps import load_map
 from pymarl.utils.errors import UserError
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(

@@ -18,9 +18,10 @@ from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish.battle.arrays import ALLY, ATTACK, HEAL, IDLE, MOVE
 from pymarl.envs.skirmish.battle.kernels import pack
 from pymarl.envs.skirmish.scenario.build import SAME_NAME, make_rules, make_scratch, make_world
-from pymarl.envs.skirmish.scenario.kinds import Ground, Group, MapSpec, kind_names, kind_table, load_map, load_units
-from pymarl.envs.skirmish.scenario.maps import Height
+from pymarl.envs.skirmish.scenario.kinds import kind_names, kind_table
+from pymarl.envs.skirmish.scenario.maps import Ground, Group, Height, MapSpec, load_map
 from pymarl.envs.skirmish.scenario.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.units import load_units
 from sc2_standin import kernels
 
 STOP_ID, MOVE_ID, ATTACK_ID, HEAL_ID = 4, 16, 23, 386

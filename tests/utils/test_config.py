@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,7 +12,7 @@ import pytest
 from pymarl.controllers import REGISTRY as MACS
 from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.run.config import RunConfig, _keys_of_all_parts, check
-from pymarl.utils.config import PositiveInt, Probability, Range, build_config, config_keys, describe
+from pymarl.utils.config import PositiveInt, Probability, Range, build_config, check_value, config_keys, describe
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import CONFIG, merge
 from pymarl.utils.yaml_files import read_yaml
@@ -73,6 +74,36 @@ def test_a_missing_key_and_the_file_at_fault_are_named() -> None:
         build_config(Example, {k: v for k, v in GOOD.items() if k != "size"}, {})
     with pytest.raises(UserError, match=r"^config/algs/x.yaml: size=-1: expected int >= 1$"):
         build_config(Example, GOOD | {"size": -1}, {"size": "config/algs/x.yaml"})
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "result"),
+    [
+        (tuple[int, str], [1, "a"], (1, "a")),
+        (tuple[int, tuple[str, float]], [1, ["a", 2]], (1, ("a", 2))),
+        (tuple[int, ...], [1, 2, 3], (1, 2, 3)),
+        (dict[str, int], {"a": 1}, {"a": 1}),
+        (dict[str, tuple[int, str]], {"a": [1, "b"]}, {"a": (1, "b")}),
+        (dict, {1: "a"}, {1: "a"}),
+    ],
+)
+def test_containers_are_checked_element_by_element(kind: Any, value: Any, result: Any) -> None:
+    checked = check_value(value, kind, "x")
+    assert checked == result
+    assert type(checked) is type(result)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (tuple[int, str], [1, 2]), (tuple[int, str], ["a", 1]), (tuple[int, str], [1]), (tuple[int, str], [1, "a", 2]),
+        (dict[str, int], {"a": "b"}), (dict[str, int], {1: 2}), (dict[str, PositiveInt], {"a": 0}),
+        (dict[str, int], [1]),
+    ],
+)  # fmt: skip
+def test_one_wrong_element_is_refused(kind: Any, value: Any) -> None:
+    with pytest.raises(UserError, match=f"^x=.*: expected {re.escape(describe(kind))}, got"):
+        check_value(value, kind, "x")
 
 
 def test_describe_nested_types() -> None:

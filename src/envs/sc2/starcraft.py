@@ -9,7 +9,6 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,8 +19,7 @@ from numpy.typing import NDArray
 from pymarl.envs.multiagentenv import EpisodeBroken, MultiAgentEnv, ReplayError
 from pymarl.envs.sc2.folder import GameFolder
 from pymarl.envs.sc2.installation import import_problem, require
-from pymarl.envs.smac_options import SmacOptions
-from pymarl.utils.config import PositiveInt
+from pymarl.envs.sc2.options import StarCraftOptions
 from pymarl.utils.errors import UserError, closest, message_line, one_line
 from pymarl.utils.files import temporary_beside, write_new
 from pymarl.utils.protobuf import use_fast_backend
@@ -57,14 +55,8 @@ class StarCraftEnv(MultiAgentEnv):
     launches: ClassVar[int] = 1
     """How many games a reset may start."""
 
-    @dataclass(frozen=True, kw_only=True)
-    class Config(SmacOptions):
-        game_timeout: PositiveInt
-        seed: int | None
-        game_version: Any
-
-        def __post_init__(self) -> None:
-            _check(self)
+    class Config(StarCraftOptions):
+        """See `StarCraftOptions`."""
 
     def __init__(self, config: Config, seed: int) -> None:
         self._sc2path = require(self.package, config.map_name)
@@ -272,25 +264,6 @@ class StarCraftEnv(MultiAgentEnv):
 @functools.cache  # the package's atexit handler keeps its envs, and so their classes, for ever
 def _watched_class(watched: type, env_class: type) -> type:
     return type("StarCraft2Env", (watched, env_class), {})
-
-
-def _check(config: StarCraftEnv.Config) -> None:
-    if config.seed is not None:
-        raise UserError(
-            f"env_args.seed={config.seed} would give every game the same seed; write seed={config.seed}: "
-            "the run's seed gives each game its own"
-        )
-    if not (config.game_version is None or isinstance(config.game_version, str)):
-        key = "env_args.game_version"
-        raise UserError(
-            f"{key}={config.game_version!r}: expected text or None, and for YAML 4.10 is the number 4.1; "
-            f"write {key}=\"'4.10'\" on the command line, game_version: '4.10' in a file"
-        )
-    if (config.obs_pathing_grid or config.obs_terrain_height) and not isinstance(config.move_amount, int):
-        raise UserError(
-            f"env_args.move_amount={config.move_amount!r}: with obs_pathing_grid or obs_terrain_height the packages "
-            f"need a whole number of cells; write move_amount={max(1, round(config.move_amount))}"
-        )
 
 
 def _import_apart(package: str) -> None:

@@ -16,8 +16,10 @@ from pymarl.envs.skirmish.battle import kernels
 from pymarl.envs.skirmish.battle.arrays import UNIT
 from pymarl.envs.skirmish.battle.features import obs_size, state_size
 from pymarl.envs.skirmish.scenario.build import make_rules, make_scratch, make_world
-from pymarl.envs.skirmish.scenario.kinds import kind_table, load_map, load_units
+from pymarl.envs.skirmish.scenario.kinds import kind_table
+from pymarl.envs.skirmish.scenario.maps import load_map
 from pymarl.envs.skirmish.scenario.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.units import load_units
 from pymarl.envs.smac_options import SmacOptions
 from pymarl.utils.config import PositiveInt
 from pymarl.utils.errors import UserError

@@ -19,7 +19,8 @@ from pymarl.envs.skirmish.battle.arrays import (
     Terrain,
     World,
 )
-from pymarl.envs.skirmish.scenario.kinds import MapSpec, max_reward
+from pymarl.envs.skirmish.scenario.kinds import max_reward
+from pymarl.envs.skirmish.scenario.maps import MapSpec
 from pymarl.envs.skirmish.scenario.spawn import spawn_units
 from pymarl.envs.smac_options import SmacOptions
 
