@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pymarl.envs.skirmish.data import map_names
 from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.scenario.maps import map_names
 from scripted import POLICIES, battles, is_sensible, make_env
 
 Z95 = 1.959964

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pymarl.envs.skirmish.arrays import AIR_LAYER
-from pymarl.envs.skirmish.data import map_names
+from pymarl.envs.skirmish.battle.arrays import AIR_LAYER
 from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.scenario.maps import map_names
 from scripted import battles, make_env
 
 SLACK = 1e-9

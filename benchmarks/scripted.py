@@ -29,12 +29,13 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pymarl.envs import native, skirmish
+from pymarl.envs import native
 from pymarl.envs.batched import make_batched_env
 from pymarl.envs.native import source_stamp
 from pymarl.envs.native.jit import inlined, kernel, outlined
 from pymarl.envs.native.rng import below
-from pymarl.envs.skirmish.arrays import BIOLOGICAL, FIRST_TARGET, NO_OP, STOP
+from pymarl.envs.skirmish import battle
+from pymarl.envs.skirmish.battle.arrays import BIOLOGICAL, FIRST_TARGET, NO_OP, STOP
 from pymarl.envs.skirmish.env import Skirmish
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import merge
@@ -48,7 +49,7 @@ READY = 2.0  # a weapon that may shoot within so many loops is ready
 CLOSE = 4.0  # enemies are run from up to this gap from edge to edge, cells
 ESCORT = 3.0  # how near healers stay, cells
 
-STAMP = source_stamp(Path(native.__file__).parent, Path(skirmish.__file__).parent, Path(__file__).parent)
+STAMP = source_stamp(Path(native.__file__).parent, Path(battle.__file__).parent, Path(__file__).parent)
 
 
 def is_sensible(policy: str, env: Skirmish) -> bool:

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from pymarl.envs.native.jit import inlined, outlined
-from pymarl.envs.skirmish.arrays import AIR_LAYER, EAST, NORTH, SOUTH, STOP, WEST
+from pymarl.envs.skirmish.battle.arrays import AIR_LAYER, EAST, NORTH, SOUTH, STOP, WEST
 
 FIRST_MOVE = NORTH
 X_STEP, Y_STEP = (0.0, 0.0, 1.0, -1.0), (1.0, -1.0, 0.0, 0.0)  # north, south, east, west

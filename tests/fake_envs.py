@@ -312,6 +312,19 @@ class DiesAtStart(RandomWalk):
             os._exit(7)
 
 
+class HangsAtRestart(RandomWalk):
+    """Promises to answer soon; the second constructor of a process hangs: the first leaves a file in `folder`."""
+
+    answer_seconds = 1.0
+
+    def __init__(self, folder: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        first = Path(folder, str(self.constructor_seed))
+        if first.parent.is_dir() and any(first.parent.iterdir()):
+            time.sleep(60)
+        first.touch()
+
+
 class SeededOnce(RandomWalk):
     """`reset` takes no seed: all randomness comes from the constructor's."""
 

@@ -29,6 +29,12 @@ OURS = set(ALLOWED) - {"main.py", "pymarl.py"}
 OPEN = "pymarl.envs.specs"
 # Folder -> the one module of another folder that it may import as well: the type of what it makes for it.
 ALSO = {"components": "pymarl.modules.inputs"}
+# Folder -> its floors, the highest first: a file imports from its own floor and those below.
+FLOORS = {
+    "envs/skirmish": ("replay", "env", "scenario", "battle"),
+    "envs/workers": ("worker_envs", "process", "worker"),
+}
+MOST_LINES, MOST_LINES_OF_FUNCTION = 300, 40
 # Heavy third-party packages that a folder must do without.
 FORBIDDEN = {"envs": {"torch", "sacred"}, "modules": {"numpy", "numba", "sacred"}, "components": {"sacred"}}
 
@@ -86,12 +92,102 @@ def test_specs_are_data_alone() -> None:
     assert {name.split(".")[0] for name in names} <= sys.stdlib_module_names | {"numpy"}
 
 
+def module_name(path: Path) -> str:
+    return ".".join(("pymarl", *path.relative_to(SRC).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def floor_breaks(folder: str, floors: tuple[str, ...]) -> list[str]:
+    """Return "file imports module" for every import, wherever in a file, of a module of a higher floor."""
+    base, height = f"pymarl.{folder.replace('/', '.')}", dict(zip(floors, range(len(floors), 0, -1), strict=True))
+
+    def floor(name: str) -> int | None:
+        return height[name.removeprefix(f"{base}.").split(".")[0]] if name.startswith(f"{base}.") else None
+
+    breaks = []
+    for path in sorted((SRC / folder).rglob("*.py")):
+        own = floor(module_name(path))
+        if own is not None:
+            above = {name for name in imported(path) if (other := floor(name)) is not None and other > own}
+            breaks += [f"{path.relative_to(SRC)} imports {name}" for name in sorted(above)]
+    return breaks
+
+
+@pytest.mark.parametrize("folder", FLOORS)
+def test_floors(folder: str) -> None:
+    assert floor_breaks(folder, FLOORS[folder]) == []
+
+
+def test_an_import_from_above_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_architecture.SRC", tmp_path)
+    for name in ("envs/x/low/a.py", "envs/x/high.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("def late():\n    from pymarl.envs.x.high import A\n")
+    breaks = [f"envs/x/low/a.py imports pymarl.envs.x.{name}" for name in ("high", "high.A")]
+    assert floor_breaks("envs/x", ("high", "low")) == breaks
+
+
+def imports_of_modules(files: list[Path]) -> dict[str, set[str]]:
+    """Return {module: those of the files that it imports when it is imported}, those for type checkers among them."""
+    known = {module_name(path) for path in files}
+    graph = {}
+    for path in files:
+        body = ast.parse(path.read_text()).body
+        late = {id(node) for top in body for each in ast.walk(top) if isinstance(each, ast.FunctionDef | ast.Lambda)
+                for node in ast.walk(each)}  # fmt: skip
+        names: set[str] = set()
+        for node in (node for top in body for node in ast.walk(top) if id(node) not in late):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= inner & known or {node.module}
+        graph[module_name(path)] = names & known
+    return graph
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Return modules that import one another in turn, the first once more at the end; [] if there are none."""
+    finished: set[str] = set()
+
+    def walk(trail: list[str]) -> list[str]:
+        for name in sorted(graph[trail[-1]] - finished):
+            if name in trail:
+                return [*trail[trail.index(name) :], name]
+            if found := walk([*trail, name]):
+                return found
+        finished.add(trail[-1])
+        return []
+
+    return next((found for name in sorted(graph) if name not in finished and (found := walk([name]))), [])
+
+
+def test_no_import_circles() -> None:
+    graph = imports_of_modules(FILES)
+    assert sum(map(len, graph.values())) > 200
+    assert circle(graph) == []
+
+
+def test_a_circle_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("test_architecture.SRC", tmp_path)
+    texts = {
+        "a": "from pymarl.b import B\n",
+        "b": "import numpy\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pymarl import c\n",
+        "c": "try:\n    import pymarl.a\nexcept ImportError:\n    pass\ndef late():\n    import pymarl.d\n",
+        "d": "import pymarl.c\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.py").write_text(text)
+    files = sorted(tmp_path.glob("*.py"))
+    assert circle(imports_of_modules(files)) == ["pymarl.a", "pymarl.b", "pymarl.c", "pymarl.a"]
+    assert circle(imports_of_modules([path for path in files if path.stem != "b"])) == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))
 def test_files_and_functions_are_small(path: Path) -> None:
     tree = ast.parse(path.read_text())
-    assert path.read_text().count("\n") <= 400
+    assert path.read_text().count("\n") <= MOST_LINES
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert [f.name for f in functions if f.end_lineno - f.lineno >= 60] == []
+    assert [f.name for f in functions if f.end_lineno - f.lineno >= MOST_LINES_OF_FUNCTION] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))

@@ -7,7 +7,7 @@ from pymarl.utils.registry import Registry
 REGISTRY = Registry(
     "env",
     {
-        "skirmish": "pymarl.envs.skirmish.env:Skirmish",
+        "skirmish": "pymarl.envs.skirmish.replay.film:SkirmishWithReplays",
         "sc2": "pymarl.envs.sc2.env:SC2Env",
         "sc2v2": "pymarl.envs.sc2.env:SC2v2Env",
         "stag_hunt": "pymarl.envs.stag_hunt.env:StagHunt",

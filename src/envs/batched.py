@@ -1,4 +1,8 @@
-"""From an env's name to a batched env: native, in this process, or in worker processes."""
+"""From an env's name to a batched env: native, in this process, or in worker processes.
+
+A native batched env (`batched = True`) steps all rows itself. Any other env is looped over, or worker processes share
+its copies; one with `own_process = True` is never looped over. The same seeds give the same episodes in each of these.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ from pymarl.envs.contract import check_info
 from pymarl.envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
 from pymarl.envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
 from pymarl.envs.watchdog import NotBack, Watchdog
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError, where
 
@@ -36,17 +40,13 @@ def make_batched_env(
 ) -> BatchedEnv:
     """Return `batch_size` envs that step together.
 
-    A native batched env (`batched = True`) steps all of them itself. Any other env is looped over if `in_process`,
-    else `workers` processes share its copies. The same seeds give the same episodes in each of these. An env with
-    `own_process = True` is never looped over.
-
     Args:
         env: registry name, or `module:Class`.
         env_args: the env's options.
         batch_size: B.
         seed: the constructors' seeds come from it; an episode's own seed is given to `reset`.
         origin: "env_args.<key>" -> where it was set, for messages.
-        in_process: do not start workers.
+        in_process: start no workers, unless the env needs them.
         workers: how many to start, at most B; None: one for each CPU core that this process may use, or for
             each copy of an env with `own_process`.
         revive: start a worker that dies again; what its rows were playing is `broken`.
@@ -60,15 +60,19 @@ def make_batched_env(
     """
     refuse_workers(env, workers)
     if is_native(env):
-        env_class = REGISTRY[env]
-        native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
-        check_info(env, native.info)
-        return native
+        return _native_env(env, env_args, batch_size, origin)
     if needs_process(env):
         return WorkerEnvs(env, env_args, batch_size, seed, origin, workers or batch_size, revive, timeout)
     if in_process:
         return SerialEnvs(env, env_args, batch_size, seed, origin, timeout)
     return WorkerEnvs(env, env_args, batch_size, seed, origin, workers, revive, timeout)
+
+
+def _native_env(env: str, env_args: EnvArgs, batch_size: int, origin: Mapping[str, str]) -> BatchedEnv:
+    env_class = REGISTRY[env]
+    native: BatchedEnv = env_class(build_config(env_class.Config, env_args, origin, "env_args."), batch_size)
+    check_info(env, native.info)
+    return native
 
 
 def is_native(env: str) -> bool:

@@ -25,6 +25,7 @@ from pymarl.envs.multiagentenv import MultiAgentEnv
 from pymarl.envs.single import make_env
 from pymarl.envs.specs import EnvInfo
 from pymarl.utils.errors import UserError, where
+from pymarl.utils.yaml_files import parse_value
 
 
 @dataclass
@@ -156,8 +157,8 @@ def parse_env_args(words: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise UserError(f"{word!r}: expected key=value")
         try:
-            env_args[key.removeprefix("env_args.")] = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            env_args[key.removeprefix("env_args.")] = parse_value(value)
+        except (yaml.YAMLError, RecursionError) as error:
             raise UserError(f"{key}={value[:80]!r}: the value is not YAML; quote it if it is text") from error
     return env_args
 

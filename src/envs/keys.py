@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib
 import re
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pymarl.utils.errors import UserError
+from pymarl.utils.errors import UserError, one_line_with_place
 from pymarl.utils.packages import SOURCES, missing_module
 
 PETTINGZOO = ("mpe", "mpe2", "multiagent", "pettingzoo")
@@ -31,7 +29,7 @@ def import_for(key: str, module: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise UserError(f"env_args.key={key!r} needs {missing_module(error.name)}") from error
     except (Exception, SystemExit) as error:
-        raise UserError(f"env_args.key={key!r}: importing {module} failed: {said(error)}") from error
+        raise UserError(f"env_args.key={key!r}: importing {module} failed: {one_line_with_place(error)}") from error
 
 
 def construct(key: str, env_kwargs: Mapping[str, Any], make: Callable[[], Any]) -> Any:
@@ -51,20 +49,12 @@ def construct(key: str, env_kwargs: Mapping[str, Any], make: Callable[[], Any]) 
     except (Exception, SystemExit) as error:
         if isinstance(error, TypeError) and "argument" in str(error):
             raise UserError(
-                f"env_args.env_kwargs={dict(env_kwargs)}: {key} does not take them: {said(error)}"
+                f"env_args.env_kwargs={dict(env_kwargs)}: {key} does not take them: {one_line_with_place(error)}"
             ) from error
         raise UserError(
-            f"env_args.key={key!r} with env_args.env_kwargs={dict(env_kwargs)} cannot be made: {said(error)}"
+            f"env_args.key={key!r} with env_args.env_kwargs={dict(env_kwargs)} cannot be made: "
+            f"{one_line_with_place(error)}"
         ) from error
-
-
-def said(error: BaseException) -> str:
-    """Return an exception in one line: its type, its text, and the line of its own code that raised it."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    if isinstance(error, SyntaxError) or Path(frame.filename).parent == Path(__file__).parent:
-        return text
-    return f"{text} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def other_key(key: str) -> str | None:

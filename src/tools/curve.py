@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pymarl.tools.grouping import Group, Run, group_runs, read_runs
-from pymarl.utils.errors import UserError
+from pymarl.utils.errors import UserError, short_line
 from pymarl.utils.files import replacing_file
 
 Array = NDArray[np.float64]
@@ -169,7 +169,7 @@ def main(argv: Sequence[str]) -> int:
         with replacing_file(options.out) as temporary:
             draw(metric, groups, options.statistic).savefig(temporary, dpi=150)
     except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"error: {short_line(str(error))}", file=sys.stderr)
         return 1
     print(options.out)
     return 0

@@ -10,10 +10,10 @@ from pathlib import Path
 if not __package__:  # run as a file: python has put src/tools on the path, not src
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from pymarl.envs.skirmish.page import write_page
-from pymarl.envs.skirmish.pictures import write_gif, write_mp4
-from pymarl.envs.skirmish.replay import read_replay
-from pymarl.utils.errors import UserError
+from pymarl.envs.skirmish.replay.page import write_page
+from pymarl.envs.skirmish.replay.pictures import write_gif, write_mp4
+from pymarl.envs.skirmish.replay.replay import read_replay
+from pymarl.utils.errors import UserError, short_line
 
 
 def parser() -> argparse.ArgumentParser:
@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
         for path in write_all(parser().parse_args(argv)):
             print(path)
     except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
+        print(f"error: {short_line(str(error))}", file=sys.stderr)
         return 1
     return 0
 

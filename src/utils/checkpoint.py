@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from pymarl.utils.errors import UserError
-from pymarl.utils.files import locked, remove_leftovers, replacing_directory, write_json, writing_failed
+from pymarl.utils.files import locked, read_object, remove_leftovers, replacing_directory, write_json, writing_failed
 from pymarl.utils.tensors import (
     OTHER,
     Entry,
@@ -98,30 +98,17 @@ def read_manifest(directory: Path) -> dict[str, Entry] | None:
     path = directory / MANIFEST
     if not path.is_file():
         return None
-    manifest = read_json(path)
+    manifest = read_object(path, OTHER)
     for file, entry in manifest.items():
         if not isinstance(entry, dict) or {"bytes": int, "sha256": str} != {key: type(entry[key]) for key in entry}:
             raise UserError(f"{path}: damaged, {file!r} has no bytes and sha256; {OTHER}")
     return manifest
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a JSON file. UserError if there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested without end
-        raise UserError(f"{path}: not JSON ({error}); {OTHER}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: expected a JSON object, got {kind_of(value)}; {OTHER}")
-    return value
-
-
 def read_config(token: Path) -> dict[str, Any]:
     """Return the config of the run that writes to a token's folder. UserError if it is missing or damaged."""
     path = token / CONFIG_FILE
-    config = read_json(path)
+    config = read_object(path, OTHER)
     if missing := [key for key in ("seed", "env_args") if key not in config]:
         raise UserError(f"{path}: lacks {', '.join(missing)}, so it is not the config of a run; {OTHER}")
     if not isinstance(config["env_args"], dict):

@@ -162,7 +162,7 @@ def _match(value: Any, kind: Any) -> tuple[bool, Any]:
     if origin in (list, tuple) or kind in (list, tuple):
         return _match_sequence(value, origin or kind, args)
     if origin is dict or kind is dict:
-        return isinstance(value, Mapping), value
+        return _match_mapping(value, args)
     if kind is float:
         return _is_int(value) or (isinstance(value, float) and math.isfinite(value)), value
     if kind is int:
@@ -185,12 +185,20 @@ def _is_int(value: Any) -> bool:
 def _match_sequence(value: Any, kind: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
     if not isinstance(value, (list, tuple)):
         return False, value
-    element = args[0] if args else Any
-    pairs = [_match(item, element) for item in value]
     fixed = kind is tuple and args and args[-1] is not Ellipsis
     if fixed and len(value) != len(args):
         return False, value
+    elements = args if fixed else [args[0] if args else Any] * len(value)
+    pairs = [_match(item, element) for item, element in zip(value, elements, strict=True)]
     return all(matched for matched, _ in pairs), kind(result for _, result in pairs)
+
+
+def _match_mapping(value: Any, args: tuple[Any, ...]) -> tuple[bool, Any]:
+    if not isinstance(value, Mapping) or not args:
+        return isinstance(value, Mapping), value
+    pairs = [(_match(key, args[0]), _match(item, args[1])) for key, item in value.items()]
+    matched = all(of_key and of_item for (of_key, _), (of_item, _) in pairs)
+    return matched, {key: item for (_, key), (_, item) in pairs} if matched else value
 
 
 def describe(kind: Any) -> str:

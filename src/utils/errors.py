@@ -46,10 +46,23 @@ def short_line(text: str) -> str:
     return f"{line[: LONGEST_LINE // 2]} [... {cut:,} letters ...] {line[-LONGEST_LINE // 2 :]}"
 
 
+def message_line(error: BaseException) -> str:
+    """Return an exception's message in one line, its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception as its type and message, in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind, message = type(error).__name__, message_line(error)
+    return kind if message == kind else f"{kind}: {message}"
+
+
+def one_line_with_place(error: BaseException) -> str:
+    """Return `one_line`, and where other code than ours raised it: "ValueError: no (their.py, line 7)"."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    if isinstance(error, SyntaxError) or frame.filename.startswith(_OURS):
+        return one_line(error)
+    return f"{one_line(error)} ({Path(frame.filename).name}, line {frame.lineno})"
 
 
 def users_frames(frames: Iterable[traceback.FrameSummary]) -> traceback.StackSummary:

@@ -19,6 +19,9 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from pymarl.utils.errors import UserError
+from pymarl.utils.values import kind_of
+
 LONGEST_NAME = 100
 """Bytes of a file name that is made of a config value; file systems allow 255, and more is put before and behind."""
 
@@ -227,3 +230,23 @@ def json_text(value: Any, indent: int | None = None) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as strict JSON, see `json_text`, or leave the old file."""
     write_text(path, json_text(value, indent=2))
+
+
+def parse_object(text: bytes, name: str, expected: str) -> dict[str, Any]:
+    """Return the JSON object in a text. UserError if there is none, with the text's name and what to do."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:  # not UTF-8, not JSON, nested without end
+        raise UserError(f"{name}: broken (not JSON: {error}); {expected}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{name}: broken (expected a JSON object, got {kind_of(value)}); {expected}")
+    return value
+
+
+def read_object(path: Path, expected: str) -> dict[str, Any]:
+    """Return the JSON object in a file; see `parse_object`. UserError, too, if the file cannot be read."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return parse_object(text, str(path), expected)

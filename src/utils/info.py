@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from pymarl.utils.errors import UserError
-from pymarl.utils.files import append_whole, json_text, replacing_file
+from pymarl.utils.files import append_whole, json_text, parse_object, read_object, replacing_file
 
 INFO, JOURNAL = "info.json", "info.jsonl"
+EXPECTED = "expected the JSON that a run writes"
 
 
 class Journal:
@@ -128,22 +129,12 @@ def read_info(folder: Path) -> dict[str, Any]:
     path, journal = folder / INFO, folder / JOURNAL
     if not path.is_file() and not journal.is_file():
         raise UserError(f"{path}: no such file; expected the folder of a run, results/sacred/<map>/<name>/<id>")
-    info: dict[str, Any] = _loaded(path.read_bytes(), str(path)) if path.is_file() else {}
+    info: dict[str, Any] = read_object(path, EXPECTED) if path.is_file() else {}
     if journal.is_file():
         lines = journal.read_bytes().split(b"\n")[:-1]  # what follows the last line's end was cut by a kill
         for number, line in enumerate(lines, start=1):
-            _fold(info, _loaded(line, f"{journal}:{number}"), f"{journal}:{number}")
+            _fold(info, parse_object(line, f"{journal}:{number}", EXPECTED), f"{journal}:{number}")
     return _level(info)
-
-
-def _loaded(text: bytes, name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{name}: broken ({error}); expected the JSON that a run writes") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{name}: broken (a {type(value).__name__}); expected the JSON that a run writes")
-    return value
 
 
 def _fold(info: dict[str, Any], line: dict[str, Any], name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,9 @@ import yaml
 
 from pymarl.utils.config import plain
 from pymarl.utils.errors import UserError, closest
-from pymarl.utils.values import MOST_ITEMS, fault, shown
+from pymarl.utils.values import fault, shown
+from pymarl.utils.yaml_files import SRC, read_yaml, show
 
-SRC = Path(__file__).resolve().parent.parent
 CONFIG = SRC / "config"
 FOREIGN = CONFIG / "foreign_keys.yaml"
 OPTIONS = {"algs": "--config", "envs": "--env-config"}
@@ -60,79 +59,6 @@ class Layers:
     def drop(self, key: str) -> None:
         """Forget a key."""
         del self.values[key], self.origin[key]
-
-
-class Loader(yaml.SafeLoader):
-    """YAML as its users expect it: 1e-4 is a number, 2024-01-31 is text, a key with two values in one file an error."""
-
-    def construct_unique(self, node: yaml.MappingNode) -> dict[Any, Any]:
-        given: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                continue  # <<: *anchor
-            line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != "tag:yaml.org,2002:str":
-                raise UserError(f"line {line}: expected a name before the colon")
-            key, value = key_node.value, self.construct_object(value_node, deep=True)
-            if key in given and given[key] != value:
-                first, second = shown(given[key]), shown(value)
-                raise UserError(f"line {line}: key {key!r} is given twice, as {first} and {second}; keep one")
-            given[key] = value
-        self.flatten_mapping(node)
-        return super().construct_mapping(node, deep=True)
-
-    def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > MOST_ITEMS:
-            raise UserError(f"line {node.start_mark.line + 1}: << brings more than {MOST_ITEMS} keys")
-
-
-Loader.add_constructor("tag:yaml.org,2002:map", Loader.construct_unique)
-Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-Loader.add_implicit_resolver(  # YAML 1.2 floats; PyYAML follows 1.1, where 1e-4 is text
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-LARGEST_FILE = 2**20
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file. UserError names the file and the line that is wrong."""
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UserError(f"{show(path)} has more than {LARGEST_FILE >> 20} MiB; is it a config?")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{show(path)}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
-    try:
-        loaded = yaml.load(text, Loader)
-    except UserError as error:
-        raise UserError(f"{show(path)}, {error}") from error
-    except yaml.YAMLError as error:
-        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
-        where = f", line {mark.line + 1}" if mark else ""
-        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else str(error)
-        raise UserError(f"{show(path)}{where}: not YAML: {problem}") from error
-    except (RecursionError, ValueError) as error:  # brackets without end; a number of thousands of digits, 0x, month 13
-        problem = "nested too deep" if isinstance(error, RecursionError) else str(error).split(";")[0]
-        raise UserError(f"{show(path)}: cannot be read: {problem}") from error
-    if not isinstance(loaded, dict):
-        got = "an empty file" if loaded is None else type(loaded).__name__
-        raise UserError(f"{show(path)}: expected `key: value` lines, got {got}")
-    return loaded
-
-
-def show(path: Path) -> str:
-    """Return a path as it is written in messages: short for our own files."""
-    try:
-        return str(path.resolve().relative_to(SRC))
-    except ValueError:
-        return str(path)
 
 
 def is_shipped(origin: str) -> bool:

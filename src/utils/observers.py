@@ -22,7 +22,7 @@ from sacred.serializer import flatten
 from sacred.utils import apply_backspaces_and_linefeeds
 
 from pymarl.utils.errors import UserError
-from pymarl.utils.files import append_whole, write_json, write_new
+from pymarl.utils.files import append_whole, write_json, write_new, writing_failed
 from pymarl.utils.info import INFO, JOURNAL, Journal, info_lines, object_lines, write_lines
 from pymarl.utils.logging import console_logger
 from pymarl.utils.redact import redacted
@@ -115,8 +115,7 @@ class RunFolder(FileStorageObserver):
             if not self._has_runs():
                 shutil.rmtree(self.basedir, ignore_errors=True)  # sacred's _sources, maybe
             raise UserError(
-                f"cannot write the run's folder in {self.basedir}: {_reason(error, Path(self.basedir))}; "
-                f"mend that, or set local_results_path"
+                f"the run's folder: {writing_failed(Path(self.basedir), error)}; mend that, or set local_results_path"
             ) from error
         return started
 
@@ -163,7 +162,7 @@ class RunFolder(FileStorageObserver):
                 self._append_info, self._write_numbers, event, self.save_cout
             )
             if errors:
-                self.fault = f"{self.dir}: cannot write: {_reason(errors[0], self.folder)}; {self._rescue()}"
+                self.fault = f"{writing_failed(self.folder, errors[0])}; {self._rescue()}"
                 print(f"error: {self.fault}", file=sys.stderr)
             if self._journal is not None:
                 self._journal.close()
@@ -195,9 +194,9 @@ class RunFolder(FileStorageObserver):
         except OSError as error:
             if not self._troubled:
                 console_logger().warning(
-                    "%s: cannot write: %s; the run goes on, and this is tried again at every heartbeat",
-                    self.dir, _reason(error, self.folder),
-                )  # fmt: skip
+                    "%s; the run goes on, and this is tried again at every heartbeat",
+                    writing_failed(self.folder, error),
+                )
             self._troubled = True
         else:
             if self._troubled:
@@ -243,13 +242,6 @@ class Metric:
         times = np.array(self._times, "M8[us]").astype(str).tolist()
         times = [time.removesuffix(".000000") for time in times]  # as datetime.isoformat has it
         return {"steps": self.steps, "timestamps": times, "values": self.values}
-
-
-def _reason(error: OSError, place: Path) -> str:
-    """Return why something could not be written at a place, and how much room there is."""
-    reason = error.strerror or str(error)
-    existing = next(folder for folder in (place, *place.absolute().parents) if os.path.exists(folder))
-    return f"{reason} ({shutil.disk_usage(existing).free / 2**20:,.0f} MiB free)"
 
 
 def mongo_observer(url: str, db_name: str) -> Any:

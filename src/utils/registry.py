@@ -105,7 +105,7 @@ class Registry(Mapping[str, Any]):
         return UserError(f"{needs}{advice}", "" if name in self._entries else users_lines(error))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        return isinstance(name, str) and name in self._entries
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

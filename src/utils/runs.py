@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import re
 from collections.abc import Mapping
@@ -11,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pymarl.utils.errors import UserError
-from pymarl.utils.info import alive
+from pymarl.utils.files import read_object
+from pymarl.utils.info import EXPECTED, alive
 
 RUNNING, DIED = "RUNNING", "DIED"
 SILENT_SECONDS = 600
@@ -77,20 +76,10 @@ class Record:
 
 def read_record(folder: Path) -> Record:
     """Return what a run folder says. UserError if a file is broken."""
-    return Record(folder, read_object(folder / "run.json"), read_object(folder / "config.json"))
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Return a JSON file's object, {} if there is no such file. UserError if it is broken."""
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: broken ({error}); expected the JSON that a run writes") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: broken (a {type(value).__name__}); expected the JSON that a run writes")
-    return value
+    run, config = (
+        read_object(path, EXPECTED) if path.is_file() else {} for path in (folder / "run.json", folder / "config.json")
+    )
+    return Record(folder, run, config)
 
 
 def token_of(record: Record) -> Path | None:

@@ -15,7 +15,8 @@ from typing import IO, Any, BinaryIO, cast
 import torch
 from torch import Tensor
 
-from pymarl.utils.errors import UserError
+from pymarl.utils import values
+from pymarl.utils.errors import UserError, message_line
 
 Entry = dict[str, Any]
 """What a manifest says of a file: {"bytes": its size, "sha256": its hash in hex}."""
@@ -107,16 +108,12 @@ def check_archive(path: Path) -> None:
     except UserError:
         raise
     except Exception as error:  # zipfile, zlib and struct have many for a broken archive
-        raise UserError(f"{path}: cut short or damaged ({_one_line(error)}); {OTHER}") from error
+        raise UserError(f"{path}: cut short or damaged ({message_line(error)}); {OTHER}") from error
     if damaged is not None:
         raise UserError(f"{path}: damaged, the checksum of {damaged!r} in it is wrong; {OTHER}")
 
 
 OTHER = "copy it again or use another checkpoint"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _reason(path: Path, error: Exception) -> str:
@@ -168,6 +165,5 @@ def _misfit_of_entries(own: Mapping[str, Any], given: Mapping[str, Any], name: s
 
 
 def kind_of(value: Any) -> str:
-    """Return what a value is: "None", "a list", "an int"."""
-    name = "tensor" if isinstance(value, Tensor) else type(value).__name__
-    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    """Return what a value is: "a tensor", else as `values.kind_of`."""
+    return "a tensor" if isinstance(value, Tensor) else values.kind_of(value)

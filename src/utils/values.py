@@ -37,6 +37,12 @@ def shown(value: Any) -> str:
     return " ".join(text.split()) if "\n" in text else text  # arrays have lines
 
 
+def kind_of(value: Any) -> str:
+    """Return what a value is: "None", "a list", "an int"."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 def fault(value: Any) -> str | None:
     """Return what keeps a value out of a config, or None: "a value of type set". Stops at the first that it finds."""
     stack: list[tuple[Any, int]] = [(value, 0)]

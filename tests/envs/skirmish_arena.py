@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.data import kind_names
 from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.replay.film import SkirmishWithReplays
+from pymarl.envs.skirmish.scenario.kinds import kind_names
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 
@@ -21,11 +22,11 @@ STOP, NORTH, SOUTH, EAST, WEST, TARGET = range(1, 7)
 IDLE, MOVE, ATTACK, HEAL, ATTACK_MOVE, HUNT = range(6)
 
 
-def make(batch_size: int = 1, **options: Any) -> Skirmish:
+def make(batch_size: int = 1, **options: Any) -> SkirmishWithReplays:
     """Return the env with its shipped options and these."""
     layers = merge(None, "skirmish", {"env_args": options})
-    config = build_config(Skirmish.Config, layers.values["env_args"], layers.origin, "env_args.")
-    return Skirmish(config, batch_size)
+    config = build_config(SkirmishWithReplays.Config, layers.values["env_args"], layers.origin, "env_args.")
+    return SkirmishWithReplays(config, batch_size)
 
 
 def random_actions(env: Skirmish, generator: np.random.Generator) -> NDArray[np.int64]:

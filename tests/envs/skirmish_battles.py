@@ -8,8 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import AIR_LAYER, ATTACK, ATTACK_MOVE, BLAST, HEAL, KIND, MOVE, UNIT, Rules, Terrain
-from pymarl.envs.skirmish.replay import frames_of, replay_meta
+from pymarl.envs.skirmish.battle.arrays import (
+    AIR_LAYER,
+    ATTACK,
+    ATTACK_MOVE,
+    BLAST,
+    HEAL,
+    KIND,
+    MOVE,
+    UNIT,
+    Rules,
+    Terrain,
+)
+from pymarl.envs.skirmish.replay.replay import frames_of, replay_meta
 
 FIELDS = ("health", "shield", "radius", "speed", "reach", "damage", "period", "missile_speed")
 STATS = {

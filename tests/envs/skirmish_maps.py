@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pymarl.envs.skirmish.arrays import Terrain
-from pymarl.envs.skirmish.data import MapSpec, kind_names, kind_table, load_map, load_units
-from pymarl.envs.skirmish.spawn import spawn_units
-from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.skirmish.battle.arrays import Terrain
+from pymarl.envs.skirmish.scenario.kinds import kind_names, kind_table
+from pymarl.envs.skirmish.scenario.maps import MapSpec, load_map
+from pymarl.envs.skirmish.scenario.spawn import spawn_units
+from pymarl.envs.skirmish.scenario.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.units import load_units
 
 # Read off oxwhirl/smac at d6aab33, constructed with its defaults: obs, state, actions, max_reward, episode limit.
 SMAC = {

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from pymarl.envs.native.jit import outlined
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish.arrays import Rules, Terrain, World
-from pymarl.envs.skirmish.build import make_rules, make_world
-from pymarl.envs.skirmish.data import kind_names, kind_table, load_map, load_units
+from pymarl.envs.skirmish.battle.arrays import Rules, Terrain, World
+from pymarl.envs.skirmish.battle.features import layout, write_observations
+from pymarl.envs.skirmish.battle.rewards import before_step, settle
 from pymarl.envs.skirmish.env import Skirmish
-from pymarl.envs.skirmish.features import layout, write_observations
-from pymarl.envs.skirmish.rewards import before_step, settle
-from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.build import make_rules, make_world
+from pymarl.envs.skirmish.scenario.kinds import kind_names, kind_table
+from pymarl.envs.skirmish.scenario.maps import load_map
+from pymarl.envs.skirmish.scenario.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.units import load_units
 from pymarl.envs.specs import total_size
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
@@ -51,7 +53,7 @@ class Tables:
         spec = load_map(map_name)
         self.kinds = kind_table(spec, load_units("liberty"))
         self.names = kind_names(spec)
-        rules = make_rules(config, spec, self.kinds)
+        rules = make_rules(config, spec, self.kinds, quirks=config.replicate_quirks)
         self.rules = rules if limit is None else rules._replace(episode_limit=limit)
         self.terrain = terrain or make_terrain(spec)
         self.world = make_world(self.rules, spec, self.kinds, make_terrain(spec), rows)

@@ -10,7 +10,7 @@ from numba import njit
 from pymarl.envs.native.out import Out
 from pymarl.envs.stag_hunt import StagHunt
 from pymarl.envs.stag_hunt.arrays import Rules, Tables, World
-from pymarl.envs.stag_hunt.kernels import write_views
+from pymarl.envs.stag_hunt.views import write_views
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 

@@ -16,7 +16,7 @@ from pymarl.envs.actions import handed_over
 from pymarl.envs.batched import SerialEnvs
 from pymarl.envs.contract import numeric_info, read_info
 from pymarl.envs.multiagentenv import EnvInfo
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 from pymarl.utils.errors import UserError
 from worker_kit import nothing_left, play, start
 

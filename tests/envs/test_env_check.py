@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pymarl.envs.batched import SerialEnvs
-from pymarl.envs.check import check_env, main
+from pymarl.envs.check import check_env, main, parse_env_args
 from pymarl.envs.multiagentenv import MultiAgentEnv
 from pymarl.utils.errors import UserError
 from worker_kit import play, start
@@ -99,6 +99,11 @@ def test_each_fault_is_named_in_one_line(method: str, fault: Any, message: str) 
     with pytest.raises(UserError, match=message) as caught:
         check_env(broken)
     assert "\n" not in str(caught.value)
+
+
+def test_values_of_the_command_read_as_in_the_runs_files() -> None:
+    words = ["a=1e-1", "env_args.b=2024-01-31", "c=[1, 2E3]", "d={e: yes}"]
+    assert parse_env_args(words) == {"a": 0.1, "b": "2024-01-31", "c": [1, 2000.0], "d": {"e": True}}
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

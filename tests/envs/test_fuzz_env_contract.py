@@ -16,7 +16,7 @@ from fuzz_env import OddEnv
 from fuzz_kit import assert_one_line, only_user_errors, tries
 from pymarl.envs.batched import SerialEnvs
 from pymarl.envs.check import check_env
-from pymarl.envs.worker_process import EnvError
+from pymarl.envs.workers.process import EnvError
 
 
 def _raise(error: BaseException) -> Callable[[], Any]:

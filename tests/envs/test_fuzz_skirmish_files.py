@@ -16,8 +16,8 @@ from skirmish_maps import OWN_MAP
 
 from fuzz_kit import change_bytes, only_user_errors, tries
 from pymarl.envs.single import make_env
-from pymarl.envs.skirmish.page import write_page
-from pymarl.envs.skirmish.replay import read_replay
+from pymarl.envs.skirmish.replay.page import write_page
+from pymarl.envs.skirmish.replay.replay import read_replay
 
 ODD: list[Any] = [
     None, True, 0, -1, 1, 2.5, 10**9, 10**30, float("nan"), float("inf"), "", "x", "marine", "../x", [], {}, [1],

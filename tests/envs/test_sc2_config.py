@@ -12,7 +12,8 @@ import yaml
 from pymarl.main import parse_updates
 from pymarl.run.check import check
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import CONFIG, merge, read_yaml
+from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.yaml_files import read_yaml
 
 # Facts of PyMARL2's config/envs/sc2.yaml (hijkzzz/pymarl2 at 8ccac7c).
 PYMARL2: dict[str, Any] = {
@@ -72,6 +73,7 @@ def test_a_games_version_survives_the_command_line() -> None:
         ("sc2", {"difficulty": 7}, "difficulty=7"),
         ("sc2", {"step_mul": 0}, "expected int >= 1"),
         ("sc2", {"capability_config": {}}, "unknown key 'env_args.capability_config'"),
+        ("sc2", {"replay_prefix": "a/b"}, "replay_prefix='a/b': .*, and the folder as replay_dir"),
         ("sc2v2", {"prob_obs_enemy": 2}, "<= 1"),
         ("sc2", {"game_version": 4.1}, r"""4\.1: .*write env_args\.game_version="'4\.10'" on"""),
         ("sc2", {"map_name": "10gen_zerg"}, "map_name='10gen_zerg': it is SMACv2's, .*--env-config=sc2v2"),

@@ -24,7 +24,7 @@ from sc2_client import create, protocol, remote_controller, run_configs
 
 from process_kit import exists
 from pymarl.envs.sc2 import game
-from pymarl.envs.sc2.starcraft import one_line
+from pymarl.utils.errors import message_line
 from sc2_standin.faults import VARIABLE
 from sc2_standin.fixtures import sc2path  # noqa: F401
 
@@ -90,7 +90,7 @@ def test_whatever_goes_wrong_is_a_failure_with_a_reason(
         with pytest.raises((protocol.ConnectionError, protocol.ProtocolError)) as caught:
             process.controller.step(8)
         assert isinstance(caught.value, game.FAILURES)
-        assert said in one_line(caught.value) + process.fate()
+        assert said in message_line(caught.value) + process.fate()
         pid, begin = process._proc.pid, time.monotonic()
         process.kill()
         assert time.monotonic() - begin < 1
@@ -188,7 +188,6 @@ import sys, time
 from pathlib import Path
 import sc2_standin
 from pymarl.envs.sc2 import game
-from pymarl.envs.sc2.starcraft import one_line
 from absl import flags
 from pysc2 import run_configs
 flags.FLAGS(["host"])

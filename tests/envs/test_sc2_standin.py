@@ -21,7 +21,7 @@ from sc2_client import (
     units,
 )
 
-from pymarl.envs.skirmish.data import map_names
+from pymarl.envs.skirmish.scenario.maps import map_names
 from sc2_standin.conformance import ROW, choose, make_skirmish
 from sc2_standin.game import episode_seed
 from sc2_standin.replay import play

@@ -12,9 +12,10 @@ import pytest
 
 from pymarl.envs.sc2.env import capability_config
 from pymarl.envs.sc2.installation import package_problem
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import CONFIG, merge, read_yaml
+from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.yaml_files import read_yaml
 from sc2_standin.faults import VARIABLE
 from sc2_standin.fixtures import sc2path  # noqa: F401
 

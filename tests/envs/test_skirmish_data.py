@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from skirmish_maps import ALL_MAPS, OWN_MAP, SMAC, Map
 
-from pymarl.envs.skirmish.arrays import AIR, GRID, GROUND, KIND
-from pymarl.envs.skirmish.data import MapSpec, load_map, load_units, map_names, max_reward
-from pymarl.envs.skirmish.features import layout
-from pymarl.envs.skirmish.maps import MAPS
-from pymarl.envs.skirmish.units import UNITS
+from pymarl.envs.skirmish.battle.arrays import AIR, GRID, GROUND, KIND
+from pymarl.envs.skirmish.battle.features import layout
+from pymarl.envs.skirmish.scenario.kinds import max_reward
+from pymarl.envs.skirmish.scenario.maps import MAPS, MapSpec, load_map, map_names
+from pymarl.envs.skirmish.scenario.units import UNITS, load_units
 from pymarl.envs.specs import total_size
 from pymarl.utils.config import config_keys
 from pymarl.utils.errors import UserError
@@ -166,7 +166,7 @@ def test_own_map_file(tmp_path: Path) -> None:
         ("limit: 90", "limits: 90", 2, "unknown key 'limits' of bridge; did you mean 'limit'?"),
         ("limit: 90", "limit: 90\nlimit: 80", 3, "key 'limit' is given twice"),
         ("limit: 90", "limit: [90", 3, "not YAML"),
-        ("limit: 90", "limit: !!python/object:os.system 90", 2, "limit: expected plain YAML"),
+        ("limit: 90", "limit: !!python/object:os.system 90", 2, "limit: could not determine a constructor"),
         ("[terran, protoss]", "[terran, protos]", 1, "races=['terran', 'protos']: expected"),
         ("map_type: mixed", "map_type: mixd", 3, "map_type='mixd': no such map_type; did you mean 'mixed'?"),
         ("map_type: mixed", "map_type: marines", 6, "map_type 'marines' numbers marine only"),

@@ -15,7 +15,7 @@ from skirmish_maps import ALL_MAPS, SMAC
 from pymarl.envs.check import check_env
 from pymarl.envs.single import make_env
 from pymarl.envs.skirmish.env import Skirmish
-from pymarl.envs.skirmish.replay import read_replay
+from pymarl.envs.skirmish.replay.replay import read_replay
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from sanity import check_map

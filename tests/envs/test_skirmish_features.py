@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from skirmish_tables import Tables
 
-from pymarl.envs.skirmish.arrays import Rules, Terrain
-from pymarl.envs.skirmish.features import NINTH, layout
+from pymarl.envs.skirmish.battle.arrays import Rules, Terrain
+from pymarl.envs.skirmish.battle.features import NINTH, layout
 from pymarl.envs.specs import total_size
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smac_numbers.npz"

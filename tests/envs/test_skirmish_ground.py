@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from skirmish_maps import ALL_MAPS, Map
 
-from pymarl.envs.skirmish.arrays import ALLY, ATTACK_MOVE, ENEMY, GRID, HUNT, IDLE, UNIT, Terrain
-from pymarl.envs.skirmish.data import load_map
-from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.skirmish.battle.arrays import ALLY, ATTACK_MOVE, ENEMY, GRID, HUNT, IDLE, UNIT, Terrain
+from pymarl.envs.skirmish.scenario.maps import load_map
+from pymarl.envs.skirmish.scenario.terrain import make_terrain
 
 
 @ALL_MAPS

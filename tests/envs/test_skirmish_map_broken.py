@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from skirmish_maps import OWN_MAP, Map
 
-from pymarl.envs.skirmish.data import load_map
+from pymarl.envs.skirmish.scenario.maps import load_map
 from pymarl.utils.errors import UserError
 
 BOMB = "a: &a [1,1,1,1,1,1,1,1,1]\n" + "".join(
@@ -38,12 +38,12 @@ def line_of(path: Path) -> str | None:
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("limit: 90", "limit: 1" + "0" * 5000, "limit: expected plain YAML"),
+        ("limit: 90", "limit: 1" + "0" * 5000, "limit: no int: Exceeds"),
         ("limit: 90", "limit: 1" + "0" * 400, "limit="),
         ("limit: 90", "limit: 2020-13-45", "limit"),
-        ("limit: 90", 'limit: !!int ""', "limit: expected plain YAML"),
-        ("limit: 90", "limit: !!float []", "limit: expected plain YAML"),
-        ("at: [12, 8]", "at: [!!int '', 8]", "at: expected plain YAML"),
+        ("limit: 90", 'limit: !!int ""', "limit: no int: "),
+        ("limit: 90", "limit: !!float []", "limit: expected a scalar node"),
+        ("at: [12, 8]", "at: [!!int '', 8]", "at: no int: "),
         ("limit: 90", "limit: .nan", "limit=nan: expected int"),
         ("limit: 90", "limit: 1_000_000", "limit=1000000: expected int"),
         ("limit: 90", "limit: &x [*x]", "an alias that holds itself"),
@@ -77,13 +77,13 @@ def test_wrong_values(tmp_path: Path, old: str, new: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (OWN_MAP.encode("utf-16"), "it is not UTF-8 text"),
-        (b"\xff\x00", "it is not UTF-8 text"),
+        (OWN_MAP.encode("utf-16"), "is not UTF-8 text"),
+        (b"\xff\x00", "is not UTF-8 text"),
         (b"[" * 2000, "nested too deep"),
         (b"{" * 2000, "nested too deep"),
         (b"- " * 2000, "nested too deep"),
         (b"a" * (2**20 + 1), "more than 1 MiB"),
-        (BOMB.encode(), "more than 20000 values"),
+        (BOMB.encode(), "more than 100000 items"),
         (b"a: 1\n---\nb: 2\n", "not YAML"),
         (b"? [a]\n: 1\n", "expected a name before the colon"),
         (b"!!python/object/apply:os.system [ls]\n", "expected `key: value` lines"),

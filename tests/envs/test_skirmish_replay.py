@@ -18,11 +18,11 @@ import pytest
 from numpy.typing import NDArray
 from skirmish_battles import Battle, marines, mixed
 
-from pymarl.envs.skirmish import events
-from pymarl.envs.skirmish.arrays import UNIT
-from pymarl.envs.skirmish.looks import battle_box, glyphs
-from pymarl.envs.skirmish.page import page_data, render_page
-from pymarl.envs.skirmish.replay import Replay, frames_of, read_replay, replay_path, save_replay
+from pymarl.envs.skirmish.battle.arrays import UNIT
+from pymarl.envs.skirmish.replay import events
+from pymarl.envs.skirmish.replay.page import page_data, render_page
+from pymarl.envs.skirmish.replay.replay import Replay, frames_of, read_replay, replay_path, save_replay
+from pymarl.envs.skirmish.replay.theme import battle_box, glyphs
 from pymarl.tools.replay import main
 from pymarl.utils.errors import UserError
 

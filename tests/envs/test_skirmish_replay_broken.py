@@ -16,9 +16,9 @@ import pytest
 from numpy.typing import NDArray
 from skirmish_battles import marines
 
-from pymarl.envs.skirmish.page import render_page
-from pymarl.envs.skirmish.painter import Painter
-from pymarl.envs.skirmish.replay import Replay, read_replay, save_replay
+from pymarl.envs.skirmish.replay.page import render_page
+from pymarl.envs.skirmish.replay.painter import Painter
+from pymarl.envs.skirmish.replay.replay import Replay, read_replay, save_replay
 from pymarl.tools.replay import main
 from pymarl.utils.errors import UserError
 
@@ -125,7 +125,7 @@ def test_foreign_arrays(whole: Path, tmp_path: Path, name: str, change: Callable
 
 
 def test_claims_are_checked_before_anything_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pymarl.envs.skirmish.replay_check.LARGEST", 10**7)
+    monkeypatch.setattr("pymarl.envs.skirmish.replay.replay_check.LARGEST", 10**7)
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6)})
     with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from skirmish_battles import marines, mixed
 
-from pymarl.envs.skirmish import pictures
-from pymarl.envs.skirmish.looks import battle_box
-from pymarl.envs.skirmish.page import render_page, write_page
-from pymarl.envs.skirmish.painter import Painter
-from pymarl.envs.skirmish.pictures import END_SECONDS, GIF_PICTURE, write_gif, write_mp4
-from pymarl.envs.skirmish.replay import Replay
+from pymarl.envs.skirmish.replay import pictures
+from pymarl.envs.skirmish.replay.page import render_page, write_page
+from pymarl.envs.skirmish.replay.painter import Painter
+from pymarl.envs.skirmish.replay.pictures import END_SECONDS, GIF_PICTURE, write_gif, write_mp4
+from pymarl.envs.skirmish.replay.replay import Replay
+from pymarl.envs.skirmish.replay.theme import battle_box
 from pymarl.utils.errors import UserError
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)

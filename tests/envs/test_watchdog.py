@@ -16,7 +16,7 @@ import pytest
 from process_kit import exists
 from pymarl.envs.adapter import constructor_seeds
 from pymarl.envs.batched import SerialEnvs
-from pymarl.envs.workers import EnvError, WorkerEnvs
+from pymarl.envs.workers.worker_envs import EnvError, WorkerEnvs
 from worker_kit import children, nothing_left, play
 
 __all__ = ["nothing_left"]

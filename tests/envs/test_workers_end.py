@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from process_kit import exists
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +31,7 @@ HOST = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
 import numpy as np
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 env = WorkerEnvs("fake_envs:WithGame", {"pid_file": sys.argv[1], "trouble": sys.argv[2]}, 3, 1, {}, int(sys.argv[3]))
 env.reset(np.arange(3), np.arange(3, dtype=np.uint64))
 print("ready", flush=True)

@@ -14,7 +14,7 @@ import pytest
 
 from pymarl.envs.adapter import constructor_seeds
 from pymarl.envs.batched import SerialEnvs
-from pymarl.envs.workers import WorkerEnvs
+from pymarl.envs.workers.worker_envs import WorkerEnvs
 from worker_kit import nothing_left, start
 
 __all__ = ["nothing_left"]
@@ -129,13 +129,30 @@ def test_a_worker_that_cannot_be_started_breaks_the_episode(monkeypatch: pytest.
     env.reset(rows, seeds)
     os.kill(env._processes[1].pid, signal.SIGKILL)
     with monkeypatch.context() as patch:
-        patch.setattr("pymarl.envs.worker_process.subprocess.Popen", no_memory)
+        patch.setattr("pymarl.envs.workers.process.subprocess.Popen", no_memory)
         env.step(actions, rows)
         env.reset(rows[1:], seeds[1:])
         assert env.arrays.broken.tolist() == [False, True]
         assert "the worker of row 1 could not be started: Cannot allocate memory" in env.episode_info(1)["broken"]
     env.reset(rows[1:], seeds[1:])
     env.step(actions, rows)
+    assert not env.arrays.broken.any()
+    env.close()
+
+
+@pytest.mark.timeout(40)
+def test_a_worker_that_hangs_at_a_restart_is_down(tmp_path: Path) -> None:
+    """Without env_timeout, what its envs promise of a reset holds for the start too."""
+    env = WorkerEnvs("fake_envs:HangsAtRestart", {"folder": str(tmp_path)}, 1, 1, {}, 1, revive=True)
+    rows, actions, seeds = np.arange(1), np.zeros((1, 2), np.int64), np.array([5], np.uint64)
+    env.reset(rows, seeds)
+    os.kill(env._processes[0].pid, signal.SIGKILL)
+    env.step(actions, rows)
+    assert env.arrays.broken.all()
+    env.reset(rows, seeds)  # tried again, in vain
+    assert re.search(r"has not answered for 1 s during start$", env.episode_info(0)["broken"])
+    next(tmp_path.iterdir()).unlink()
+    env.reset(rows, seeds)
     assert not env.arrays.broken.any()
     env.close()
 

@@ -82,9 +82,9 @@ def test_a_typo_in_a_file_names_the_file(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_broken_yaml_names_the_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.yaml").write_text("lr: 0.1\nname: [\n")
-    assert "mine.yaml, line 3: not YAML" in error_line(capsys, tmp_path, "--config=mine.yaml", *HUNT[1:])
+    assert "mine.yaml:3: not YAML" in error_line(capsys, tmp_path, "--config=mine.yaml", *HUNT[1:])
     (tmp_path / "mine.yaml").write_text("lr: 0.1\nlr: 0.2\n")
-    assert "line 2: key 'lr' is given twice" in error_line(capsys, tmp_path, "--config=mine.yaml", *HUNT[1:])
+    assert "mine.yaml:2: key 'lr' is given twice" in error_line(capsys, tmp_path, "--config=mine.yaml", *HUNT[1:])
 
 
 def test_an_env_that_returns_a_wrong_shape(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,8 @@ from pymarl import run
 from pymarl.envs import REGISTRY as ENVS
 from pymarl.run.config import RunConfig
 from pymarl.utils.config import config_keys
-from pymarl.utils.layers import CONFIG, read_yaml
+from pymarl.utils.layers import CONFIG
+from pymarl.utils.yaml_files import read_yaml
 
 ENVIRONMENTS = ("one_step_matrix_game", "stag_hunt", "skirmish", "gymma")
 KEYS = sorted(set(read_yaml(CONFIG / "default.yaml")) | set(config_keys(RunConfig)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pymarl.envs.skirmish.replay import read_replay
+from pymarl.envs.skirmish.replay.replay import read_replay
 from pymarl.tools import curve, replay
 from run_kit import kill_and_resume, models, numbers, read, run_folders, run_main
 

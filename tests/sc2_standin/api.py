@@ -12,7 +12,7 @@ import numpy as np
 from s2clientprotocol import error_pb2, raw_pb2
 from s2clientprotocol import sc2api_pb2 as sc_pb
 
-from pymarl.envs.skirmish.data import map_names
+from pymarl.envs.skirmish.scenario.maps import map_names
 from sc2_standin.faults import Faults
 from sc2_standin.game import ATTACK_ID, BARE_MAPS, FIRST_ALLY_TYPE, HEAL_ID, MOVE_ID, RL_TYPES, STOP_ID, Game, Refused
 from sc2_standin.replay import Recorder

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import FIRST_TARGET, STOP
+from pymarl.envs.skirmish.battle.arrays import FIRST_TARGET, STOP
 from pymarl.envs.skirmish.env import Skirmish
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish.arrays import ALLY, ATTACK, HEAL, IDLE, MOVE
-from pymarl.envs.skirmish.build import SAME_NAME, make_rules, make_scratch, make_world
-from pymarl.envs.skirmish.data import Ground, Group, MapSpec, kind_names, kind_table, load_map, load_units
-from pymarl.envs.skirmish.kernels import pack
-from pymarl.envs.skirmish.maps import Height
-from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.skirmish.battle.arrays import ALLY, ATTACK, HEAL, IDLE, MOVE
+from pymarl.envs.skirmish.battle.kernels import pack
+from pymarl.envs.skirmish.scenario.build import SAME_NAME, make_rules, make_scratch, make_world
+from pymarl.envs.skirmish.scenario.kinds import kind_names, kind_table
+from pymarl.envs.skirmish.scenario.maps import Ground, Group, Height, MapSpec, load_map
+from pymarl.envs.skirmish.scenario.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.units import load_units
 from sc2_standin import kernels
 
 STOP_ID, MOVE_ID, ATTACK_ID, HEAL_ID = 4, 16, 23, 386
@@ -107,8 +108,8 @@ class Game:
     def _load(self, spec: MapSpec) -> None:
         """Build the world of a map."""
         self.kinds = kind_table(spec, load_units("liberty"))
-        options = dict.fromkeys(SAME_NAME, 0) | {"step_mul": 8, "reward_scale": False, "replicate_quirks": True}
-        rules: Any = make_rules(SimpleNamespace(**options), spec, self.kinds)  # type: ignore[arg-type]
+        options = dict.fromkeys(SAME_NAME, 0) | {"step_mul": 8, "reward_scale": False}
+        rules: Any = make_rules(SimpleNamespace(**options), spec, self.kinds, quirks=True)  # type: ignore[arg-type]
         world = make_world(rules, spec, self.kinds, self.terrain, 1)
         self.units, self.n_agents = world.units[0], spec.n_agents
         self._env = pack(rules, self.terrain, self.kinds, world, make_scratch(rules, 1), NO_OUT)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from pymarl.envs.native.jit import inlined, kernel
-from pymarl.envs.skirmish.arrays import ATTACK_MOVE
-from pymarl.envs.skirmish.combat import die, explode
-from pymarl.envs.skirmish.engine import advance, command, start
-from pymarl.envs.skirmish.kernels import STAMP, unpack
+from pymarl.envs.skirmish.battle.arrays import ATTACK_MOVE
+from pymarl.envs.skirmish.battle.combat import die, explode
+from pymarl.envs.skirmish.battle.engine import advance, command, start
+from pymarl.envs.skirmish.battle.kernels import STAMP, unpack
 
 
 @inlined

@@ -96,7 +96,7 @@ def test_swapped_foreign_and_listed_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"manifest\.json: damaged"):
         verify(step, "agent.th")
     (step / MANIFEST).write_text("[]")
-    with pytest.raises(UserError, match=r"manifest\.json: expected a JSON object"):
+    with pytest.raises(UserError, match=r"manifest\.json: broken \(expected a JSON object"):
         verify(step, "agent.th")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,9 +13,10 @@ from pymarl.controllers import REGISTRY as MACS
 from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.run.check import check
 from pymarl.run.config import all_keys
-from pymarl.utils.config import PositiveInt, Probability, Range, build_config, describe
+from pymarl.utils.config import PositiveInt, Probability, Range, build_config, check_value, describe
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import CONFIG, merge, read_yaml
+from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.yaml_files import read_yaml
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,36 @@ def test_a_missing_key_and_the_file_at_fault_are_named() -> None:
         build_config(Example, GOOD | {"size": -1}, {"size": "config/algs/x.yaml"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "result"),
+    [
+        (tuple[int, str], [1, "a"], (1, "a")),
+        (tuple[int, tuple[str, float]], [1, ["a", 2]], (1, ("a", 2))),
+        (tuple[int, ...], [1, 2, 3], (1, 2, 3)),
+        (dict[str, int], {"a": 1}, {"a": 1}),
+        (dict[str, tuple[int, str]], {"a": [1, "b"]}, {"a": (1, "b")}),
+        (dict, {1: "a"}, {1: "a"}),
+    ],
+)
+def test_containers_are_checked_element_by_element(kind: Any, value: Any, result: Any) -> None:
+    checked = check_value(value, kind, "x")
+    assert checked == result
+    assert type(checked) is type(result)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (tuple[int, str], [1, 2]), (tuple[int, str], ["a", 1]), (tuple[int, str], [1]), (tuple[int, str], [1, "a", 2]),
+        (dict[str, int], {"a": "b"}), (dict[str, int], {1: 2}), (dict[str, PositiveInt], {"a": 0}),
+        (dict[str, int], [1]),
+    ],
+)  # fmt: skip
+def test_one_wrong_element_is_refused(kind: Any, value: Any) -> None:
+    with pytest.raises(UserError, match=f"^x=.*: expected {re.escape(describe(kind))}, got"):
+        check_value(value, kind, "x")
+
+
 def test_describe_nested_types() -> None:
     assert describe(dict[str, int] | None) == "dict[str, int] or None"
 
@@ -102,18 +134,6 @@ def test_layers_and_their_origins(tmp_path: Path) -> None:
 def test_an_env_named_by_with_brings_its_defaults() -> None:
     layers = merge("iql", None, {"env": "one_step_matrix_game"})
     assert layers.values["env_args"] == {"map_name": "one_step_matrix_game"}
-
-
-def test_scientific_notation_is_a_number(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text("a: 1e-4\nb: 2E5\nc: 1.5e3\nd: e5\n")
-    assert read_yaml(path) == {"a": 0.0001, "b": 200000.0, "c": 1500.0, "d": "e5"}
-
-
-def test_a_key_given_twice_alike_is_fine(tmp_path: Path) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text("optimizer: adam\noptimizer: adam\n")
-    assert read_yaml(path) == {"optimizer": "adam"}
 
 
 ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))

@@ -169,7 +169,7 @@ def test_a_killed_run_is_read_to_its_last_beat(tmp_path: Path) -> None:
     ("name", "text", "says"),
     [
         ("info.json", "{", "info.json: broken"),
-        ("info.json", "[1]", "info.json: broken (a list)"),
+        ("info.json", "[1]", "info.json: broken (expected a JSON object, got a list)"),
         ("info.json", "[" * 5000, "info.json: broken"),
         ("info.json", "\udcff", "info.json: broken"),
         ("info.jsonl", "{}\n", "info.jsonl:1: broken"),
@@ -231,8 +231,8 @@ def test_a_full_disk_is_told_once_and_caught_up_with(
             life.observer.filter_output("a line\n")
             life.beat()
     (told,) = [record.getMessage() for record in caplog.records]
-    assert f"{life.folder}: cannot write: No space left on device (" in told
-    assert "MiB free)" in told
+    assert f"cannot write {life.folder}: No space left on device; " in told
+    assert "free on its disk; the run goes on" in told
     life.beat()
     assert [record.getMessage() for record in caplog.records][1:] == [
         f"{life.folder}: written again, nothing is missing"
@@ -289,7 +289,7 @@ def test_numbers_that_cannot_be_written_at_the_end_are_saved_elsewhere(
     life.end()
     saved = tmp_path / "sacred-3m-1-info.json"
     line = capsys.readouterr().err
-    assert line.startswith(f"error: {life.folder}: cannot write: No such file or directory (")
+    assert line.startswith(f"error: cannot write {life.folder}: No such file or directory; ")
     assert line.endswith(f"; the run's numbers are in {saved}\n")
     assert line.count("\n") == 1
     assert life.observer.fault is not None
@@ -299,7 +299,7 @@ def test_numbers_that_cannot_be_written_at_the_end_are_saved_elsewhere(
 
 def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot write the run's folder in .*file/sacred: Not a directory"):
+    with pytest.raises(UserError, match=r"the run's folder: cannot write .*file/sacred: Not a directory"):
         Life(tmp_path / "file" / "sacred")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

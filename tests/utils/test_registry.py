@@ -37,7 +37,8 @@ def test_names_and_classes_are_found() -> None:
     assert REGISTRY["path"] is Path
     assert REGISTRY["pathlib:PurePath"] is pathlib.PurePath
     assert "path" in REGISTRY
-    assert "pahth" not in REGISTRY
+    for other in ("pahth", "", "a:b:c", "pathlib:Nope", "no_such_module:X", 1, None, ["path"]):
+        assert other not in REGISTRY
     assert list(REGISTRY) == ["path", "gone"]
     with pytest.raises(ModuleNotFoundError):  # an entry of ours that does not exist is our mistake, not the user's
         REGISTRY["gone"]

@@ -27,7 +27,7 @@ from pysc2.lib import protocol, remote_controller, sc_process
 from pysc2.run_configs import lib
 
 from pymarl.envs.multiagentenv import EpisodeBroken
-from pymarl.envs.sc2.starcraft import one_line
+from pymarl.utils.errors import message_line
 
 FAILURES = (
     EpisodeBroken,
@@ -155,7 +155,7 @@ class Process(sc_process.StarcraftProcess):
             self.check()
             started = True
         except FAILURES as error:
-            raise remote_controller.ConnectError(f"{one_line(error)}{self.fate()}") from error
+            raise remote_controller.ConnectError(f"{message_line(error)}{self.fate()}") from error
         finally:
             if not started:
                 self.kill()
@@ -274,7 +274,7 @@ class RunConfig(_platform()):  # type: ignore[misc]
         try:
             data: bytes = super().map_data(map_name, players)
         except ValueError as error:
-            raise sc_process.SC2LaunchError(one_line(error)) from error
+            raise sc_process.SC2LaunchError(message_line(error)) from error
         return data
 
     def start(self, want_rgb: bool = True, **kwargs: Any) -> Process:

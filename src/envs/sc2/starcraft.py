@@ -9,7 +9,6 @@ import sys
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -21,10 +20,9 @@ from pymarl.envs.multiagentenv import EpisodeBroken, MultiAgentEnv, ReplayError
 from pymarl.envs.sc2.folder import GameFolder
 from pymarl.envs.sc2.installation import import_problem, require
 from pymarl.envs.sc2.layout import game_layout
-from pymarl.envs.smac_options import SmacOptions
+from pymarl.envs.sc2.options import StarCraftOptions
 from pymarl.envs.specs import EntityLayout, total_size
-from pymarl.utils.config import PositiveInt
-from pymarl.utils.errors import UserError, closest
+from pymarl.utils.errors import UserError, closest, message_line, one_line
 from pymarl.utils.files import temporary_beside, write_new
 from pymarl.utils.protobuf import use_fast_backend
 
@@ -59,14 +57,8 @@ class StarCraftEnv(MultiAgentEnv):
     launches: ClassVar[int] = 1
     """How many games a reset may start."""
 
-    @dataclass(frozen=True, kw_only=True)
-    class Config(SmacOptions):
-        game_timeout: PositiveInt
-        seed: int | None
-        game_version: Any
-
-        def __post_init__(self) -> None:
-            _check(self)
+    class Config(StarCraftOptions):
+        """See `StarCraftOptions`."""
 
     def __init__(self, config: Config, seed: int) -> None:
         self._sc2path = require(self.package, config.map_name)
@@ -165,7 +157,7 @@ class StarCraftEnv(MultiAgentEnv):
         try:
             yield
         except self._failures as error:
-            reason = one_line(error)
+            reason = message_line(error)
             if self._game is not None:
                 reason += self._game.fate()
             self._retire()
@@ -239,7 +231,7 @@ class StarCraftEnv(MultiAgentEnv):
         try:
             data = self._game.replay()
         except self._failures as error:
-            reason = one_line(error) + self._game.fate()
+            reason = message_line(error) + self._game.fate()
             self._retire()
             raise ReplayError(f"{where}: {reason}") from error
         if not data:
@@ -278,30 +270,6 @@ def _watched_class(watched: type, env_class: type) -> type:
     return type("StarCraft2Env", (watched, env_class), {})
 
 
-def one_line(error: BaseException | None) -> str:
-    """Return what an error says, in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def _check(config: StarCraftEnv.Config) -> None:
-    if config.seed is not None:
-        raise UserError(
-            f"env_args.seed={config.seed} would give every game the same seed; write seed={config.seed}: "
-            "the run's seed gives each game its own"
-        )
-    if not (config.game_version is None or isinstance(config.game_version, str)):
-        key = "env_args.game_version"
-        raise UserError(
-            f"{key}={config.game_version!r}: expected text or None, and for YAML 4.10 is the number 4.1; "
-            f"write {key}=\"'4.10'\" on the command line, game_version: '4.10' in a file"
-        )
-    if (config.obs_pathing_grid or config.obs_terrain_height) and not isinstance(config.move_amount, int):
-        raise UserError(
-            f"env_args.move_amount={config.move_amount!r}: with obs_pathing_grid or obs_terrain_height the packages "
-            f"need a whole number of cells; write move_amount={max(1, round(config.move_amount))}"
-        )
-
-
 def _import_apart(package: str) -> None:
     """Refuse to import both packages into one process, and import what they need."""
     other = {"smac": "smacv2", "smacv2": "smac"}[package]
@@ -314,4 +282,4 @@ def _import_apart(package: str) -> None:
         use_fast_backend()
         importlib.import_module(f"{package}.env.starcraft2")  # reads no command line, and pysc2 needs that it was read
     except Exception as error:  # whatever a package raises that is too old, too new or broken
-        raise UserError(import_problem(package, f"{type(error).__name__}: {one_line(error)}")) from error
+        raise UserError(import_problem(package, one_line(error))) from error

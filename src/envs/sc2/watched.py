@@ -7,7 +7,7 @@ from typing import Any
 
 from pymarl.envs.multiagentenv import EpisodeBroken
 from pymarl.envs.sc2.game import Launch, RunConfig
-from pymarl.envs.sc2.starcraft import one_line
+from pymarl.utils.errors import message_line
 
 
 class Watched:
@@ -29,7 +29,8 @@ class Watched:
 
     def full_restart(self) -> None:
         """Say what the package was about to hide."""
-        raise EpisodeBroken(one_line(sys.exception()))
+        failure = sys.exception()
+        raise EpisodeBroken(message_line(failure) if failure else "the game was to be restarted")
 
     def reset(self, *args: Any) -> Any:
         """Start an episode, in time."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,13 +12,14 @@ from numpy.typing import NDArray
 
 from pymarl.envs.multiagentenv import EnvArrays
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish import kernels
-from pymarl.envs.skirmish.arrays import UNIT
-from pymarl.envs.skirmish.build import make_rules, make_scratch, make_world
-from pymarl.envs.skirmish.data import kind_table, load_map, load_units
-from pymarl.envs.skirmish.features import layout
-from pymarl.envs.skirmish.film import film
-from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.skirmish.battle import kernels
+from pymarl.envs.skirmish.battle.arrays import UNIT
+from pymarl.envs.skirmish.battle.features import layout
+from pymarl.envs.skirmish.scenario.build import make_rules, make_scratch, make_world
+from pymarl.envs.skirmish.scenario.kinds import kind_table
+from pymarl.envs.skirmish.scenario.maps import load_map
+from pymarl.envs.skirmish.scenario.terrain import make_terrain
+from pymarl.envs.skirmish.scenario.units import load_units
 from pymarl.envs.smac_options import SmacOptions
 from pymarl.envs.specs import EnvInfo, total_size
 from pymarl.utils.config import PositiveInt
@@ -35,6 +35,8 @@ class Skirmish:
     Observations, states, masks, rewards and endings are SMAC's, with its options and their names; the battle is
     simulated here. docs/skirmish.md says what is simulated and what is not.
 
+    The registry's `skirmish` is this class with replays on top: see replay/film.py.
+
     Args:
         config: see config/envs/skirmish.yaml.
         batch_size: B, number of envs.
@@ -44,7 +46,7 @@ class Skirmish:
     """
 
     batched = True
-    replay_of_episode = True
+    replay_of_episode = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config(SmacOptions):
@@ -61,7 +63,7 @@ class Skirmish:
         self.map = load_map(config.map_name)
         units = load_units(config.unit_stats)
         self.kinds = kind_table(self.map, units)
-        self.rules = make_rules(config, self.map, self.kinds)
+        self.rules = make_rules(config, self.map, self.kinds, quirks=config.replicate_quirks)
         self.terrain = make_terrain(self.map)
         self._world = make_world(self.rules, self.map, self.kinds, self.terrain, batch_size)
         entities = layout(self.rules)
@@ -174,20 +176,6 @@ class Skirmish:
 
     def _kept(self) -> dict[str, NDArray[Any]]:
         return {**self._world._asdict(), **vars(self.arrays), "seeds": self.seeds}
-
-    def save_replay(
-        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
-    ) -> list[Path]:
-        """Write a replay of each row's episode, as far as it has been played; see replay.py.
-
-        An episode follows from its seed and its actions, so it is played once more to be filmed.
-
-        Args:
-            directory: where the files go; made if missing.
-            rows: only of the first so many rows.
-            values: [rows, T, N, A] what the policy thought of each action, shown by the viewer.
-        """
-        return film(self, directory, rows, values)
 
     def close(self) -> None:
         """End the threads."""

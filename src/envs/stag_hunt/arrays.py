@@ -7,6 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+AGENT, STAG, HARE = 1, 2, 4
+"""Bits of a cell."""
+
+RIGHT, DOWN, LEFT, UP, STAY, CATCH, FIRST_LOOK = range(7)
+"""Actions; FIRST_LOOK + k turns to direction k."""
+
 
 class Rules(NamedTuple):
     """The options, as numbers. `agent_block` is an OR of AGENT, STAG and HARE."""

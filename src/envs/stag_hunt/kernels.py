@@ -9,18 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pymarl.envs.native import source_stamp
 from pymarl.envs.native.jit import inlined, kernel
 from pymarl.envs.native.out import Out
 from pymarl.envs.native.rng import below, mix, shuffle, uniform
-from pymarl.envs.stag_hunt.arrays import Rules, Tables, World
+from pymarl.envs.stag_hunt.arrays import AGENT, CATCH, DOWN, FIRST_LOOK, HARE, STAG, STAY, UP, Rules, Tables, World
+from pymarl.envs.stag_hunt.views import write_views
 
-AGENT, STAG, HARE = 1, 2, 4
-RIGHT, DOWN, LEFT, UP, STAY, CATCH, FIRST_LOOK = range(7)
 STAMP = source_stamp(Path(__file__).parent, Path(__file__).parent.parent / "native")
-UNSEEN = -1.0  # every feature of a cell outside of a cone
 
 
 @inlined
@@ -35,11 +31,6 @@ def place(b: int, bit: int, row: int, width: int, into: Any, start: int, stop: i
                 break
         world.cells[b, at] = bit
         into[b, i] = at
-
-
-def pack(rules: Rules, tables: Tables, world: World, out: Out) -> tuple[tuple[Any, ...], ...]:
-    """Return the env as the kernels take it. Plain tuples, because numba looks at a named one for 2 us per field."""
-    return tuple(rules), tuple(tables), tuple(world), tuple(out)
 
 
 @inlined
@@ -166,86 +157,38 @@ def move_prey(b: int, p: int, kind: int, n_free: int, rules: Any, tables: Any, w
 
 
 @inlined
-def write_views(b: int, rules: Any, tables: Any, world: Any, out: Any) -> None:
-    """Write state, avail_actions and obs of row b."""
-    write_grid(b, rules, world, out.state[b], rules.n_feats)
-    write_avail(b, rules, tables, world, out.avail_actions[b])
-    if rules.observe_state:
+def start(b: int, seed: Any, rules: Any, tables: Any, world: Any) -> None:
+    """Place everybody for the episode of `seed` in row b."""
+    world.rng[b] = mix(seed)
+    world.steps[b] = 0
+    world.cells[b, :] = 0
+    world.frozen[b, :] = False
+    world.alive[b, :] = True
+    place(b, AGENT, rules.agent_row, rules.width, world.agents, 0, rules.n_agents, world)
+    place(b, STAG, rules.stag_row, rules.width, world.prey, 0, rules.n_stags, world)
+    place(b, HARE, rules.hare_row, rules.width, world.prey, rules.n_stags, rules.n_prey, world)
+    if rules.directed:
         for a in range(rules.n_agents):
-            write_grid(b, rules, world, out.obs[b, a], rules.n_feats + 1)
-            out.obs[b, a, world.agents[b, a] * (rules.n_feats + 1) + rules.n_feats] = 1.0
-    else:
-        draw_canvas(b, rules, tables, world, 1)
-        write_windows(b, rules, tables, world, out.obs)
-        draw_canvas(b, rules, tables, world, 0)
-    if rules.remove_frozen:
+            world.facing[b, a] = below(world.rng, b, 4)
+    world.ghost_cell[b] = tables.corners[below(world.rng, b, 4) if rules.ghosts_random_corner else 0]
+    world.ghost[b] = rules.ghosts and uniform(world.rng, b) >= rules.ghosts_prob
+
+
+@inlined
+def first_refused(rows: Any, actions: Any, rules: Any, out: Any) -> Any:
+    """Return row * N + agent of the first action that is not available, or -1."""
+    for k in range(rows.size):
+        b = rows[k]
         for a in range(rules.n_agents):
-            if world.frozen[b, a]:
-                out.obs[b, a] = 0.0
+            u = actions[b, a]
+            if u < 0 or u >= rules.n_actions or not out.avail_actions[b, a, u]:
+                return b * rules.n_agents + a
+    return -1
 
 
-@inlined
-def write_grid(b: int, rules: Any, world: Any, grid: Any, n_feats: int) -> None:
-    """Write the state, `n_feats` floats per cell: agents, stags, hares, and what else stays 0 in a state."""
-    grid[:] = 0.0
-    for a in range(rules.n_agents):
-        at = world.agents[b, a]
-        if world.cells[b, at] & AGENT:
-            grid[at * n_feats] = 1.0
-    for p in range(rules.n_prey):
-        if world.alive[b, p]:
-            grid[world.prey[b, p] * n_feats + (1 if p < rules.n_stags else 2)] = 1.0
-
-
-@inlined
-def write_avail(b: int, rules: Any, tables: Any, world: Any, avail: Any) -> None:
-    """Write available actions: a frozen agent stays, nobody walks into a wall or catches without prey in reach."""
-    for a in range(rules.n_agents):
-        at = world.agents[b, a]
-        free = not world.frozen[b, a]
-        prey_in_reach = False
-        for u in range(4):
-            avail[a, u] = free and (rules.toroidal or tables.beside[at, u] >= 0)
-            if not rules.directed or world.facing[b, a] == u:
-                prey_in_reach |= (world.cells[b, tables.move_to[at, u]] & (STAG | HARE)) != 0
-        avail[a, STAY] = True
-        for u in range(CATCH, rules.n_actions):
-            avail[a, u] = free
-        if rules.capture_action:
-            avail[a, CATCH] = free and prey_in_reach
-
-
-@inlined
-def draw_canvas(b: int, rules: Any, tables: Any, world: Any, on: int) -> None:
-    """Draw what agents see on the canvas (on 1) or wipe it off (0). Nobody sees frozen agents, even if they block."""
-    for a in range(rules.n_agents):
-        if not world.frozen[b, a]:
-            mark = a + 1 if rules.observe_ids else 1
-            world.canvas[tables.canvas_at[world.agents[b, a]]] = np.float32(on * mark)
-    for p in range(rules.n_prey):
-        if world.alive[b, p]:
-            kind = 0 if p < rules.n_stags else 1
-            mark = p + 1 - kind * rules.n_stags if rules.observe_ids else 1
-            world.canvas[np.uint32(tables.canvas_at[world.prey[b, p]] + 1 + kind)] = np.float32(on * mark)
-    if rules.ghosts:
-        mark = -1 if world.ghost[b] else 1
-        world.canvas[tables.canvas_at[world.ghost_cell[b]] + rules.n_feats - 1] = np.float32(on * mark)
-
-
-@inlined
-def write_windows(b: int, rules: Any, tables: Any, world: Any, obs: Any) -> None:
-    """Copy what each agent sees of the canvas: a window around it, or a cone in front of it."""
-    n_rows, length, stride = tables.window[0], tables.window[1], tables.window[2]
-    for a in range(rules.n_agents):
-        start = tables.window_at[world.agents[b, a]]
-        if rules.directed:
-            cone = tables.cone[world.facing[b, a]]
-            for i in range(cone.size):
-                obs[b, a, i] = UNSEEN if cone[i] < 0 else world.canvas[start + cone[i]]
-        else:
-            for row in range(n_rows):
-                for i in range(length):
-                    obs[b, a, row * length + i] = world.canvas[start + row * stride + i]
+def pack(rules: Rules, tables: Tables, world: World, out: Out) -> tuple[tuple[Any, ...], ...]:
+    """Return the env as the kernels take it. Plain tuples, because numba looks at a named one for 2 us per field."""
+    return tuple(rules), tuple(tables), tuple(world), tuple(out)
 
 
 def compile_kernels(stamp: str) -> Any:
@@ -258,35 +201,19 @@ def compile_kernels(stamp: str) -> Any:
         rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
         for k in range(rows.size):
             b = rows[k]
-            world.rng[b] = mix(seeds[k])
-            world.steps[b] = 0
-            world.cells[b, :] = 0
-            world.frozen[b, :] = False
-            world.alive[b, :] = True
-            place(b, AGENT, rules.agent_row, rules.width, world.agents, 0, rules.n_agents, world)
-            place(b, STAG, rules.stag_row, rules.width, world.prey, 0, rules.n_stags, world)
-            place(b, HARE, rules.hare_row, rules.width, world.prey, rules.n_stags, rules.n_prey, world)
-            if rules.directed:
-                for a in range(rules.n_agents):
-                    world.facing[b, a] = below(world.rng, b, 4)
-            world.ghost_cell[b] = tables.corners[below(world.rng, b, 4) if rules.ghosts_random_corner else 0]
-            world.ghost[b] = rules.ghosts and uniform(world.rng, b) >= rules.ghosts_prob
+            start(b, seeds[k], rules, tables, world)
             out.reward[b, 0] = 0.0
-            out.terminated[b] = False
-            out.truncated[b] = False
+            out.terminated[b] = out.truncated[b] = False
             write_views(b, rules, tables, world, out)
 
     @kernel
     def step_rows(rows: Any, actions: Any, env: Any) -> int:
-        """Step `rows`; return -1, or row * N + agent of an action that is not available (nothing is stepped then)."""
+        """Step `rows`; return -1, or what `first_refused` says: nothing is stepped then."""
         stamp  # noqa: B018
         rules, tables, world, out = Rules(*env[0]), Tables(*env[1]), World(*env[2]), Out(*env[3])
-        for k in range(rows.size):
-            b = rows[k]
-            for a in range(rules.n_agents):
-                u = actions[b, a]
-                if u < 0 or u >= rules.n_actions or not out.avail_actions[b, a, u]:
-                    return b * rules.n_agents + a
+        refused = first_refused(rows, actions, rules, out)
+        if refused != -1:
+            return refused
         for k in range(rows.size):
             b = rows[k]
             reward = rules.reward_time + move_agents(b, actions, rules, tables, world)

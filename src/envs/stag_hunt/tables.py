@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.stag_hunt.kernels import DOWN, LEFT, RIGHT, UP
+from pymarl.envs.stag_hunt.arrays import DOWN, LEFT, RIGHT, UP
 
 MOVES = np.array([[0, 1], [1, 0], [0, -1], [-1, 0]])  # [direction, (row, column)]
 

@@ -10,10 +10,11 @@ from typing import Annotated, Literal
 
 import yaml
 
-from pymarl.envs.skirmish.marked import Pairs, compose, fill, pairs, read, where
-from pymarl.envs.skirmish.units import load_units, on_grid
+from pymarl.envs.skirmish.scenario.units import load_units, on_grid
+from pymarl.envs.skirmish.scenario.yaml_tables import fill, pairs, read
 from pymarl.utils.config import Range
 from pymarl.utils.errors import UserError, closest
+from pymarl.utils.yaml_files import Entries, compose, where
 
 MAPS = Path(__file__).parent / "data" / "maps.yaml"
 
@@ -172,12 +173,12 @@ def map_names() -> list[str]:
 
 
 @functools.cache
-def _table() -> Pairs:
+def _table() -> Entries:
     """Return data/maps.yaml."""
     return pairs(MAPS, compose(MAPS), MAPS.name)
 
 
-def _read_map(name: str, path: Path, node: yaml.Node, table: Pairs) -> MapSpec:
+def _read_map(name: str, path: Path, node: yaml.Node, table: Entries) -> MapSpec:
     """Return the map at `node`; `table` is data/maps.yaml, for the terrains and map types that have a name."""
     entries = pairs(path, node, name)
     given = {}

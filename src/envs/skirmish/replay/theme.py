@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from pymarl.envs.skirmish.replay import Replay
+from pymarl.envs.skirmish.replay.replay import Replay
 
 VIEWER = Path(__file__).parent / "viewer"
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import (
+from pymarl.envs.skirmish.battle.arrays import (
     AIR_LAYER,
     BEAM,
     BEAM_SWEEP,
@@ -19,11 +19,10 @@ from pymarl.envs.skirmish.arrays import (
     Terrain,
     World,
 )
-from pymarl.envs.skirmish.data import MapSpec, max_reward
-from pymarl.envs.skirmish.spawn import spawn_units
-
-if TYPE_CHECKING:
-    from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.scenario.kinds import max_reward
+from pymarl.envs.skirmish.scenario.maps import MapSpec
+from pymarl.envs.skirmish.scenario.spawn import spawn_units
+from pymarl.envs.smac_options import SmacOptions
 
 WEAPON_DELAY = (-1.0, 2.0)
 """Random delay of each attack, loops: pysc2's docs/environment.md, and the game's data."""
@@ -50,8 +49,8 @@ SAME_NAME = (
 """Options that kernels read as they are."""
 
 
-def make_rules(config: Skirmish.Config, map_spec: MapSpec, kinds: NDArray[np.void]) -> Rules:
-    """Return the options and the map's facts as numbers."""
+def make_rules(config: SmacOptions, map_spec: MapSpec, kinds: NDArray[np.void], *, quirks: bool) -> Rules:
+    """Return the options and the map's facts as numbers; `quirks` is replicate_quirks."""
     options: dict[str, Any] = {name: vars(config)[name] for name in SAME_NAME}
     for name, value in options.items():
         if isinstance(value, int) and not isinstance(value, bool) and name != "step_mul":
@@ -72,7 +71,7 @@ def make_rules(config: Skirmish.Config, map_spec: MapSpec, kinds: NDArray[np.voi
         enemy_shields=enemy_shields,
         healers=map_spec.healers,
         reward_divisor=largest / config.reward_scale_rate if config.reward_scale else 1.0,
-        quirks=config.replicate_quirks,
+        quirks=quirks,
         delay_low=WEAPON_DELAY[0],
         delay_high=WEAPON_DELAY[1],
         goal_random=len(map_spec.enemy_goal) == 2,

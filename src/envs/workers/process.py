@@ -9,16 +9,21 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from pymarl.envs import worker
 from pymarl.envs.faults import EnvError, EnvUserError, env_error
 from pymarl.envs.stacks import ask
-from pymarl.envs.worker import Channel, ChannelClosed, WorkerSpec
+from pymarl.envs.watchdog import CLOSE_SECONDS
+from pymarl.envs.workers import worker
+from pymarl.envs.workers.worker import Channel, ChannelClosed, WorkerSpec
 
 # A fresh interpreter that knows our import path and nothing else of us: the user's script is not run again.
-_START = "import sys; sys.path[:] = sys.argv[3:]; from pymarl.envs.worker import main; main(*map(int, sys.argv[1:3]))"
+_START = (
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from pymarl.envs.workers.worker import main; main(*map(int, sys.argv[1:3]))"
+)
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 LEAVE_SECONDS = 2
 __all__ = ["EnvError", "EnvUserError", "WorkerDied", "WorkerProcess"]
@@ -121,11 +126,29 @@ class WorkerProcess:
         seconds = time.monotonic() - began
         return WorkerDied(f"{self._name()} (process {self.pid}) has not answered for {seconds:.0f} s during {action}")
 
-    def answers(self, seconds: float | None) -> bool:
-        """Wait for a reply, or for the end; tell whether there is one within so many seconds (None: any)."""
+    def start(self, seconds: float | None) -> None:
+        """Wait until its envs are built and bound to shared memory that is there already.
+
+        Args:
+            seconds: that this may take in all; None: any time.
+
+        Raises:
+            EnvUserError: a UserError of the worker.
+            EnvError: the env raised something else.
+            WorkerDied: the process is gone, or took longer.
+        """
+        began = time.monotonic()
+        self._receive_in_time("start", began, seconds)
+        self.send(worker.BIND, None)
+        self._receive_in_time("start", began, seconds)
+
+    def _receive_in_time(self, action: str, began: float, seconds: float | None) -> None:
         poller = select.poll()
         poller.register(self, select.POLLIN)
-        return bool(poller.poll(None if seconds is None else 1000 * seconds))
+        left = None if seconds is None else max(0.0, began + seconds - time.monotonic())
+        if not poller.poll(None if left is None else 1000 * left):
+            raise self.lateness(action, began)
+        self.receive(action)
 
     def stack(self) -> str:
         """Return where the env stands, as the lines of a traceback that are its own; "" if the process does not say."""
@@ -164,3 +187,21 @@ class WorkerProcess:
         with suppress(ProcessLookupError, PermissionError):  # nobody is left (macOS: PermissionError)
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+
+def end_all(processes: Sequence[WorkerProcess]) -> None:
+    """End workers that were hung up on: let them leave, then break into what they do, then kill them."""
+    _wait(processes, LEAVE_SECONDS)
+    for process in processes:
+        process.terminate()
+    _wait(processes, CLOSE_SECONDS * max((len(process.rows) for process in processes), default=0))
+    for process in processes:
+        process.kill()
+
+
+def _wait(processes: Sequence[WorkerProcess], seconds: float) -> None:
+    """Give processes up to `seconds` in all to end."""
+    deadline = time.monotonic() + seconds
+    for process in processes:
+        if not process.wait(deadline - time.monotonic()):
+            return

@@ -3,39 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pymarl.envs.multiagentenv import EnvArrays
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish import kernels
-from pymarl.envs.skirmish.arrays import UNIT, World
-from pymarl.envs.skirmish.build import make_scratch, make_world
-from pymarl.envs.skirmish.data import kind_names
-from pymarl.envs.skirmish.replay import frames_of, replay_meta, replay_path, save_replay
-
-if TYPE_CHECKING:
-    from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.battle import kernels
+from pymarl.envs.skirmish.battle.arrays import UNIT, World
+from pymarl.envs.skirmish.env import Skirmish
+from pymarl.envs.skirmish.replay.replay import frames_of, replay_meta, replay_path, save_replay
+from pymarl.envs.skirmish.scenario.build import make_scratch, make_world
+from pymarl.envs.skirmish.scenario.kinds import kind_names
 
 ROW = np.zeros(1, np.int64)
 
 
-def film(env: Skirmish, directory: Path, rows: int | None, values: NDArray[np.float32] | None) -> list[Path]:
-    """Write replays of last episodes, see `Skirmish.save_replay`."""
-    config = env.config
-    folder = Path(config.replay_dir) if config.replay_dir else directory
-    paths = []
-    for row in range(env.batch_size if rows is None else rows):
-        if env.steps[row] <= 0:
-            continue
-        meta, frames, steps = replay_episode(env, int(env.seeds[row]), env.actions(row))
-        if values is not None:
-            steps["values"] = values[row, : len(steps["actions"])]
-        path = replay_path(folder, config.replay_prefix or config.map_name, int(env.seeds[row]))
-        paths.append(save_replay(path, meta, frames, steps))
-    return paths
+class SkirmishWithReplays(Skirmish):
+    """Skirmish as the registry has it; see `Skirmish` for arguments and errors."""
+
+    replay_of_episode = True
+
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
+        """Write a replay of each row's episode, as far as it has been played; see replay.py.
+
+        Args:
+            directory: where the files go, unless env_args.replay_dir says otherwise; made if missing.
+            rows: only of the first so many rows.
+            values: [rows, T, N, A] what the policy thought of each action, shown by the viewer.
+
+        Returns:
+            The files; a row without a step has none.
+        """
+        config = self.config
+        folder = Path(config.replay_dir) if config.replay_dir else directory
+        paths = []
+        for row in range(self.batch_size if rows is None else rows):
+            if self.steps[row] <= 0:
+                continue
+            meta, frames, steps = replay_episode(self, int(self.seeds[row]), self.actions(row))
+            if values is not None:
+                steps["values"] = values[row, : len(steps["actions"])]
+            path = replay_path(folder, config.replay_prefix or config.map_name, int(self.seeds[row]))
+            paths.append(save_replay(path, meta, frames, steps))
+        return paths
 
 
 def replay_episode(

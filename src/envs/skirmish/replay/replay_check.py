@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import BLAST, HUNT
+from pymarl.envs.skirmish.battle.arrays import BLAST, HUNT
 from pymarl.utils.config import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Range, check_value
 
 LARGEST = 2**30

@@ -8,12 +8,12 @@ from typing import Any
 from pymarl.envs.native import compiled_since, source_stamp
 from pymarl.envs.native.jit import inlined, kernel
 from pymarl.envs.native.out import Out
-from pymarl.envs.skirmish.arrays import Rules, Scratch, Terrain, World
-from pymarl.envs.skirmish.engine import advance, start, take_action
-from pymarl.envs.skirmish.features import write_observations
-from pymarl.envs.skirmish.rewards import before_step, settle
+from pymarl.envs.skirmish.battle.arrays import Rules, Scratch, Terrain, World
+from pymarl.envs.skirmish.battle.engine import advance, start, take_action
+from pymarl.envs.skirmish.battle.features import write_observations
+from pymarl.envs.skirmish.battle.rewards import before_step, settle
 
-SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "native")
+SOURCES = (Path(__file__).parent, Path(__file__).parents[2] / "native")
 STAMP = source_stamp(*SOURCES)
 
 Packed = tuple[tuple[Any, ...], ...]

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pymarl.envs.skirmish.painter import Painter
-from pymarl.envs.skirmish.replay import LOOPS_PER_SECOND, Replay
+from pymarl.envs.skirmish.replay.painter import Painter
+from pymarl.envs.skirmish.replay.replay import LOOPS_PER_SECOND, Replay
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import replacing_file
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from pymarl.envs.skirmish.arrays import AIR_LAYER
-from pymarl.envs.skirmish.events import MELEE, MISSILE, SWEEP, events_of
-from pymarl.envs.skirmish.looks import battle_box, glyphs, palette
-from pymarl.envs.skirmish.replay import Replay
+from pymarl.envs.skirmish.battle.arrays import AIR_LAYER
+from pymarl.envs.skirmish.replay.events import MELEE, MISSILE, SWEEP, events_of
+from pymarl.envs.skirmish.replay.replay import Replay
+from pymarl.envs.skirmish.replay.theme import battle_box, glyphs, palette
 
 SMOOTH = 2
 """Pictures are drawn that many times larger and then shrunk: pillow's lines are jagged."""

@@ -7,23 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import KIND
-from pymarl.envs.skirmish.maps import Ground, Group, MapSpec, load_map, map_names
-from pymarl.envs.skirmish.units import UnitType, load_units, on_grid, record
-
-__all__ = [
-    "Ground",
-    "Group",
-    "MapSpec",
-    "UnitType",
-    "kind_names",
-    "kind_table",
-    "load_map",
-    "load_units",
-    "map_names",
-    "max_reward",
-    "on_grid",
-]
+from pymarl.envs.skirmish.battle.arrays import KIND
+from pymarl.envs.skirmish.scenario.maps import MapSpec
+from pymarl.envs.skirmish.scenario.units import UnitType, record
 
 
 def kind_names(map_spec: MapSpec) -> list[str]:

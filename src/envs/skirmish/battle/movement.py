@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from pymarl.envs.native.jit import inlined, outlined
-from pymarl.envs.skirmish.arrays import AIR_LAYER, ATTACK_MOVE
-from pymarl.envs.skirmish.combat import grid
+from pymarl.envs.skirmish.battle.arrays import AIR_LAYER, ATTACK_MOVE
+from pymarl.envs.skirmish.battle.combat import grid
 
 MAX_PUSH = 0.25  # how far overlapping units move apart in a loop, cells
 SQUEEZE = 0.15  # how far a unit walks into a friend that does not fight: about what it walks in a loop, cells

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs import worker
 from pymarl.envs.adapter import EnvArgs, all_or_error, constructor_seeds
 from pymarl.envs.faults import stuck_error
 from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.envs.shared import SharedArrays, shared_clock
-from pymarl.envs.watchdog import CLOSE_SECONDS
-from pymarl.envs.worker import WorkerSpec
-from pymarl.envs.worker_process import LEAVE_SECONDS, EnvError, EnvUserError, WorkerDied, WorkerProcess
+from pymarl.envs.workers import worker
+from pymarl.envs.workers.process import EnvError, EnvUserError, WorkerDied, WorkerProcess, end_all
+from pymarl.envs.workers.worker import WorkerSpec
 from pymarl.utils.config import plain
 from pymarl.utils.errors import UserError
 from pymarl.utils.memory import anonymous_memory
@@ -86,17 +85,21 @@ class WorkerEnvs:
             for rows in rows_of
         ]  # fmt: skip
         try:
-            for spec in self._specs:
-                self._processes.append(WorkerProcess(env, spec))
-                self._listen(len(self._processes) - 1)
-            infos = self._collect(dict.fromkeys(range(len(rows_of))), worker.SPEC, "start")
-            self.info = self._agree([info for of_worker in infos for info in of_worker])
-            shared = SharedArrays(self.info, batch_size, self._memory, create=True)
-            self.arrays, self._actions = shared.arrays, shared.actions
-            self._limits = self._call_all(worker.BIND, None, "start")
+            self._start()
         except BaseException:
             self.close()
             raise
+
+    def _start(self) -> None:
+        """Start all workers, and share memory of the size that their envs need."""
+        for spec in self._specs:
+            self._processes.append(WorkerProcess(self.name, spec))
+            self._listen(len(self._processes) - 1)
+        infos = self._collect(dict.fromkeys(range(len(self._specs))), worker.SPEC, "start")
+        self.info = self._agree([info for of_worker in infos for info in of_worker])
+        shared = SharedArrays(self.info, self.batch_size, self._memory, create=True)
+        self.arrays, self._actions = shared.arrays, shared.actions
+        self._limits = self._call_all(worker.BIND, None, "start")
 
     def _listen(self, index: int) -> None:
         descriptor = self._processes[index].fileno()
@@ -251,14 +254,8 @@ class WorkerEnvs:
             self._down[index] = str(death)
             return
         self._processes[index] = process
-        limit, began = None if self._timeout is None else self._timeout * len(spec.rows), time.monotonic()
         try:
-            for message in (None, worker.BIND):
-                if message is not None:
-                    process.send(message, None)
-                if not process.answers(limit):
-                    raise process.lateness("start", began)
-                process.receive("start")
+            process.start(self._start_seconds(index))
         except (WorkerDied, EnvUserError) as death:  # the first start was well: what is missing now may come back
             self._down[index] = str(death)
             process.hang_up()
@@ -266,6 +263,10 @@ class WorkerEnvs:
             return
         self._down.pop(index, None)
         self._listen(index)
+
+    def _start_seconds(self, index: int) -> float | None:
+        """Return how long a worker may take to start again: env_timeout for each env, else as long as for a reset."""
+        return self._limits[index] if self._timeout is None else self._timeout * len(self._specs[index].rows)
 
     def _break_rows(self, index: int, reason: str) -> dict[int, dict[str, Any]]:
         """Break the episodes of a worker's rows; return {row: info}."""
@@ -283,12 +284,7 @@ class WorkerEnvs:
         self._memory = self._stacks = -1
         for process in processes:
             self._hang_up(process)
-        _wait(processes, LEAVE_SECONDS)
-        for process in processes:
-            process.terminate()
-        _wait(processes, CLOSE_SECONDS * max((len(process.rows) for process in processes), default=0))
-        for process in processes:
-            process.kill()
+        end_all(processes)
 
 
 def _cores() -> int:
@@ -301,11 +297,3 @@ def _deal(batch_size: int, workers: int) -> list[range]:
     assert 1 <= workers <= batch_size, "the config is checked for this"
     bounds = [batch_size * index // workers for index in range(workers + 1)]
     return [range(first, last) for first, last in itertools.pairwise(bounds)]
-
-
-def _wait(processes: list[WorkerProcess], seconds: float) -> None:
-    """Give processes up to `seconds` in all to end."""
-    deadline = time.monotonic() + seconds
-    for process in processes:
-        if not process.wait(deadline - time.monotonic()):
-            return

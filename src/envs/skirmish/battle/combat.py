@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pymarl.envs.native.jit import inlined, outlined
-from pymarl.envs.skirmish.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, NO_DISC, STRUCTURE
+from pymarl.envs.skirmish.battle.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, NO_DISC, STRUCTURE
 
 MIN_DAMAGE = 0.5  # what armor leaves of a hit
 HELP_RADIUS = 4.0  # in which friends answer an attack on one of them, cells

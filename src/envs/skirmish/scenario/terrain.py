@@ -10,8 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import Terrain
-from pymarl.envs.skirmish.maps import Ground, MapSpec
+from pymarl.envs.skirmish.battle.arrays import Terrain
+from pymarl.envs.skirmish.scenario.maps import Ground, MapSpec
 
 STRAIGHT, DIAGONAL = 29, 41
 """Costs of a step to a neighbour: whole numbers, nearly 1 to sqrt(2), so that a ring of buckets sorts the cells."""

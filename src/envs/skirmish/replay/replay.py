@@ -32,14 +32,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import Rules, Terrain
-from pymarl.envs.skirmish.replay_check import check_meta, check_numbers, parse_meta, read_entries
-from pymarl.utils.errors import UserError
+from pymarl.envs.skirmish.battle.arrays import Rules, Terrain
+from pymarl.envs.skirmish.replay.replay_check import check_meta, check_numbers, parse_meta, read_entries
+from pymarl.utils.errors import UserError, message_line
 from pymarl.utils.files import write_new
 
 FORMAT = 1
 LOOPS_PER_SECOND = 16
 RESULTS = ("won", "lost", "draw", "truncated", "unfinished")
+ACTIONS = ("no-op", "stop", "north", "south", "east", "west")
+"""Names of those that are no target, in order."""
+
 GROUND_CHARS = "#^."
 """Characters of `meta["ground"]`: blocked, only for units that climb, free."""
 
@@ -119,19 +122,11 @@ def replay_meta(
     """
     if result not in RESULTS:
         raise ValueError(f"result {result!r} is none of {RESULTS}")
-    targets = [f"target {k}" for k in range(rules.n_actions - 6)]
     return {
-        "format": FORMAT,
-        "map": map_name,
-        "seed": f"{seed:x}",
-        "result": result,
+        **{"format": FORMAT, "map": map_name, "seed": f"{seed:x}", "result": result},
         "loops_per_second": LOOPS_PER_SECOND,
-        "step_mul": int(rules.step_mul),
-        "n_agents": int(rules.n_agents),
-        "n_enemies": int(rules.n_enemies),
-        "width": int(rules.width),
-        "height": int(rules.height),
-        "actions": ["no-op", "stop", "north", "south", "east", "west", *targets],
+        **{key: int(rules._asdict()[key]) for key in ("step_mul", "n_agents", "n_enemies", "width", "height")},
+        "actions": [*ACTIONS, *(f"target {k}" for k in range(rules.n_actions - len(ACTIONS)))],
         "kinds": [_kind(kind, name) for kind, name in zip(kinds, names, strict=True)],
         "unit_kinds": [int(kind) for kind in unit_kinds],
         **_ground(terrain),
@@ -194,7 +189,7 @@ def read_replay(path: Path) -> Replay:
         replay = _checked(meta, frames, steps)
         check_numbers(meta, frames, steps)
     except Exception as error:  # whatever zipfile, zlib, numpy and json make of a file that is none of ours
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = message_line(error)[:300]
         raise UserError(
             f"{path}: not a replay of skirmish, or broken ({reason}); expected a .npz that skirmish wrote"
         ) from error

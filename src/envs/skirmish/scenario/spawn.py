@@ -7,8 +7,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import AIR_LAYER, ALLY, ATTACK_MOVE, ENEMY, HUNT, IDLE, UNIT, Terrain
-from pymarl.envs.skirmish.data import Group, MapSpec, kind_names, on_grid
+from pymarl.envs.skirmish.battle.arrays import AIR_LAYER, ALLY, ATTACK_MOVE, ENEMY, HUNT, IDLE, UNIT, Terrain
+from pymarl.envs.skirmish.scenario.kinds import kind_names
+from pymarl.envs.skirmish.scenario.maps import Group, MapSpec
+from pymarl.envs.skirmish.scenario.units import on_grid
 from pymarl.utils.errors import UserError
 
 ORDERS = {"none": IDLE, "attack_move": ATTACK_MOVE, "hunt": HUNT}

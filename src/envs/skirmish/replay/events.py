@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.arrays import ATTACK, BEAM, BLAST, HEAL, IDLE
-from pymarl.envs.skirmish.replay import Replay
+from pymarl.envs.skirmish.battle.arrays import ATTACK, BEAM, BLAST, HEAL, IDLE
+from pymarl.envs.skirmish.replay.replay import Replay
 
 SHOT, MELEE, MISSILE, SWEEP = range(4)
 """Styles of shots."""

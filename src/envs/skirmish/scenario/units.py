@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pymarl.envs.skirmish import arrays
-from pymarl.envs.skirmish.marked import compose, fill, pairs, where
+from pymarl.envs.skirmish.battle import arrays
+from pymarl.envs.skirmish.scenario.yaml_tables import fill, pairs
 from pymarl.utils.config import NonNegativeFloat, PositiveFloat, PositiveInt
 from pymarl.utils.errors import UserError, closest
+from pymarl.utils.yaml_files import compose, where
 
 UNITS = Path(__file__).parent / "data" / "units.yaml"
 LONGEST_CHASE = 3.0

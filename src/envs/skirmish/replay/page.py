@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.skirmish.events import events_of
-from pymarl.envs.skirmish.looks import VIEWER, battle_box, glyphs, palette, title
-from pymarl.envs.skirmish.replay import Replay
+from pymarl.envs.skirmish.replay.events import events_of
+from pymarl.envs.skirmish.replay.replay import Replay
+from pymarl.envs.skirmish.replay.theme import VIEWER, battle_box, glyphs, palette, title
 from pymarl.utils.files import write_text
 
 SCRIPTS = (

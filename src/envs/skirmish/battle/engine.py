@@ -9,7 +9,7 @@ from typing import Any
 
 from pymarl.envs.native.jit import inlined, outlined
 from pymarl.envs.native.rng import mix, shuffle, uniform
-from pymarl.envs.skirmish.arrays import (
+from pymarl.envs.skirmish.battle.arrays import (
     ALLY,
     ATTACK,
     ATTACK_MOVE,
@@ -23,7 +23,7 @@ from pymarl.envs.skirmish.arrays import (
     STOP,
     WEST,
 )
-from pymarl.envs.skirmish.combat import (
+from pymarl.envs.skirmish.battle.combat import (
     attack,
     break_off,
     can_hit,
@@ -35,9 +35,9 @@ from pymarl.envs.skirmish.combat import (
     sweep,
     wind_up,
 )
-from pymarl.envs.skirmish.features import is_healer
-from pymarl.envs.skirmish.movement import note_spots, push_apart, walk
-from pymarl.envs.skirmish.targeting import FAR, acquire, choose_patient, obey, wounded
+from pymarl.envs.skirmish.battle.features import is_healer
+from pymarl.envs.skirmish.battle.movement import note_spots, push_apart, walk
+from pymarl.envs.skirmish.battle.targeting import FAR, acquire, choose_patient, obey, wounded
 
 
 @outlined

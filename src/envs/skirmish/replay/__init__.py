@@ -1,0 +1,1 @@
+"""Replay files: written, read, and shown as pages, GIFs and films."""
