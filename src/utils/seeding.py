@@ -25,6 +25,7 @@ def global_state() -> dict[str, Any]:
         "torch": torch.get_rng_state(),
         "numpy": json.dumps(legacy, default=lambda array: array.tolist()),
         "python": json.dumps(random.getstate()),
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [],
     }
 
 
@@ -34,6 +35,8 @@ def set_global_state(state: dict[str, Any]) -> None:
     legacy = json.loads(state["numpy"])
     legacy["state"]["key"] = np.array(legacy["state"]["key"], np.uint32)
     np.random.set_state(legacy)  # noqa: NPY002
+    if state["cuda"] and torch.cuda.is_initialized():  # a run may go on without a GPU, or with one
+        torch.cuda.set_rng_state(state["cuda"][0])
     version, internal, gauss = json.loads(state["python"])
     random.setstate((version, tuple(internal), gauss))
 

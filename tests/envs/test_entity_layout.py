@@ -16,8 +16,8 @@ from pymarl.envs.batched import make_batched_env
 from pymarl.envs.sc2.env import SC2v2Env
 from pymarl.envs.sc2.installation import package_problem
 from pymarl.envs.skirmish.battle.arrays import Rules
-from pymarl.envs.skirmish.env import Skirmish
 from pymarl.envs.skirmish.battle.features import layout
+from pymarl.envs.skirmish.env import Skirmish
 from pymarl.envs.specs import Block, EntityLayout, block_slices, total_size
 from pymarl.utils.layers import merge
 from sc2_standin.fixtures import sc2path  # noqa: F401
