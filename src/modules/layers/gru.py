@@ -44,8 +44,9 @@ def unroll_gru(
         return _unroll_library(inputs, counts, fc1, rnn, fc2, hidden)
     layers = (fc1.weight, fc1.bias, rnn.weight_ih, rnn.bias_ih, rnn.weight_hh, rnn.bias_hh)
     head = (None, None) if fc2 is None else (fc2.weight, fc2.bias)
-    data, keep = GRUData.of(inputs), torch.is_grad_enabled()
+    keep = torch.is_grad_enabled()
     with one_thread() as threads:
+        data = GRUData.of(inputs)
         out: Tensor = _UnrollGRU.apply(data, counts, keep, threads, inputs.features, hidden, *layers, *head)
     return out
 
