@@ -217,6 +217,24 @@ def test_a_users_own_network_is_computed_one_after_another() -> None:
     assert agent.unroll(part, [2, 1]).outputs.flatten().tolist() == [10, 20, 40]
 
 
+class Named(NSAgent):
+    """Of networks that say whose rows they see."""
+
+    class Name(Own.Number):
+        def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+            assert inputs.agents is not None
+            return torch.full_like(inputs.features, sum(inputs.agents)), hidden
+
+    shared = Name
+
+
+def test_networks_one_after_another_know_whose_rows_they_see() -> None:
+    agent = Named(None, AgentSpec(input_shape=1, n_actions=1, n_agents=3))
+    assert agent(Inputs(features=torch.zeros(6, 1)), agent.init_hidden(6))[0].flatten().tolist() == [0, 1, 2] * 2
+    part = Inputs(features=torch.zeros(4, 1), agents=(2, 0))
+    assert agent.unroll(part, [4]).outputs.flatten().tolist() == [2, 0, 2, 0]
+
+
 class Pairs(RNNAgent):
     """Hands fc1 two rows of each agent's, which a stack would take for rows of two agents."""
 

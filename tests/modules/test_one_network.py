@@ -130,7 +130,14 @@ class LearnedStart(RNNAgent):
         return self.start.expand(rows, -1)
 
 
-@pytest.mark.parametrize("cls", [Narrow, LearnedStart])
+class OwnHead(RNNAgent):
+    """Nothing but the head is its own."""
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        return 2 * super()._head(hidden)
+
+
+@pytest.mark.parametrize("cls", [Narrow, LearnedStart, OwnHead])
 def test_users_subclasses(cls: type[RNNAgent]) -> None:
     check_one_network(make(cls))
 
@@ -178,10 +185,11 @@ def test_unroll_of_pieces_is_the_unroll_of_the_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REGISTRY)
-def test_states_of_too_few_rows_are_refused(name: str) -> None:
+@pytest.mark.parametrize("rows", [6, 12])
+def test_states_of_another_number_of_rows_are_refused(name: str, rows: int) -> None:
     agent, inputs = make(REGISTRY[name]), make_inputs()
-    with pytest.raises(ValueError, match=r"expected hidden states of 9 rows, those of slot 0, got \[6,"):
-        agent.unroll(inputs, COUNTS, agent.init_hidden(6))
+    with pytest.raises(ValueError, match=rf"expected hidden states of 9 rows, those of slot 0, got \[{rows},"):
+        agent.unroll(inputs, COUNTS, agent.init_hidden(rows))
 
 
 @pytest.mark.parametrize("name", REGISTRY)
