@@ -13,9 +13,10 @@ from pymarl.envs.skirmish.arrays import Rules, Terrain, World
 from pymarl.envs.skirmish.build import make_rules, make_world
 from pymarl.envs.skirmish.data import kind_names, kind_table, load_map, load_units
 from pymarl.envs.skirmish.env import Skirmish
-from pymarl.envs.skirmish.features import obs_size, state_size, write_observations
+from pymarl.envs.skirmish.features import layout, write_observations
 from pymarl.envs.skirmish.rewards import before_step, settle
 from pymarl.envs.skirmish.terrain import make_terrain
+from pymarl.envs.specs import total_size
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 
@@ -58,8 +59,8 @@ class Tables:
         self.row = rows - 1
         n, a = rules.n_agents, rules.n_actions
         self.out = Out(  # what is not written shows
-            np.full((rows, n, obs_size(rules)), np.nan, np.float32),
-            np.full((rows, state_size(rules)), np.nan, np.float32),
+            np.full((rows, n, total_size(layout(rules).obs)), np.nan, np.float32),
+            np.full((rows, total_size(layout(rules).state)), np.nan, np.float32),
             np.ones((rows, n, a), np.bool_),
             np.full((rows, 1), np.nan),
             np.ones(rows, np.bool_),

@@ -12,9 +12,10 @@ from skirmish_maps import ALL_MAPS, OWN_MAP, SMAC, Map
 
 from pymarl.envs.skirmish.arrays import AIR, GRID, GROUND, KIND
 from pymarl.envs.skirmish.data import MapSpec, load_map, load_units, map_names, max_reward
-from pymarl.envs.skirmish.features import obs_size, state_size
+from pymarl.envs.skirmish.features import layout
 from pymarl.envs.skirmish.maps import MAPS
 from pymarl.envs.skirmish.units import UNITS
+from pymarl.envs.specs import total_size
 from pymarl.utils.config import config_keys
 from pymarl.utils.errors import UserError
 
@@ -50,7 +51,9 @@ def test_the_maps_are_smacs() -> None:
 def test_sizes_and_largest_reward_are_smacs(name: str) -> None:
     m = Map(name)
     rules = default_rules(m.spec)
-    sizes = obs_size(rules), state_size(rules), rules.n_actions, max_reward(m.spec, m.kinds, 10, 200), m.spec.limit
+    entities = layout(rules)
+    shapes = total_size(entities.obs), total_size(entities.state)
+    sizes = *shapes, rules.n_actions, max_reward(m.spec, m.kinds, 10, 200), m.spec.limit
     assert sizes == SMAC[name]
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from skirmish_tables import Tables
 
 from pymarl.envs.skirmish.arrays import Rules, Terrain
-from pymarl.envs.skirmish.features import NINTH, obs_size, state_size
+from pymarl.envs.skirmish.features import NINTH, layout
+from pymarl.envs.specs import total_size
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "smac_numbers.npz"
 with np.load(FIXTURE) as file:
@@ -42,9 +43,9 @@ def check_sizes(rules: Rules, case: dict[str, Any]) -> None:
     """SMAC's own rows are one longer than it says when they hold the time; without quirks they are not."""
     for key in ("n_agents", "n_enemies", "n_actions"):
         assert getattr(rules, key) == case[key]
-    assert obs_size(rules) == case["obs_size"] + rules.obs_timestep_number
-    plain = rules._replace(quirks=False)
-    assert [obs_size(plain), state_size(plain)] == [case["obs_size"], case["state_size"]]
+    assert total_size(layout(rules).obs) == case["obs_size"] + rules.obs_timestep_number
+    plain = layout(rules._replace(quirks=False))
+    assert [total_size(plain.obs), total_size(plain.state)] == [case["obs_size"], case["state_size"]]
 
 
 @pytest.mark.parametrize("k", range(len(CASES)), ids=[f"{k}-{name_of(case)}" for k, case in enumerate(CASES)])

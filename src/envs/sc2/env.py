@@ -10,6 +10,7 @@ from typing import Any
 from pymarl.envs.multiagentenv import EpisodeBroken
 from pymarl.envs.sc2.installation import FLAT_MAPS, MAPS
 from pymarl.envs.sc2.starcraft import StarCraftEnv
+from pymarl.envs.specs import EntityLayout
 from pymarl.utils.config import NonNegativeInt, PositiveFloat, PositiveInt, Probability
 from pymarl.utils.errors import UserError, closest
 
@@ -42,12 +43,6 @@ class SC2Env(StarCraftEnv):
         from smac.env.starcraft2 import maps, starcraft2
 
         return starcraft2.StarCraft2Env, maps.get_map_params, maps.smac_maps.get_smac_map_registry
-
-    def _sizes(self, game: Any) -> tuple[int, int]:
-        # smac counts the time in an observation's size, but leaves that place empty and appends the time.
-        obs, state = super()._sizes(game)
-        obs += self.config.obs_timestep_number
-        return obs, obs * self.n_agents if self.config.obs_instead_of_state else state
 
 
 class SC2v2Env(StarCraftEnv):
@@ -103,6 +98,9 @@ class SC2v2Env(StarCraftEnv):
             super()._describe()
         except (LookupError, TypeError, ValueError, AssertionError) as error:  # the package checks nothing
             raise UserError(f"env_args.capability_config={wanted}: smacv2 cannot use it: {error!r}") from error
+
+    def _layout(self, game: Any) -> EntityLayout | None:
+        return super()._layout(game) if self.config.obs_starcraft else None
 
     def _begin(self, seed: int) -> None:
         from pymarl.envs.sc2.draws import CannotResetException

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from pymarl.envs.multiagentenv import EpisodeBroken, MultiAgentEnv, ReplayError
 from pymarl.envs.sc2.folder import GameFolder
 from pymarl.envs.sc2.installation import import_problem, require
+from pymarl.envs.sc2.layout import game_layout
 from pymarl.envs.smac_options import SmacOptions
+from pymarl.envs.specs import EntityLayout, total_size
 from pymarl.utils.config import PositiveInt
 from pymarl.utils.errors import UserError, closest
 from pymarl.utils.files import temporary_beside, write_new
@@ -102,7 +104,9 @@ class StarCraftEnv(MultiAgentEnv):
         except Exception as error:  # pysc2 raises ValueErrors and its own for this
             raise UserError(f"env_args.game_version={self.config.game_version!r}: {error}") from error
         self.n_agents, self.episode_limit = int(probe.n_agents), int(probe.episode_limit)
-        self._obs_size, self._state_size = self._sizes(probe)
+        self.entity_layout = entities = self._layout(probe)
+        self._obs_size = int(probe.get_obs_size()) if entities is None else total_size(entities.obs)
+        self._state_size = int(probe.get_state_size()) if entities is None else total_size(entities.state)
         self._n_actions = int(probe.get_total_actions())
         probe.kill()
 
@@ -110,9 +114,9 @@ class StarCraftEnv(MultiAgentEnv):
     def _env_class(self) -> tuple[type, Any, Any]:
         """Import the package; return its StarCraft2Env, its function from a map to parameters, and that to all maps."""
 
-    def _sizes(self, game: Any) -> tuple[int, int]:
-        """Return the lengths of an observation and of the state."""
-        return int(game.get_obs_size()), int(game.get_state_size())
+    def _layout(self, game: Any) -> EntityLayout | None:
+        """Return what observations and the state are made of, None if they hold no entities."""
+        return game_layout(self.config, game)
 
     def _make(self, seed: int) -> Any:
         """Return a new env of the package; its first reset starts a game with this seed."""

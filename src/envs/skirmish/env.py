@@ -11,16 +11,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.multiagentenv import EnvArrays
 from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish import kernels
 from pymarl.envs.skirmish.arrays import UNIT
 from pymarl.envs.skirmish.build import make_rules, make_scratch, make_world
 from pymarl.envs.skirmish.data import kind_table, load_map, load_units
-from pymarl.envs.skirmish.features import obs_size, state_size
+from pymarl.envs.skirmish.features import layout
 from pymarl.envs.skirmish.film import film
 from pymarl.envs.skirmish.terrain import make_terrain
 from pymarl.envs.smac_options import SmacOptions
+from pymarl.envs.specs import EnvInfo, total_size
 from pymarl.utils.config import PositiveInt
 from pymarl.utils.errors import UserError
 
@@ -63,12 +64,14 @@ class Skirmish:
         self.rules = make_rules(config, self.map, self.kinds)
         self.terrain = make_terrain(self.map)
         self._world = make_world(self.rules, self.map, self.kinds, self.terrain, batch_size)
+        entities = layout(self.rules)
         self.info = EnvInfo(
             n_agents=self.rules.n_agents,
             n_actions=self.rules.n_actions,
-            obs_shape=obs_size(self.rules),
-            state_shape=state_size(self.rules),
+            obs_shape=total_size(entities.obs),
+            state_shape=total_size(entities.state),
             episode_limit=self.rules.episode_limit,
+            entity_layout=entities,
         )
         self.arrays = EnvArrays.allocate(self.info, batch_size)
         scratch = make_scratch(self.rules, config.threads)

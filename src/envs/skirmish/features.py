@@ -14,6 +14,8 @@ import numpy as np
 
 from pymarl.envs.native.jit import inlined, outlined
 from pymarl.envs.skirmish.arrays import FIRST_TARGET, NO_OP, NORTH, STOP, Rules
+from pymarl.envs.smac_layout import smac_layout
+from pymarl.envs.specs import EntityLayout
 
 SIGHT, SHOOT = 9.0, 6.0  # cells from centre to centre, of every unit
 NINTH = 1.0 / SIGHT  # of a multiple of 1/GRID: the product rounds to the same float32 as the quotient
@@ -22,8 +24,8 @@ X_STEP, Y_STEP = (0, 0, 1, -1), (1, -1, 0, 0)  # north, south, east, west
 X_RING, Y_RING = (0, 0, 2, -2, 1, -1, 1, -1, 0), (2, -2, 0, 0, 1, -1, -1, 1, 0)  # 8 points around a unit, and its own
 
 
-def obs_size(rules: Rules) -> int:
-    """Return O, the length of an observation.
+def layout(rules: Rules) -> EntityLayout:
+    """Return what observations and the state are made of.
 
     With `quirks`, obs_timestep_number takes two places: SMAC counts one in the agent's own block, which stays 0, and
     appends another.
@@ -31,22 +33,19 @@ def obs_size(rules: Rules) -> int:
     bits = rules.type_bits
     ally, enemy = 1 + int(rules.ally_shields) + bits, 1 + int(rules.enemy_shields) + bits
     own = ally if rules.obs_all_health or rules.obs_own_health else bits
-    if not rules.obs_all_health:
-        ally = enemy = bits
-    ally += rules.n_actions if rules.obs_last_action else 0
+    seen_ally, seen_enemy = (ally, enemy) if rules.obs_all_health else (bits, bits)
     move = N_MOVES + N_PATHING * rules.obs_pathing_grid + N_HEIGHT * rules.obs_terrain_height
-    clock = int(rules.obs_timestep_number) * (2 if rules.quirks else 1)
-    return move + rules.n_enemies * (4 + enemy) + (rules.n_agents - 1) * (4 + ally) + own + clock
-
-
-def state_size(rules: Rules) -> int:
-    """Return S, the length of the state."""
-    if rules.obs_instead_of_state:
-        return rules.n_agents * obs_size(rules)
-    ally = rules.n_agents * (4 + rules.ally_shields + rules.type_bits)
-    enemy = rules.n_enemies * (3 + rules.enemy_shields + rules.type_bits)
-    actions = rules.n_agents * rules.n_actions * rules.state_last_action
-    return ally + enemy + actions + int(rules.state_timestep_number)
+    seen_ally += rules.n_actions if rules.obs_last_action else 0
+    own += int(rules.obs_timestep_number and rules.quirks)
+    return smac_layout(
+        rules,
+        n_agents=rules.n_agents,
+        n_enemies=rules.n_enemies,
+        n_actions=rules.n_actions,
+        first_target=FIRST_TARGET,
+        obs_widths=(move, 4 + seen_enemy, 4 + seen_ally, own),
+        state_widths=(3 + ally, 2 + enemy),
+    )
 
 
 @outlined
