@@ -64,7 +64,8 @@ class EnvAdapter:
     def bind(self, arrays: EnvArrays, row: int) -> None:
         """Write into this row of `arrays` from now on."""
         self._arrays, self._row = arrays, row
-        self._shown = {field.name: vars(arrays)[field.name][row] for field in self.info.with_role("observation")}
+        self._fields = self.info.with_role("observation")
+        self._shown = {field.name: vars(arrays)[field.name][row] for field in self._fields}
 
     def reset(self, seed: int) -> bool:
         """Start an episode and write obs, state and avail_actions; tell whether it broke."""
@@ -106,7 +107,7 @@ class EnvAdapter:
         return over
 
     def _observe(self) -> None:
-        for field, array in read_observations(self.name, self.env, self.info).items():
+        for field, array in read_observations(self.name, self.env, self._fields).items():
             self._shown[field][...] = array
 
     def get_stats(self) -> dict[str, float]:

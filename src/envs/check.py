@@ -113,7 +113,7 @@ class _Player:
         generator, limit, episode = np.random.default_rng(actions_seed), self.report.info.episode_limit, Episode()
         with calling(self.name, "reset"):
             self.env.reset(seed=seed) if seed is not None else self.env.reset()
-            avail = self._observe(episode, np.zeros(self.report.info.n_rewards))
+            avail = self._observe(episode, 0.0)
         over = False
         while not over:
             if episode.steps == limit:
@@ -128,10 +128,12 @@ class _Player:
         self.report.terminated += not episode.truncated
         return episode
 
-    def _observe(self, episode: Episode, reward: NDArray[np.float64]) -> NDArray[Any]:
+    def _observe(self, episode: Episode, reward: float | NDArray[np.float64]) -> NDArray[Any]:
         """Add what the env shows to the episode's trace; return avail_actions [N, A]."""
-        shown = read_observations(self.name, self.env, self.report.info)
-        numbers = np.concatenate([*(array.ravel() for array in shown.values()), reward]).astype(np.float64)
+        shown = read_observations(self.name, self.env, self.report.info.with_role("observation"))
+        numbers = np.concatenate([*(array.ravel() for array in shown.values()), np.atleast_1d(reward)]).astype(
+            np.float64
+        )
         episode.trace.append(numbers.tobytes())
         return shown["avail_actions"]
 

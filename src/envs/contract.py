@@ -18,9 +18,10 @@ METHODS = ("reset", "step", "get_obs", "get_state", "get_avail_actions", "get_en
 
 
 class Outcome(NamedTuple):
-    """What a step returned: rewards [R], whether the episode is over, whether the clock alone ended it."""
+    """What a step returned: the team's reward or each agent's [N], whether the episode is over, whether only the clock
+    ended it."""
 
-    reward: NDArray[np.float64]
+    reward: float | NDArray[np.float64]
     over: bool
     truncated: bool
     info: Mapping[str, Any]
@@ -84,11 +85,11 @@ def check_info(name: str, info: EnvInfo) -> None:
         raise UserError(f"env {name!r} has continuous actions, {info.action_space}; only discrete ones are supported")
 
 
-def read_observations(name: str, env: Any, info: EnvInfo) -> dict[str, NDArray[Any]]:
-    """Return what a `MultiAgentEnv` shows now: {field: array}, each as `conform` checks it."""
+def read_observations(name: str, env: Any, fields: Iterable[Field]) -> dict[str, NDArray[Any]]:
+    """Return what a `MultiAgentEnv` shows now of its observation fields: {field: array}, as `conform` checks it."""
     return {
         field.name: conform(name, field, getattr(env, f"get_{field.name}")(), f"get_{field.name} returned")
-        for field in info.with_role("observation")
+        for field in fields
     }
 
 
@@ -105,13 +106,21 @@ def conform(name: str, field: Field, value: Any, said: str) -> NDArray[Any]:
         UserError: another shape, no numbers or not finite ones, flags that are not 0 or 1, an agent without an action.
     """
     array = read_array(name, value, field.shape, said)
-    if field.dtype is np.bool_ and array.dtype != np.bool_:
-        wrong = array[(array != 0) & (array != 1)]
-        if wrong.size:
-            raise UserError(f"env {name!r}: {said} {wrong[0]}, expected 0 or 1")
+    if field.dtype is np.bool_:
+        array = _flags(name, array, said)
     if field.name == "avail_actions":
         check_avail(name, array)
     return array
+
+
+def _flags(name: str, array: NDArray[Any], said: str) -> NDArray[np.bool_]:
+    """Return numbers as flags. UserError if they are not 0 or 1."""
+    flags = array.astype(np.bool_)
+    if flags.astype(array.dtype).tobytes() != array.tobytes():  # thrice as fast as to look for the wrong ones
+        wrong = array[(array != 0) & (array != 1)]
+        if wrong.size:  # what is left is -0.0
+            raise UserError(f"env {name!r}: {said} {wrong[0]}, expected 0 or 1")
+    return flags
 
 
 def check_arrays(name: str, info: EnvInfo, arrays: Mapping[str, NDArray[Any]], rows: Iterable[int]) -> None:
@@ -220,10 +229,10 @@ def describe(value: Any) -> str:
     return f"shape {array.shape} of {array.dtype}"
 
 
-def _rewards(name: str, value: Any, count: int) -> NDArray[np.float64]:
-    """Return [R] rewards: the team's, or one per agent."""
+def _rewards(name: str, value: Any, count: int) -> float | NDArray[np.float64]:
+    """Return the team's reward, or each agent's [N]."""
     if count == 1:
-        return np.array([_number(name, value, "reward")])
+        return _number(name, value, "reward")
     return read_array(name, value, (count,), "step returned reward").astype(np.float64)
 
 

@@ -74,6 +74,7 @@ FAULTS: list[tuple[str, Any, str]] = [
     ("get_state", lambda env: [0.0], r"get_state returned shape \(1,\) of float64, expected shape \(3,\)"),
     ("get_avail_actions", lambda env: [[1, 1], [0, 0]], "leaves agent 1 no action"),
     ("get_avail_actions", lambda env: [[1, 2], [1, 0]], "returned 2, expected 0 or 1"),
+    ("get_avail_actions", lambda env: [[1, 0.5], [-0.0, 1.0]], "returned 0.5, expected 0 or 1"),
     ("get_env_info", lambda env: {"n_agents": 2}, r"get_env_info\(\)\['n_actions'\] is missing, expected an int"),
     ("get_env_info", lambda env: None, "get_env_info returned None, expected a dict"),
     ("get_env_info", lambda env: 1 / 0, "failed in row 0 during get_env_info: ZeroDivisionError"),

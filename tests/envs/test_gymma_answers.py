@@ -52,6 +52,14 @@ def said(scalarisation: str = "sum", **answers: Any) -> Any:
     return env
 
 
+def test_who_is_out_earns_nothing_of_its_own() -> None:
+    answers = {"reward": [1.0, 2.0], "ended": [T, F]}
+    env_args = {"key": "PySaid-v0", "time_limit": 4, "common_reward": False, "env_kwargs": answers}
+    env: Any = make_env("gymma", env_args, seed=1)
+    env.reset(seed=3)
+    assert [env.step([0, 0])[0].tolist() for _ in range(2)] == [[1.0, 2.0], [0.0, 2.0]]
+
+
 @pytest.mark.parametrize(
     ("reward", "team"),
     [
