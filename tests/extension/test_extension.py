@@ -87,3 +87,18 @@ def test_agents_with_weights_of_their_own_are_updated_one_after_another() -> Non
     for index in sizes:
         moments = torch.load(folder / f"agent_opt_{index}.th", weights_only=True)["state"]
         assert len(moments) == sum(name.startswith(f"agents.{index}.") for name in agent)
+
+
+def test_each_agent_learns_from_its_own_reward(capsys: pytest.CaptureFixture[str]) -> None:
+    """Agent 0 earns its action's number, agent 1 loses it: greedy play is 2 and 0, which the team's sum alone hides."""
+    own = ["env=own_rewards:OwnRewards", "env_workers=1"]
+    learn = ["t_max=4000", "lr=0.01", "log_interval=4000", "test_interval=2000", "save_model=False"]
+    assert main.main([f"--config={HERE / 'mappo'}.yaml", *COMMON, *own, *learn]) == 0
+    info = numbers(run_folders(Path.cwd())[-1])
+    assert info["test_agent_0_return_mean"][-1] == 2.0
+    assert info["test_agent_1_return_mean"][-1] == 0.0
+    assert info["test_return_mean"][-1] == 2.0
+    capsys.readouterr()
+    assert main.main(["--config=qmix", *COMMON, *own]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "learner='nq_learner' trains on one reward for the team, but this env gives one to each of 2 agents" in line
