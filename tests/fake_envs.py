@@ -315,7 +315,7 @@ class DiesAtStart(RandomWalk):
 class HangsAtRestart(RandomWalk):
     """Promises to answer soon; the second constructor of a process hangs: the first leaves a file in `folder`."""
 
-    answer_seconds = 1.0
+    answer_seconds = 5.0
 
     def __init__(self, folder: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -23,6 +23,9 @@ REGISTRY = Registry(
     },
 )
 
+GENERATOR_BYTES = (5056, 16)
+"""Of a generator's state on the CPU and on a GPU."""
+
 _TEST_STREAM = 0x7E57  # separates the test generator's seed from the training one's
 
 
@@ -95,7 +98,9 @@ class ActionSelector:
             generator, given = getattr(self, name), state[name].cpu()
             if len(given) == len(generator.get_state()):
                 generator.set_state(given)
-            else:  # a GPU's generator has another state than the CPU's
+            elif len(given) not in GENERATOR_BYTES:
+                raise ValueError(f"{name}: a state of {len(given)} bytes is no generator's")
+            else:
                 generator.manual_seed(zlib.crc32(given.numpy().tobytes()) ^ generator.initial_seed())
 
     def _rand(self, shape: tuple[int, ...], test_mode: bool) -> Tensor:

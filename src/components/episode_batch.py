@@ -114,7 +114,8 @@ def stored_fields(scheme: Scheme, groups: Groups) -> dict[str, Field]:
 class EpisodeBatch:
     """B episodes padded to T slots. Slot t holds what was seen at step t and the action, reward and end that followed.
 
-    An episode with L transitions fills L + 1 slots: the last one holds its final observation and no transition.
+    An episode with L transitions fills L + 1 slots: the last one holds its final observation and no transition, so no
+    action either. Whoever bootstraps there from the value of an action takes the policy's expectation.
 
     Args:
         scheme: {key: {"vshape", "group", "dtype", "episode_const"}}, PyMARL's.

@@ -16,8 +16,8 @@ from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.model_files import load_model, save_models
 from pymarl.learners.optimisers import Optimiser, make_optimiser
+from pymarl.learners.train_result import TrainResult, check_finite
 from pymarl.utils.config import NonNegativeFloat, PositiveFloat, Probability
-from pymarl.utils.errors import UserError
 from pymarl.utils.registry import Registry
 from pymarl.utils.tensors import misfit
 
@@ -25,47 +25,17 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class NetworkKind(NamedTuple):
-    """A network that a learner is given: the registry that its config key names an entry of, and its base class."""
+    """A network that a learner is given beside the controller's.
+
+    Attributes:
+        registry: its config key names an entry of it.
+        base: its class is derived from this one. An agent is built for an AgentSpec, any other for the EnvInfo.
+        optional: it may be null.
+    """
 
     registry: Registry
     base: type[nn.Module]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainResult:
-    """What one call of `train` says of itself.
-
-    Attributes:
-        metrics: name -> 0-d tensor on the learner's device, under PyMARL2's names where it has one.
-        priorities: [B] of the sample's episodes, not negative, on the learner's device; None: it has no opinion.
-        gradient_steps: optimiser steps (of the acting network) that were made.
-        t_env: env steps at the update, for messages.
-    """
-
-    metrics: Mapping[str, Tensor]
-    priorities: Tensor | None = None
-    gradient_steps: int = 1
-    t_env: int
-
-    def read(self) -> dict[str, float]:
-        """Return the metrics as floats, waiting for the device once.
-
-        Raises:
-            UserError: one of them is not finite.
-        """
-        values = dict(zip(self.metrics, torch.stack(list(self.metrics.values())).tolist(), strict=True))
-        check_finite(values, self.t_env)
-        return values
-
-
-def check_finite(values: Mapping[str, float], t_env: int) -> None:
-    """Raise UserError if one of the values is NaN or infinite."""
-    for name, value in values.items():
-        if not abs(value) < float("inf"):
-            raise UserError(
-                f"{name}={value} at t_env={t_env}: expected a finite number; lower lr or grad_norm_clip, "
-                f"or look for NaN or huge rewards and observations in the env"
-            )
+    optional: bool = False
 
 
 class _Target(NamedTuple):
@@ -233,10 +203,26 @@ class Learner(nn.Module):
         return self.mac.device
 
     def files(self) -> dict[str, nn.Module | Optimiser]:
-        """Return what stands in each file of a checkpoint, in PyMARL's way: agent.th, mixer.th or critic.th, opt.th."""
-        parts = {name: getattr(self, name) for name in self.networks}
-        networks = {f"{name}.th": part for name, part in parts.items() if part is not None}
+        """Return what stands in each file of a checkpoint, in PyMARL's way: agent.th, mixer.th or critic.th, opt.th.
+
+        Every other module that is an attribute has a file of its name, too; targets follow from their networks.
+        """
+        targets = {id(target.copy) for target in self._targets}
+        own = {name: part for name, part in self.named_children() if name != "mac" and id(part) not in targets}
+        networks = {f"{name}.th": part for name, part in own.items()}
         return {"agent.th": self.mac.agent, **networks, **{f"{n}.th": o for n, o in self._optimisers.items()}}
+
+    def check_registered(self) -> None:
+        """Raise ValueError if an optimiser or target works on what is no module of this learner: none would save it."""
+        known = {id(parameter) for parameter in self.parameters()}
+        for name, optimiser in self._optimisers.items():
+            if not known.issuperset(map(id, optimiser.params)):
+                raise ValueError(
+                    f"optimiser {name!r} trains parameters of no module that is an attribute of the learner"
+                )
+        for _, target, _, _ in self._targets:
+            if not known.issuperset(map(id, target.parameters())):
+                raise ValueError("a target is no attribute of the learner; write self.target_x = self.add_target(...)")
 
     def save_models(self, directory: Path) -> None:
         """Write `files` to a folder. Each appears whole or not at all."""

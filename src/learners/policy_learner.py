@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +16,8 @@ from pymarl.components.returns import gae
 from pymarl.components.running_stats import RunningStats
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import Learner, NetworkKind, TrainResult
+from pymarl.learners.learner import Learner, NetworkKind
+from pymarl.learners.train_result import TrainResult
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
@@ -90,9 +90,9 @@ class PolicyLearner(Learner):
         steps = 0
         for _ in range(self.config.epochs):
             for rows in self.minibatches(batch.batch_size, self.config.minibatches):
-                index = rows.to(batch.device)
-                part = batch if len(rows) == batch.batch_size else batch[rows]
-                for name, value in self.update(part, targets.rows(index)).items():
+                whole = len(rows) == batch.batch_size  # then nothing is copied, nor put in another order
+                some = (batch, targets) if whole else (batch[rows], targets.rows(rows.to(batch.device)))
+                for name, value in self.update(*some).items():
                     sums[name] = sums.get(name, 0.0) + value
                 steps += 1
         metrics = {name: value / steps for name, value in sums.items()}
@@ -129,7 +129,10 @@ class PolicyLearner(Learner):
         return Targets(self.policy(batch).log_probs, value * steps.mask, advantages, returns)
 
     def policy(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Policy:
-        """Return log-probabilities of the actions taken and entropies, with gradient, of some agents or all."""
+        """Return log-probabilities of the actions taken and entropies, with gradient, of some agents or all.
+
+        They are the policy's own: a selector that mixes in epsilon explores beside it, so let epsilon be 0.
+        """
         outputs = self.mac.unroll_packed(batch, agents=agents).outputs  # [P, n, A]
         pack = batch.packing.pack
         avail_actions, actions = pack(batch["avail_actions"]), pack(batch["actions"]).long()
@@ -149,11 +152,6 @@ class PolicyLearner(Learner):
         inputs = packed_inputs(batch, self.critic.sees, self.info, self.device)
         values: Tensor = self.critic(inputs)
         return batch.packing.unpack(values.view(-1, self.info.n_agents))
-
-    def files(self) -> Mapping[str, Any]:  # type: ignore[override]
-        """Return what stands in each file of a checkpoint; the statistics of the values too, if they are kept."""
-        stats = {} if self.value_stats is None else {"value_stats.th": self.value_stats}
-        return {**super().files(), **stats}
 
 
 def log_policy(outputs: Tensor, avail_actions: Tensor, kind: str) -> Tensor:

@@ -12,7 +12,8 @@ from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import Learner, NetworkKind, TrainResult
+from pymarl.learners.learner import Learner, NetworkKind
+from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import Loss, Rows, team_value
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed
@@ -27,7 +28,7 @@ class ValueLearner(Learner):
         mixer: makes the team's value of the agents'; None for independent agents.
     """
 
-    networks = {"mixer": NetworkKind(MIXERS, BaseMixer)}
+    networks = {"mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Learner.Config):

@@ -95,7 +95,10 @@ def after_steps(batch: EpisodeBatch, packed: Tensor) -> Tensor:
     return batch.packing.unpack(packed)[:, 1:]
 
 
-def td_loss(batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, weights: Tensor | None) -> Loss:
+def td_loss(
+    batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, weights: Tensor | None,
+    shares: Tensor | None = None,
+) -> Loss:  # fmt: skip
     """Return half the squared TD error, averaged over the transitions, and the mixer's penalty, averaged likewise.
 
     Args:
@@ -104,11 +107,14 @@ def td_loss(batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, we
         targets: [B, T-1, A], without.
         mask: [B, T-1, 1] in {0, 1}.
         weights: [B] importance weights that multiply each episode's share, or None.
+        shares: [B, T-1, A] that multiply each transition's (weighted QMIX), or None.
     """
     q_taken = at_steps(batch, mixed.value)
     wide = mask.expand_as(q_taken)
     td_error = (q_taken - targets) * wide
     squares = 0.5 * td_error.pow(2)
+    if shares is not None:
+        squares = squares * shares
     if weights is not None:
         squares = squares * weights.to(squares, non_blocking=True)[:, None, None]
     loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide)

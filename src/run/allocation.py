@@ -18,9 +18,9 @@ from torch import nn
 
 from pymarl.components.episode_batch import stored_fields
 from pymarl.run.config import Classes, RunConfig
-from pymarl.run.parts import build, episode_scheme
+from pymarl.run.parts import build, episode_scheme, network_spec
 from pymarl.runners.runner import Runner
-from pymarl.utils.config import build_config, config_keys
+from pymarl.utils.config import config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.memory import available_memory
 
@@ -58,11 +58,10 @@ def refuse_too_large(values: Mapping[str, Any], config: RunConfig, runner: Runne
     for key, count in (("batch_size_run", config.batch_size_run), ("batch_size", batch_size)):
         _compare(key, count, count * episode, what, or_lower=" or the episode's limit")
     with torch.device("meta"):  # parameters without memory
-        mac = build_config(classes.mac.Config, values, {})
-        spec = classes.mac.agent_spec(mac, info)
-        for key, part, arg in (("agent", classes.agent, spec), *((k, p, info) for k, p in classes.networks.items())):
+        for key, part in (("agent", classes.agent), *classes.networks.items()):
             if part is not None:
-                size = (1 if playing else COPIES) * _parameter_bytes(part, values, arg)
+                spec = network_spec(part, values, classes, info)
+                size = (1 if playing else COPIES) * _parameter_bytes(part, values, spec)
                 _check_network(key, part, size, values, cuda=config.use_cuda and torch.cuda.is_available())
 
 

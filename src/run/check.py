@@ -89,7 +89,11 @@ def _unknown(key: str, layers: Layers, known: Collection[str], elsewhere: Iterab
     if (bare if inside else f"env_args.{bare}") in elsewhere:
         meant = f"; did you mean {bare!r}, outside of env_args?" if inside else f"; did you mean 'env_args.{bare}'?"
     else:
-        far = f"; this env has {', '.join(sorted(known))}" if inside else "; --print-config lists the keys"
+        far = (
+            f"; this env has {', '.join(sorted(known))}"
+            if inside
+            else "; --print-config lists the keys, and a part of your own declares its in a nested Config"
+        )
         near = closest(bare, (name.removeprefix("env_args.") for name in known))  # the prefix alone is no likeness
         meant = (near.replace("'", "'env_args.", 1) if inside else near) or far
     raise UserError(f"{'' if origin == 'with' else origin + ': '}unknown key {shown(key)}{meant}")

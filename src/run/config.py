@@ -133,6 +133,8 @@ def _network(learner: type[Learner], key: str, values: Mapping[str, Any], origin
     if key not in values:
         raise UserError(f"missing key {key!r} (a {key} or None); set it in your YAML or `with {key}=...`")
     name = check_value(values[key], str | None, key, origin.get(key, ""))
+    if name is None and not learner.networks[key].optional:
+        raise UserError(f"{key}=None: learner={values['learner']!r} needs one; write {key}=<name>, or module:Class")
     return name and _derived(learner.networks[key].registry[name], name, learner.networks[key].base, key)
 
 
@@ -156,7 +158,9 @@ def all_keys() -> dict[str, Any]:
 
 def _registered() -> Iterator[tuple[str, Any]]:
     """Yield what every registered part but the envs is called, and its class."""
-    yield from ((f"{registry.kind} {name}", registry[name]) for registry in PARTS for name in registry)
+    of_learners = (kind.registry for name in LEARNERS for kind in LEARNERS[name].networks.values())
+    registries = {id(registry): registry for registry in (*PARTS, *of_learners)}
+    yield from ((f"{registry.kind} {name}", registry[name]) for registry in registries.values() for name in registry)
 
 
 def keys_of_all_parts() -> dict[str, list[Any]]:

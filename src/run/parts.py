@@ -20,6 +20,7 @@ from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import Learner
 from pymarl.learners.model_files import DoesNotFit
+from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.run.config import Classes, RunConfig
 from pymarl.runners.runner import Runner
 from pymarl.utils.checkpoint import load_state, read_config
@@ -87,6 +88,14 @@ def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: 
     return mac.to(device)
 
 
+def network_spec(network: Any, config: Mapping[str, Any], classes: Classes, info: EnvInfo) -> AgentSpec | EnvInfo:
+    """Return what a network of the learner is built for: an agent (a central one) for what the mac's agent is."""
+    if not issubclass(network, Agent):
+        return info
+    spec: AgentSpec = classes.mac.agent_spec(build_config(classes.mac.Config, config, {}), info)
+    return spec
+
+
 def build_runner(
     config: Mapping[str, Any], origin: Mapping[str, str], log: logging.Logger, *, trial: bool = False
 ) -> Runner:
@@ -118,10 +127,11 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
         )  # fmt: skip
         log.info("%s", buffer.describe)
         networks = {
-            key: None if network is None else build(network, config, info).to(device)
+            key: network and build(network, config, network_spec(network, config, classes, info)).to(device)
             for key, network in classes.networks.items()
         }
         learner = build(classes.learner, config, mac, info, torch_generator(run.seed, "learner"), **networks).to(device)
+        learner.check_registered()
         runner.setup(scheme, groups, preprocess, mac)
     except BaseException:
         runner.close_env()

@@ -12,7 +12,7 @@ import psutil
 import torch
 
 from pymarl.components.buffers.buffer import Clock
-from pymarl.learners.learner import TrainResult
+from pymarl.learners.train_result import TrainResult
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
 from pymarl.utils.checkpoint import (
@@ -249,7 +249,8 @@ class Training:
 
     def _load_state(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken."""
-        own = self.state_dict() | {"learner": {}, "selector": {}}  # these look at their own, which may be a user's
+        own = self.state_dict() | {"selector": {}}  # which looks at its own, as the learner at what is no tensor
+        own["learner"] = {**own["learner"], "_extra_state": {}}
         if problem := misfit(own, {key: value for key, value in state.items() if key not in {"env", "format"}}):
             raise ValueError(problem)
         numbers = [*state["stats"]["returns"], *state["stats"]["sums"].values()]

@@ -64,6 +64,7 @@ class PiecePlayer(Player):
         self._hidden: Tensor | None = None  # [B, N, H], carried from call to call
         self._broke = np.zeros(self.batch_size, np.int64)
         self._rounds = 0
+        self._lost = np.zeros(0, np.int64)  # rows whose episode has to begin anew after `load_state_dict`
 
     @torch.no_grad()
     def play(self, t_env: int) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
@@ -117,7 +118,9 @@ class PiecePlayer(Player):
             return self._start_anew(np.arange(self.batch_size), 0)
         if self._hidden is not None:
             self.mac.hidden_states = self._hidden.to(self._fresh.device)
-        pieces = [self._open(row, 0) for row in range(self.batch_size)]
+        lost, self._lost = self._lost, np.zeros(0, np.int64)
+        anew = {piece.row: piece for piece in self._start_anew(lost, 0)} if len(lost) else {}
+        pieces = [anew.get(row) or self._open(row, 0) for row in range(self.batch_size)]
         for piece in pieces:
             self.views["start_action"][piece.row, :, 0] = piece.action
         return pieces
@@ -224,12 +227,18 @@ class PiecePlayer(Player):
         self._replay()
 
     def _replay(self) -> None:
-        """Start the episodes under way and take their actions again."""
-        rows = np.arange(self.batch_size)
-        self.env.reset(rows, np.array([episode.seed for episode in self._episodes], np.uint64))
-        actions = np.zeros((self.batch_size, self.env.info.n_agents), np.int64)
+        """Start the episodes under way and take their actions again; those that come out otherwise begin anew."""
+        arrays, actions = self.env.arrays, np.zeros((self.batch_size, self.env.info.n_agents), np.int64)
+        self.env.reset(np.arange(self.batch_size), np.array([e.seed for e in self._episodes], np.uint64))
+        same = ~arrays.broken
         for t in range(max(len(episode.actions) for episode in self._episodes)):
-            rows = np.array([row for row, episode in enumerate(self._episodes) if len(episode.actions) > t])
+            rows = np.flatnonzero(same & [len(episode.actions) > t for episode in self._episodes])
             for row in rows.tolist():
                 actions[row] = self._episodes[row].actions[t]
-            self.env.step(actions, rows)
+            allowed = np.take_along_axis(arrays.avail_actions[rows], actions[rows][..., None], -1).all((1, 2))
+            same[rows[~allowed]] = False
+            self.env.step(actions, rows[allowed])
+            same[rows] &= ~(arrays.terminated | arrays.truncated | arrays.broken)[rows]
+        self._lost = np.flatnonzero(~same)
+        if len(self._lost):
+            self.tell(f"in rows {self._lost.tolist()}: what was under way could not be played again, and begins anew")

@@ -12,8 +12,9 @@ from pymarl.components.inputs import packed_inputs
 from pymarl.components.returns import td_lambda_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import Learner, NetworkKind, TrainResult
+from pymarl.learners.learner import Learner, NetworkKind
 from pymarl.learners.policy_learner import log_policy
+from pymarl.learners.train_result import TrainResult
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.modules.critics.mlp import MLPCritic

@@ -10,8 +10,8 @@ import torch
 from pymarl.components.buffers.buffer import Sample
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import TrainResult
 from pymarl.learners.policy_learner import PolicyLearner
+from pymarl.learners.train_result import TrainResult
 from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import PositiveFloat
 

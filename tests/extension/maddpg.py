@@ -14,7 +14,8 @@ from pymarl.components.masking import mask_unavailable
 from pymarl.components.returns import n_step_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import Learner, NetworkKind, TrainResult
+from pymarl.learners.learner import Learner, NetworkKind
+from pymarl.learners.train_result import TrainResult
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
 

@@ -11,7 +11,8 @@ from pymarl.components.buffers.buffer import Sample
 from pymarl.components.returns import td_lambda_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import Learner, NetworkKind, TrainResult
+from pymarl.learners.learner import Learner, NetworkKind
+from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import after_steps, at_steps, greedy_actions, team_value
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer
@@ -19,7 +20,7 @@ from pymarl.utils.config import PositiveInt, Probability
 
 
 class PQNLearner(Learner):
-    networks = {"mixer": NetworkKind(MIXERS, BaseMixer)}
+    networks = {"mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
     trains_on = "rollout"
 
     @dataclass(frozen=True, kw_only=True)

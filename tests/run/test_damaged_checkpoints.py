@@ -148,15 +148,21 @@ RUN_STATES = {
     "no counters": (without("counters"), "it lacks counters"),
     "a word as counter": (put("counters", "episode", value="x"), "counters.episode is a str, expected an int"),
     "t_env": (put("runner", "t_env", value=None), "runner.t_env is None"),
-    "networks": (put("learner", "mac", value={}), "Missing key"),
-    "shape": (put("learner", "mac", "fc1.bias", value=torch.zeros(3)), "fc1.bias"),
-    "moments": (put("learner", "optimiser", "state", 0, "exp_avg", value=torch.zeros(3)), "parameter 0: exp_avg is"),
+    "networks": (lambda state: state["learner"].pop("mac.agent.fc1.weight") is None, "lacks mac.agent.fc1.weight"),
+    "shape": (put("learner", "mac.agent.fc1.bias", value=torch.zeros(3)), "fc1.bias"),
+    "moments": (
+        put("learner", "_extra_state", "optimisers", "opt", "state", 0, "exp_avg", value=torch.zeros(3)),
+        "parameter 0: exp_avg is",
+    ),
     "epsilon": (put("selector", "epsilon", value="x"), "could not convert"),
     "generator": (put("selector", "generator", value=torch.zeros(3)), "run.pt"),
     "global": (put("global_rng", "numpy", value="{}"), "run.pt"),
     "logged": (put("logger", "info", value="[]"), "run.pt"),
     "stats": (put("stats", "returns", value=["x"]), "stats: expected numbers"),
-    "range": (put("learner", "return_range", value=torch.zeros(5)), "return_range is of shape [5], expected [2]"),
+    "range": (
+        put("learner", "return_range", value=torch.zeros(5)),
+        "learner.return_range is of shape [5], expected",
+    ),
 }
 
 

@@ -154,6 +154,24 @@ def test_a_resumed_runner_goes_on_alike(build: Any) -> None:
         assert runner.episodes == twin.episodes
 
 
+def test_an_episode_that_cannot_be_played_again_begins_anew(build: Any) -> None:
+    runner = build()
+    run_some(runner, 5)
+    state = copy.deepcopy(runner.state_dict())
+    long = max(range(ROWS), key=lambda row: len(state["pieces"]["actions"][row]))
+    state["pieces"]["seeds"][long] += 1  # as if the env did not follow its seeds: it ends early, or refuses an action
+    state["pieces"]["actions"][long] = state["pieces"]["actions"][long].repeat(20, 1)
+    told: list[str] = []
+    twin = build()
+    twin._training.tell = told.append
+    twin.load_state_dict(state)
+    batch = twin.run()
+    assert told == [f"in rows [{long}]: what was under way could not be played again, and begins anew"]
+    assert int(batch.lengths.sum()) == ROWS * STEPS
+    (lane,) = [lane for row, lane in enumerate(joined([batch], ROWS)) if row == long]
+    assert (batch["start_action"][lane[0][1]] == -1).all()
+
+
 def test_a_broken_episode_is_played_again_without_its_half(build: Any) -> None:
     runner = build(2, max_restarts=3)
     step, count = runner.env.step, 0

@@ -91,8 +91,8 @@ def test_groups_differ_in_more_than_seed_and_paths(tmp_path: Path) -> None:
         make_run(tmp_path, 3, [1.0, 2.0], lr=0.5),
         make_run(tmp_path, 4, [1.0, 2.0], lr=0.5, t_max=7, use_cuda=True),
         make_run(tmp_path, 5, [1.0, 2.0], name="vdn"),
-        make_run(tmp_path, 6, [1.0, 2.0], use_per=True, t_max=7, name="per"),
-        make_run(tmp_path, 7, [1.0, 2.0], use_per=True, t_max=8, name="per"),
+        make_run(tmp_path, 6, [1.0, 2.0], buffer="prioritized", t_max=7, name="per"),
+        make_run(tmp_path, 7, [1.0, 2.0], buffer="prioritized", t_max=8, name="per"),
     ]
     assert labels_of(lines_of(*folders)["3m"]) == [
         'qmix checkpoint_path="" lr=0.1 (1 run)',

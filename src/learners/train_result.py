@@ -1,0 +1,48 @@
+"""What a learner says of what it has just learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pymarl.utils.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """What one call of `train` says of itself.
+
+    Attributes:
+        metrics: name -> 0-d tensor on the learner's device, under PyMARL2's names where it has one.
+        priorities: [B] of the sample's episodes, not negative, on the learner's device; None: it has no opinion.
+        gradient_steps: optimiser steps (of the acting network) that were made.
+        t_env: env steps at the update, for messages.
+    """
+
+    metrics: Mapping[str, Tensor]
+    priorities: Tensor | None = None
+    gradient_steps: int = 1
+    t_env: int
+
+    def read(self) -> dict[str, float]:
+        """Return the metrics as floats, waiting for the device once.
+
+        Raises:
+            UserError: one of them is not finite.
+        """
+        values = dict(zip(self.metrics, torch.stack(list(self.metrics.values())).tolist(), strict=True))
+        check_finite(values, self.t_env)
+        return values
+
+
+def check_finite(values: Mapping[str, float], t_env: int) -> None:
+    """Raise UserError if one of the values is NaN or infinite."""
+    for name, value in values.items():
+        if not abs(value) < float("inf"):
+            raise UserError(
+                f"{name}={value} at t_env={t_env}: expected a finite number; lower lr or grad_norm_clip, "
+                f"or look for NaN or huge rewards and observations in the env"
+            )
