@@ -29,7 +29,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as main.py does, before torch
 import torch  # noqa: E402
 
 import peer  # noqa: E402
-from learner_kit import flat_config, make_batch, make_learner  # noqa: E402
+from learner_kit import flat_config, make_batch, make_learner, train  # noqa: E402
 from pymarl.components.episode_batch import EpisodeBatch  # noqa: E402
 from pymarl.envs.multiagentenv import EnvInfo  # noqa: E402
 from pymarl.utils.memory import keep_freed_memory  # noqa: E402
@@ -65,7 +65,7 @@ def our_update(flat: dict[str, Any], info: EnvInfo, batch: EpisodeBatch) -> Call
             lengths=batch.lengths,
         )  # fmt: skip
         begin = time.perf_counter()
-        learner.train(fresh, 0, 0)
+        train(learner, fresh, 0, 0)
         return time.perf_counter() - begin
 
     return update
@@ -76,11 +76,17 @@ def peer_update(
     directory: Path, flat: dict[str, Any], info: EnvInfo, batch: EpisodeBatch, threads: int
 ) -> Iterator[Callable[[], float]]:
     """Yield a call that makes one of the peer's updates, in its own process, and returns its seconds."""
-    dims = {key: value for key, value in vars(info).items() if key != "episode_limit"}
+    dims = {key: info.sizes()[key] for key in ("n_agents", "n_actions", "obs_shape", "state_shape")}
     stored = {key: batch[key] for key in (*batch.data, "filled")}
     with tempfile.TemporaryDirectory() as folder:
         spec = Path(folder, "spec.pt")
-        torch.save({"args": {**flat, "use_cuda": False}, "dims": dims, "batch": stored, "threads": threads}, spec)
+        args = {
+            **flat,
+            "use_cuda": False,
+            "use_per": False,
+            "mixer": "qmix" if flat["mixer"] == "nmix" else flat["mixer"],
+        }
+        torch.save({"args": args, "dims": dims, "batch": stored, "threads": threads}, spec)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         process = peer.start(directory, HERE / "peer_learner.py", str(spec), threads=threads, **pipes)
         assert process.stdin is not None
