@@ -30,6 +30,14 @@ def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:
     return flat | overrides
 
 
+def flat_of(key: str, name: str | None) -> dict[str, Any]:
+    """Return default.yaml under the first shipped algorithm with this part, whose keys may stand there alone."""
+    for path in sorted((CONFIG / "algs").glob("*.yaml")):
+        if yaml.safe_load(path.read_text()).get(key) == name:
+            return flat_config(path.stem)
+    return flat_config()
+
+
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Return PyMARL2's keys with our name of its mixer."""
     return {**flat, "mixer": "nmix" if (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix") else flat["mixer"]}

@@ -40,6 +40,7 @@ def make_runner(
     except BaseException:
         runner.close_env()
         raise
-    for player in (runner._training, runner._tests):
+    players = (runner._episodes, *([] if rollout_steps is None else [runner._pieces]))
+    for player in players:
         player.pause_seconds = 0.0  # type: ignore[misc]
     return runner

@@ -114,6 +114,14 @@ def _greedy(values: Tensor, avail_actions: Tensor) -> Tensor:
     return mask_unavailable(values, avail_actions).argmax(dim=-1)
 
 
+def available_share(probs: Tensor, avail_actions: Tensor) -> Tensor:
+    """Return probabilities [..., A] among the available actions alone; uniform ones where they have none at all."""
+    avail = avail_actions.to(probs.dtype)
+    probs = probs * avail
+    total = probs.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, probs / total.clamp(min=torch.finfo(probs.dtype).tiny), avail / avail.sum(-1, True))
+
+
 def _mixed_with_uniform(probs: Tensor, avail_actions: Tensor, epsilon: float) -> Tensor:
     """Return [..., A], (1 - epsilon) of `probs` and epsilon of a uniform choice of the available actions."""
     avail = avail_actions.to(probs.dtype)
@@ -194,9 +202,7 @@ class MultinomialActionSelector(ActionSelector):
         return self._probs(agent_outputs, avail_actions, self.schedule.eval(t_env))
 
     def _probs(self, agent_outputs: Tensor, avail_actions: Tensor, epsilon: float) -> Tensor:
-        probs = agent_outputs * avail_actions.to(agent_outputs.dtype)
-        probs = probs / (probs.sum(dim=-1, keepdim=True) + 1e-8)
-        return _mixed_with_uniform(probs, avail_actions, epsilon)
+        return _mixed_with_uniform(available_share(agent_outputs, avail_actions), avail_actions, epsilon)
 
 
 class GumbelSoftmaxMultinomialActionSelector(ActionSelector):

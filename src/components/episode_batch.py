@@ -115,7 +115,7 @@ class EpisodeBatch:
     """B episodes padded to T slots. Slot t holds what was seen at step t and the action, reward and end that followed.
 
     An episode with L transitions fills L + 1 slots: the last one holds its final observation and no transition, so no
-    action either. Whoever bootstraps there from the value of an action takes the policy's expectation.
+    action either. Whoever bootstraps there from the value of an action needs `Learner.with_last_actions`.
 
     Args:
         scheme: {key: {"vshape", "group", "dtype", "episode_const"}}, PyMARL's.
@@ -192,6 +192,8 @@ class EpisodeBatch:
         if not isinstance(times, slice) or times.step not in (None, 1):
             raise IndexError("slots must be one contiguous slice")
         start, stop, _ = times.indices(self.max_seq_length)
+        if start and any(field.const for field in self.fields.values()):
+            raise IndexError("a piece without its first slots has not begun with what it says")
         lengths = (self._lengths[rows] - start).clamp(-1, stop - start - 1)
         data = {
             key: tensor[rows] if self.fields[key].const else tensor[rows, times] for key, tensor in self.data.items()
@@ -238,6 +240,16 @@ class EpisodeBatch:
             lengths = self._lengths.clone()
             lengths[bs] = lengths[bs].clamp(min=last)
             self.set_lengths(lengths)
+
+    def with_last_actions(self, actions: Tensor) -> EpisodeBatch:
+        """Return this batch with `actions` [B, N] in the last slot of each episode; all else is shared."""
+        stored = self.data["actions"].clone()
+        rows = torch.arange(self.batch_size)
+        stored[rows, self._lengths, :, 0] = actions.to(stored)
+        return EpisodeBatch(
+            self.scheme, self.groups, self.batch_size, self.max_seq_length, self.preprocess, self.device,
+            {**self.data, "actions": stored}, self._lengths,
+        )  # fmt: skip
 
     def transitions(self) -> Transitions:
         """Return actions, reward, terminated and mask of the steps: the one place where the last slot is cut off."""

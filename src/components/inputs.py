@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -41,56 +42,92 @@ def packed_inputs(
     """
     key = ("inputs", tuple(names), device, None if agents is None else tuple(agents))
     if key not in batch.derived:
-        own = torch.arange(info.n_agents) if agents is None else torch.tensor(list(agents))
-        own = own.to(batch.device)
-        features = [FEATURES[name](batch, own) for name in names if name in FEATURES]
-        one_hots = [
-            OneHot(index.flatten(0, 1).to(device), width)
-            for name in names
-            if name in ONE_HOTS
-            for index, width in ONE_HOTS[name](batch, own, info)
-        ]
-        joined = features[0] if len(features) == 1 else torch.cat(features, -1)  # [P, n, D]
-        batch.derived[key] = Inputs(features=joined.flatten(0, 1).to(device), one_hots=tuple(one_hots), agents=key[3])
+        batch.derived[key] = make_inputs(_Packed(batch), names, info, device, agents)
     inputs: Inputs = batch.derived[key]
     return inputs
 
 
-def last_actions(batch: EpisodeBatch) -> Tensor:
-    """Return [P, N] int64, the action before each filled slot; -1 where there was none."""
-    packing = batch.packing
-    index = packing.index - 1  # the same episode, one slot earlier
-    first = packing.counts[0]  # slot 0's rows come first; nothing of this batch came before them
-    index[:first] = 0
-    actions = batch.data["actions"].flatten(0, 1).index_select(0, index).long().squeeze(-1)  # [P, N]
-    actions[:first] = -1
-    if "start_action" in batch.data:
-        actions[:first] = batch.data["start_action"].index_select(0, packing.order)[:first, :, 0]
-    return actions
+class Seen(Protocol):
+    """What P rows of the env show: the filled slots of a batch, or one slot of all its episodes."""
+
+    def obs(self) -> Tensor:
+        """Return [P, N, O]."""
+
+    def state(self) -> Tensor:
+        """Return [P, S]."""
+
+    def last_actions(self) -> Tensor:
+        """Return [P, N] int64, -1 where there was none."""
+
+    def actions(self) -> Tensor:
+        """Return [P, N] int64, of no meaning in an episode's last slot."""
 
 
-def _own(batch: EpisodeBatch, own: Tensor) -> Tensor:
-    obs = batch.packing.pack(batch["obs"])
+def make_inputs(
+    seen: Seen, names: Sequence[str], info: EnvInfo, device: torch.device, agents: Sequence[int] | None = None
+) -> Inputs:
+    """Return the inputs of P * n rows; arguments as for `packed_inputs`."""
+    obs = seen.obs()
+    own = (torch.arange(info.n_agents) if agents is None else torch.tensor(list(agents))).to(obs.device)
+    features = [FEATURES[name](seen, own) for name in names if name in FEATURES]
+    one_hots = [
+        OneHot(index.flatten(0, 1).to(device), width)
+        for name in names
+        if name in ONE_HOTS
+        for index, width in ONE_HOTS[name](seen, own, info)
+    ]
+    joined = torch.cat(features, -1) if features else obs.new_empty(len(obs), len(own), 0)  # [P, n, D]
+    return Inputs(
+        features=joined.flatten(0, 1).to(device), one_hots=tuple(one_hots),
+        agents=None if agents is None else tuple(agents),
+    )  # fmt: skip
+
+
+class _Packed:
+    """All filled slots of a batch, in the order of its packing."""
+
+    def __init__(self, batch: EpisodeBatch) -> None:
+        self.batch, self.pack = batch, batch.packing.pack
+
+    def obs(self) -> Tensor:
+        return self.pack(self.batch["obs"])
+
+    def state(self) -> Tensor:
+        return self.pack(self.batch["state"])
+
+    def actions(self) -> Tensor:
+        return self.pack(self.batch["actions"]).squeeze(-1).long()
+
+    def last_actions(self) -> Tensor:
+        packing = self.batch.packing
+        index = packing.index - 1  # the same episode, one slot earlier
+        first = packing.counts[0]  # slot 0's rows come first; nothing of this batch came before them
+        index[:first] = 0
+        actions = self.batch.data["actions"].flatten(0, 1).index_select(0, index).long().squeeze(-1)
+        actions[:first] = -1
+        if "start_action" in self.batch.data:
+            actions[:first] = self.batch.data["start_action"].index_select(0, packing.order)[:first, :, 0]
+        return actions
+
+
+def _own(seen: Seen, own: Tensor) -> Tensor:
+    obs = seen.obs()
     return obs if len(own) == obs.shape[1] else obs.index_select(1, own)
 
 
-def _for_each(batch: EpisodeBatch, own: Tensor, joint: Tensor) -> Tensor:
+def _for_each(own: Tensor, joint: Tensor) -> Tensor:
     """Return [P, n, D] of what all agents see alike, [P, D]."""
     return joint.unsqueeze(1).expand(-1, len(own), -1)
 
 
-FEATURES: dict[str, Callable[[EpisodeBatch, Tensor], Tensor]] = {
+FEATURES: dict[str, Callable[[Seen, Tensor], Tensor]] = {
     "obs": _own,
-    "state": lambda batch, own: _for_each(batch, own, batch.packing.pack(batch["state"])),
-    "joint_obs": lambda batch, own: _for_each(batch, own, batch.packing.pack(batch["obs"]).flatten(1)),
+    "state": lambda seen, own: _for_each(own, seen.state()),
+    "joint_obs": lambda seen, own: _for_each(own, seen.obs().flatten(1)),
 }
 
 Hots = list[tuple[Tensor, int]]
 """Index [P, n] and width of each one-hot."""
-
-
-def _taken(batch: EpisodeBatch) -> Tensor:
-    return batch.packing.pack(batch["actions"]).squeeze(-1).long()  # [P, N]
 
 
 def _all_agents(actions: Tensor, own: Tensor, info: EnvInfo, *, but_own: bool = False) -> Hots:
@@ -102,11 +139,11 @@ def _all_agents(actions: Tensor, own: Tensor, info: EnvInfo, *, but_own: bool = 
     return hots
 
 
-ONE_HOTS: dict[str, Callable[[EpisodeBatch, Tensor, EnvInfo], Hots]] = {
-    "last_action": lambda batch, own, info: [(last_actions(batch)[:, own], info.n_actions)],
-    "agent_id": lambda batch, own, info: [(own.expand(len(batch.packing.index), -1), info.n_agents)],
-    "actions": lambda batch, own, info: [(_taken(batch)[:, own], info.n_actions)],
-    "joint_actions": lambda batch, own, info: _all_agents(_taken(batch), own, info),
-    "others_actions": lambda batch, own, info: _all_agents(_taken(batch), own, info, but_own=True),
-    "joint_last_action": lambda batch, own, info: _all_agents(last_actions(batch), own, info),
+ONE_HOTS: dict[str, Callable[[Seen, Tensor, EnvInfo], Hots]] = {
+    "last_action": lambda seen, own, info: [(seen.last_actions()[:, own], info.n_actions)],
+    "agent_id": lambda seen, own, info: [(own.expand(len(seen.obs()), -1), info.n_agents)],
+    "actions": lambda seen, own, info: [(seen.actions()[:, own], info.n_actions)],
+    "joint_actions": lambda seen, own, info: _all_agents(seen.actions(), own, info),
+    "others_actions": lambda seen, own, info: _all_agents(seen.actions(), own, info, but_own=True),
+    "joint_last_action": lambda seen, own, info: _all_agents(seen.last_actions(), own, info),
 }

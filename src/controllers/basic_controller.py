@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pymarl.components.action_selectors import ActionSelector
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.inputs import packed_inputs
+from pymarl.components.inputs import make_inputs, packed_inputs
 from pymarl.components.masking import mask_unavailable
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
@@ -35,6 +35,29 @@ class _Slots:
 
     def shows(self, batch: EpisodeBatch) -> bool:
         return batch.data["obs"] is self._source
+
+
+PYMARLS = {("obs",), ("obs", "last_action"), ("obs", "agent_id"), ("obs", "last_action", "agent_id")}
+"""What its agents see."""
+
+
+class _Slot:
+    """What one slot of episodes in progress shows; see components.inputs."""
+
+    def __init__(self, mac: BasicMAC, batch: EpisodeBatch, t: int) -> None:
+        self.mac, self.batch, self.t = mac, batch, t
+
+    def obs(self) -> Tensor:
+        return self.batch.data["obs"][:, self.t]
+
+    def state(self) -> Tensor:
+        return self.batch.data["state"][:, self.t]
+
+    def last_actions(self) -> Tensor:
+        return self.mac.last_action(self.batch, self.t).view(-1, self.mac.n_agents)
+
+    def actions(self) -> Tensor:
+        raise UserError("an agent cannot see the action that it is about to choose; mend input_names")
 
 
 class BasicMAC(nn.Module):
@@ -199,15 +222,17 @@ class BasicMAC(nn.Module):
 
     def step_inputs(self, batch: EpisodeBatch, t: int) -> Inputs:
         """Return the inputs of slot `t`, B * N rows. `init_hidden` comes first."""
-        one_hots = []
-        if self.config.obs_last_action:
-            one_hots.append(OneHot(self._last_action(batch, t), self.info.n_actions))
-        if self.config.obs_agent_id:
+        if tuple(self.names) not in PYMARLS:
+            return make_inputs(_Slot(self, batch, t), self.names, self.info, self._device)
+        one_hots = []  # the same without building what is constant in every step
+        if "last_action" in self.names:
+            one_hots.append(OneHot(self.last_action(batch, t), self.info.n_actions))
+        if "agent_id" in self.names:
             one_hots.append(self._agent_id)
         obs = self._slots_of(batch).obs[t].reshape(-1, self.info.obs_shape)  # [B*N, O]
         return Inputs(features=obs.to(self._device), one_hots=tuple(one_hots))
 
-    def _last_action(self, batch: EpisodeBatch, t: int) -> Tensor:
+    def last_action(self, batch: EpisodeBatch, t: int) -> Tensor:
         """Return [B*N] int64, the actions of the slot before; -1 where an episode begins."""
         if t:
             last = self._slots_of(batch).actions[t - 1].to(self._no_action).view(-1)

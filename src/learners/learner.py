@@ -12,11 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from pymarl.components.buffers.buffer import Sample, Uses
+from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.model_files import load_model, save_models
 from pymarl.learners.optimisers import Optimiser, make_optimiser
 from pymarl.learners.train_result import TrainResult, check_finite
+from pymarl.modules.agents.agent import Agent
 from pymarl.utils.config import NonNegativeFloat, PositiveFloat, Probability
 from pymarl.utils.registry import Registry
 from pymarl.utils.tensors import misfit
@@ -56,7 +58,9 @@ class Learner(nn.Module):
     Attributes:
         networks: config key -> what it names. `mixer=...` then is a keyword of the constructor, None where the config
             says null.
-        trains_on: what a buffer must give: "replay", "rollout" or "on_off".
+        trains_on: what a buffer may give, of "replay", "rollout" and "on_off"; the first is the default's kind.
+        gives_priorities: its results have priorities, and it heeds a sample's weights.
+        agent: what the controller's agent must be derived from.
         reads: outputs of the controller that the method can use, of "q", "logits" and "probs".
         stores: what acting keeps beside the actions: nothing, or "probs", [A] of the behaviour policy.
         individual_rewards: the method can use one reward per agent.
@@ -70,7 +74,9 @@ class Learner(nn.Module):
     """
 
     networks: ClassVar[Mapping[str, NetworkKind]] = {}
-    trains_on: ClassVar[Uses] = "replay"
+    trains_on: ClassVar[tuple[Uses, ...]] = ("replay",)
+    gives_priorities: ClassVar[bool] = False
+    agent: ClassVar[type[Agent]] = Agent
     reads: ClassVar[frozenset[str]] = frozenset({"q"})
     stores: ClassVar[tuple[str, ...]] = ()
     individual_rewards: ClassVar[bool] = False
@@ -92,7 +98,7 @@ class Learner(nn.Module):
         self.config, self.info, self.generator = config, info, generator
         self.mac = mac
         self.counters: dict[str, int] = {}
-        self.t_env = 0  # of the update that is being made, for messages
+        self.t_env = self.episode_num = 0  # of the update that is being made
         self._optimisers: dict[str, Optimiser] = {}
         self._targets: list[_Target] = []
         self._target_moments: list[int] = []
@@ -191,6 +197,19 @@ class Learner(nn.Module):
             check_finite({name: loss.item(), "grad_norm": grad_norm.item()}, self.t_env)
         optimiser.apply()
         return grad_norm
+
+    @torch.no_grad()
+    def with_last_actions(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return a batch with an action in each episode's last slot, drawn as the behaviour policy would choose it.
+
+        For methods that bootstrap from the value of an action: none was taken there.
+        """
+        outputs = self.mac.unroll_packed(batch).outputs
+        avail_actions = batch.packing.pack(batch["avail_actions"])
+        probs = batch.packing.unpack(self.mac.action_selector.distribution(outputs, avail_actions, self.t_env))
+        last = probs[torch.arange(batch.batch_size), batch.lengths]  # [B, N, A]
+        race = torch.empty(last.shape).exponential_(generator=self.generator).to(last.device)
+        return batch.with_last_actions((last / race).argmax(-1))
 
     def minibatches(self, rows: int, count: int) -> Iterator[Tensor]:
         """Yield the row numbers of `count` disjoint random parts of 0 .. rows - 1, or fewer if there are fewer rows."""

@@ -31,7 +31,10 @@ class Policy(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """What was computed once, with the weights that acted; [B, T-1, N] each, without gradient, 0 in padding."""
+    """What was computed once, with the weights that acted; [B, T-1, N] each, without gradient, 0 in padding.
+
+    `values` are the critic's own outputs, and `returns` what it is to learn: both normalised if values are.
+    """
 
     log_probs: Tensor
     values: Tensor
@@ -52,13 +55,17 @@ class PolicyLearner(Learner):
     """
 
     networks = {"critic": NetworkKind(CRITICS, Critic)}
-    trains_on = "rollout"
+    trains_on = ("rollout",)
     reads = frozenset({"logits", "probs"})
     individual_rewards = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Learner.Config):
-        """Keys of every on-policy actor-critic: passes over a sample and parts of each, see config/default.yaml."""
+        """epochs: passes over a sample; minibatches: parts of each, an update of either network on every one.
+        gae_lambda: 0 is the one-step advantage, 1 the Monte Carlo one. critic_lr: learning rate of the critic.
+        standardise_advantages: mean 0 and deviation 1 over a sample. normalise_values: the critic learns returns in
+        multiples of their running deviation from their running mean.
+        """
 
         epochs: PositiveInt
         minibatches: PositiveInt
@@ -73,8 +80,12 @@ class PolicyLearner(Learner):
         super().__init__(config, mac, info, generator)
         self.critic = critic
         self.value_stats = RunningStats() if config.normalise_values else None
-        self.agent_optimiser = self.add_optimiser("agent_opt", mac)
+        self.add_agent_optimisers()
         self.critic_optimiser = self.add_optimiser("critic_opt", critic, lr=config.critic_lr)
+
+    def add_agent_optimisers(self) -> None:
+        """Add what trains the agents: one optimiser of all of them."""
+        self.agent_optimiser = self.add_optimiser("agent_opt", self.mac)
 
     def loss(self, batch: EpisodeBatch, targets: Targets) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return the losses of actor and critic, 0-d with gradient, and what is to be logged, name -> 0-d without."""
@@ -82,7 +93,7 @@ class PolicyLearner(Learner):
 
     def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
         """Make epochs x minibatches updates; see Learner.train. Metrics are the means over them."""
-        self.t_env = t_env
+        self.t_env, self.episode_num = t_env, episode_num
         self.mac.train()
         batch = sample.batch
         targets = self.targets(batch)
@@ -99,7 +110,10 @@ class PolicyLearner(Learner):
         return TrainResult(metrics=metrics, gradient_steps=steps, t_env=t_env)
 
     def update(self, batch: EpisodeBatch, targets: Targets) -> dict[str, Tensor]:
-        """Make a step of either optimiser on some episodes; return what is to be logged, name -> 0-d."""
+        """Make a step of either optimiser on some episodes; return what is to be logged, name -> 0-d.
+
+        A method with target networks lets them follow here (`self.update_targets(self.episode_num)`).
+        """
         actor_loss, critic_loss, metrics = self.loss(batch, targets)
         norms = {
             "agent_grad_norm": self.step(self.agent_optimiser, actor_loss, "pg_loss"),
@@ -111,9 +125,8 @@ class PolicyLearner(Learner):
     def targets(self, batch: EpisodeBatch) -> Targets:
         """Return old log-probabilities, values, GAE advantages and the returns that they imply."""
         steps = batch.transitions()
-        values = self.values(batch)
-        if self.value_stats is not None:
-            values = self.value_stats.denormalise(values)
+        said = self.values(batch)
+        values = said if self.value_stats is None else self.value_stats.denormalise(said)
         value, next_value = values[:, :-1], values[:, 1:]
         reward = steps.reward.expand_as(value)
         advantages, returns = gae(
@@ -125,20 +138,19 @@ class PolicyLearner(Learner):
         if self.value_stats is not None:
             self.value_stats.update(returns, steps.mask)
             returns = self.value_stats.normalise(returns) * steps.mask
-            value = self.value_stats.normalise(value)
-        return Targets(self.policy(batch).log_probs, value * steps.mask, advantages, returns)
+        return Targets(self.policy(batch).log_probs, said[:, :-1] * steps.mask, advantages, returns)
 
     def policy(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Policy:
         """Return log-probabilities of the actions taken and entropies, with gradient, of some agents or all.
 
-        They are the policy's own: a selector that mixes in epsilon explores beside it, so let epsilon be 0.
+        They are those of the behaviour policy: of what the selector makes of the outputs, its epsilon included.
         """
         outputs = self.mac.unroll_packed(batch, agents=agents).outputs  # [P, n, A]
         pack = batch.packing.pack
         avail_actions, actions = pack(batch["avail_actions"]), pack(batch["actions"]).long()
         if agents is not None:
             avail_actions, actions = avail_actions[:, list(agents)], actions[:, list(agents)]
-        log_probs = log_policy(outputs, avail_actions, self.mac.outputs(self.mac.config))
+        log_probs = self.log_policy(outputs, avail_actions)
         taken = log_probs.gather(-1, actions).squeeze(-1)
         probs = log_probs.exp()
         entropy = -(probs * log_probs.masked_fill(probs == 0, 0.0)).sum(-1)
@@ -147,19 +159,18 @@ class PolicyLearner(Learner):
         # The action of an episode's last slot has no meaning, and may be an unavailable one.
         return Policy(unpack(taken)[:, :-1].masked_fill(mask == 0, 0.0), unpack(entropy)[:, :-1] * mask)
 
+    def log_policy(self, outputs: Tensor, avail_actions: Tensor) -> Tensor:
+        """Return log-probabilities [..., A] of the behaviour policy, -inf where an action is not available."""
+        if self.mac.outputs(self.mac.config) == "logits":
+            return mask_unavailable(outputs, avail_actions).log_softmax(-1)
+        probs = self.mac.action_selector.distribution(outputs, avail_actions, self.t_env)
+        return mask_unavailable(probs.clamp(min=1e-10).log(), avail_actions)
+
     def values(self, batch: EpisodeBatch) -> Tensor:
         """Return the critic's values [B, T, N] of all slots, 0 in padding."""
         inputs = packed_inputs(batch, self.critic.sees, self.info, self.device)
         values: Tensor = self.critic(inputs)
         return batch.packing.unpack(values.view(-1, self.info.n_agents))
-
-
-def log_policy(outputs: Tensor, avail_actions: Tensor, kind: str) -> Tensor:
-    """Return log-probabilities [..., A] of "logits" or "probs", -inf where an action is not available."""
-    if kind == "logits":
-        return mask_unavailable(outputs, avail_actions).log_softmax(-1)
-    probs = outputs * avail_actions
-    return mask_unavailable((probs / probs.sum(-1, keepdim=True)).clamp(min=1e-10).log(), avail_actions)
 
 
 def standardised(values: Tensor, mask: Tensor) -> Tensor:

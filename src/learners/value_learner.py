@@ -28,6 +28,7 @@ class ValueLearner(Learner):
         mixer: makes the team's value of the agents'; None for independent agents.
     """
 
+    gives_priorities = True
     networks = {"mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
 
     @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class ValueLearner(Learner):
             loss_td, grad_norm, td_error_abs (mean |TD error| per transition), q_taken_mean and target_mean (per
             transition and agent, as PyMARL), and what else the loss names.
         """
-        self.t_env = t_env
+        self.t_env, self.episode_num = t_env, episode_num
         self.mac.train()
         loss = self.loss(sample.batch, sample.weights)
         grad_norm = self.step(self.optimiser, loss.value)

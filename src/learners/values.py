@@ -79,7 +79,7 @@ def team_value(
     """
     picked = q.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     if mixer is None:
-        return Mixed(picked, None)
+        return Mixed(picked)
     q_max = mask_unavailable(q, avail_actions).amax(-1) if mixer.needs_q_max else None
     mixed: Mixed = mixer(MixerInputs(picked, q_max, actions, state, states))
     return mixed
@@ -117,8 +117,8 @@ def td_loss(
         squares = squares * shares
     if weights is not None:
         squares = squares * weights.to(squares, non_blocking=True)[:, None, None]
-    loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide)
+    loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, mixed.metrics)
     if mixed.penalty is None:
         return loss
     penalty = (at_steps(batch, mixed.penalty) * mask).sum() / mask.sum()
-    return loss._replace(value=loss.value + penalty, metrics={"mixer_penalty": penalty.detach()})
+    return loss._replace(value=loss.value + penalty, metrics={**mixed.metrics, "mixer_penalty": penalty.detach()})

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.layers.plain import is_plain
+from pymarl.utils.errors import UserError, closest
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class Inputs:
         """
         if not isinstance(layer, nn.Linear) or not is_plain(layer, nn.Linear):
             return layer(self.dense())
+        if self.width != layer.in_features:
+            raise ValueError(f"inputs of width {self.width} for a layer of {layer.in_features}")
         width = self.features.shape[1]
         result = F.linear(self.features, layer.weight[:, :width], layer.bias)
         if not self.one_hots:
@@ -89,4 +92,7 @@ def input_shape(names: Iterable[str], info: EnvInfo) -> int:
         "obs": info.obs_shape, "state": info.state_shape, "joint_obs": n * info.obs_shape, "last_action": a,
         "agent_id": n, "actions": a, "joint_actions": n * a, "others_actions": n * a, "joint_last_action": n * a,
     }  # fmt: skip
+    for name in names:
+        if name not in widths:
+            raise UserError(f"unknown input {name!r}{closest(name, widths)} (known: {', '.join(widths)})")
     return sum(widths[name] for name in names)

@@ -10,7 +10,7 @@ from typing import Any
 from pymarl.envs.batched import refuse_workers
 from pymarl.run import REGISTRY as RUNS
 from pymarl.run.config import Classes, RunConfig, keys_of_all_parts, owners_of, read_keys
-from pymarl.run.fit import check_choices
+from pymarl.run.fit import check_choices, check_fit
 from pymarl.utils.config import build_config, check_call, check_value, config_class, config_keys
 from pymarl.utils.errors import UserError, closest
 from pymarl.utils.files import LONGEST_NAME, as_file_name
@@ -36,6 +36,7 @@ def check(layers: Layers) -> list[str]:
     for key in layers.values:
         if key not in known or (key not in read and f"env_args.{key}" in of_env and not is_shipped(layers.origin[key])):
             _unknown(key, layers, known, of_env)
+    check_fit(config, classes, layers.values)
     for part in classes.configured():
         build_config(part.Config, layers.values, layers.origin)
     for key in layers.values.keys() & elsewhere.keys() - read:
@@ -48,7 +49,7 @@ def check(layers: Layers) -> list[str]:
             f"beginning with a dot, at most {LONGEST_NAME} bytes; write name={shown(as_file_name(config.name))}"
         )
     refuse_workers(config.env, config.env_workers)
-    check_choices(config, classes, layers.values)
+    check_choices(config, classes)
     unread = sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
     return [f"{key} (of {' and '.join(owners)})" if (owners := owners_of(key)) else key for key in unread]
 

@@ -111,6 +111,7 @@ class Classes:
         """Look the names up. UserError for an unknown one or a missing package."""
         c = build_config(Choices, values, origin)
         learner = _derived(LEARNERS[c.learner], c.learner, Learner, "learner")
+        buffer = c.buffer or learner.trains_on[0]
         return cls(
             env=ENVS[c.env],
             runner=_derived(RUNNERS[c.runner], c.runner, Runner, "runner"),
@@ -119,7 +120,7 @@ class Classes:
             learner=learner,
             networks={key: _network(learner, key, values, origin) for key in learner.networks},
             selector=_derived(SELECTORS[c.action_selector], c.action_selector, ActionSelector, "action_selector"),
-            buffer=_derived(BUFFERS[c.buffer or learner.trains_on], c.buffer or learner.trains_on, Buffer, "buffer"),
+            buffer=_derived(BUFFERS[buffer], buffer, Buffer, "buffer"),
         )
 
     def configured(self) -> list[Any]:

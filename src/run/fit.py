@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
+from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.run.config import Classes, RunConfig
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
@@ -15,13 +16,9 @@ WHAT = {"replay": "episodes drawn from many collects", "rollout": "the episodes 
         "on_off": "the episodes just collected beside replayed ones"}  # fmt: skip
 
 
-def check_choices(config: RunConfig, classes: Classes, values: Mapping[str, Any]) -> None:
-    """Raise UserError for keys that contradict each other, and for parts that cannot work together."""
-    if config.runner == "episode" and config.batch_size_run != 1:
-        raise UserError(
-            f"batch_size_run={config.batch_size_run} with runner='episode', which runs one env; "
-            f"write runner=parallel or batch_size_run=1"
-        )
+def check_choices(config: RunConfig, classes: Classes) -> None:
+    """Raise UserError for keys that contradict each other."""
+    classes.runner.check_rows(config.batch_size_run)
     if config.env_workers is not None and config.env_workers > config.batch_size_run:
         raise UserError(
             f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "
@@ -34,11 +31,24 @@ def check_choices(config: RunConfig, classes: Classes, values: Mapping[str, Any]
         raise UserError(
             "resume goes on with a run, checkpoint_path starts a new one from its networks; give one of them"
         )
+
+
+def check_fit(config: RunConfig, classes: Classes, values: Mapping[str, Any]) -> None:
+    """Raise UserError for parts that cannot work together."""
+    learner, buffer, name = classes.learner, classes.buffer, config.buffer
     _check_outputs(config, classes, values)
-    if classes.buffer.gives != classes.learner.trains_on:
+    if buffer.gives not in learner.trains_on:
         raise UserError(
-            f"buffer={config.buffer!r} gives {WHAT[classes.buffer.gives]}, but learner={config.learner!r} learns from "
-            f"{WHAT[classes.learner.trains_on]}; write buffer={classes.learner.trains_on}"
+            f"buffer={name!r} gives {WHAT[buffer.gives]}, but learner={config.learner!r} learns from "
+            f"{' or '.join(WHAT[uses] for uses in learner.trains_on)}; write buffer={learner.trains_on[0]}"
+        )
+    if buffer.needs_priorities and not learner.gives_priorities:
+        raise UserError(f"buffer={name!r}: learner={config.learner!r} gives no priorities; write buffer=replay")
+    if not issubclass(classes.agent, learner.agent):
+        fitting = [agent for agent in AGENTS if issubclass(AGENTS[agent], learner.agent)]
+        raise UserError(
+            f"agent={config.agent!r}: learner={config.learner!r} needs one like {' or '.join(fitting)}; write agent="
+            f"{fitting[0] if fitting else 'module:Class'}"
         )
 
 

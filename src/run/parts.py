@@ -100,8 +100,7 @@ def build_runner(
     config: Mapping[str, Any], origin: Mapping[str, str], log: logging.Logger, *, trial: bool = False
 ) -> Runner:
     """Return the runner with its env; see Runner for `origin` and `trial`."""
-    tell = partial(log.warning, "An episode broke and is played again; %s")
-    runner: Runner = build(Classes.of(config).runner, config, origin, tell, trial=trial)
+    runner: Runner = build(Classes.of(config).runner, config, origin, partial(log.warning, "%s"), trial=trial)
     return runner
 
 
@@ -117,7 +116,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
         info = runner.get_env_info()
         refuse_individual_rewards(classes.learner, run.learner, info)
         mac = build_mac(config, classes, info, run.seed, device)
-        hidden = None if runner.config.rollout_steps is None else mac.agent.init_hidden(info.n_agents).shape[-1]
+        hidden = mac.agent.init_hidden(info.n_agents).shape[-1] if runner.plays_pieces else None
         scheme, groups, preprocess = episode_scheme(info, stores=mac.stores, hidden=hidden)
         buffer = build(
             classes.buffer, config, scheme, groups, runner.longest, preprocess,

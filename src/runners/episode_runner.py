@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pymarl.runners.runner import Runner
 from pymarl.utils.errors import UserError
 
 
 class EpisodeRunner(Runner):
-    """Plays one episode at a time; in this process, but for envs with a game behind them. UserError for more rows."""
+    """Plays one episode at a time; in this process, but for envs with a game behind them."""
 
     in_process = True
 
-    def __init__(self, config: Runner.Config, *args: Any, **kwargs: Any) -> None:
-        if config.batch_size_run != 1:
+    @classmethod
+    def check_rows(cls, rows: int) -> None:
+        """Raise UserError for more than one."""
+        if rows != 1:
             raise UserError(
-                f"batch_size_run={config.batch_size_run}: runner='episode' plays 1; write runner='parallel'"
+                f"batch_size_run={rows} with runner='episode', which runs one env; "
+                f"write runner=parallel or batch_size_run=1"
             )
-        super().__init__(config, *args, **kwargs)

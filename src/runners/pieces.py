@@ -210,12 +210,16 @@ class PiecePlayer(Player):
                 torch.from_numpy(np.stack(episode.actions)) if episode.actions else none for episode in self._episodes
             ],
             "hidden": [] if self._hidden is None else [self._hidden.cpu().clone()],
+            "seen": [torch.from_numpy(self._sight(row)) for row in range(len(self._episodes))],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken: the episodes are played again, up to where they stood."""
         self._episodes, self._hidden = [], None
-        if not state["seeds"] or not self._replayable:
+        if not state.get("seeds"):
+            return
+        if not self._replayable:
+            self.tell("this env cannot play an episode again: those under way begin anew")
             return
         self._episodes = [
             _Episode(seed, returns.numpy().copy(), list(actions.numpy()))
@@ -224,9 +228,15 @@ class PiecePlayer(Player):
         if len(self._episodes) != self.batch_size:
             raise ValueError(f"pieces: {len(self._episodes)} episodes under way, expected {self.batch_size}")
         self._hidden = state["hidden"][0].clone() if state["hidden"] else None
-        self._replay()
+        self._replay(state["seen"])
 
-    def _replay(self) -> None:
+    def _sight(self, row: int) -> NDArray[np.float32]:
+        """Return what a row sees now, as one vector."""
+        return np.concatenate(
+            [np.ravel(vars(self.env.arrays)[key][row]).astype(np.float32) for key in self.observations]
+        )
+
+    def _replay(self, seen: list[Tensor]) -> None:
         """Start the episodes under way and take their actions again; those that come out otherwise begin anew."""
         arrays, actions = self.env.arrays, np.zeros((self.batch_size, self.env.info.n_agents), np.int64)
         self.env.reset(np.arange(self.batch_size), np.array([e.seed for e in self._episodes], np.uint64))
@@ -239,6 +249,8 @@ class PiecePlayer(Player):
             same[rows[~allowed]] = False
             self.env.step(actions, rows[allowed])
             same[rows] &= ~(arrays.terminated | arrays.truncated | arrays.broken)[rows]
+        for row in np.flatnonzero(same).tolist():
+            same[row] = np.array_equal(self._sight(row), seen[row].numpy())
         self._lost = np.flatnonzero(~same)
         if len(self._lost):
-            self.tell(f"in rows {self._lost.tolist()}: what was under way could not be played again, and begins anew")
+            self.tell(f"rows {self._lost.tolist()}: the episode under way came out otherwise, and begins anew")

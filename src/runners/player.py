@@ -120,7 +120,7 @@ class Player:
         reasons = {row: f"row {row}: {self.env.episode_info(row)['broken']}" for row in rows.tolist()}
         self.restarts += len(reasons)
         for reason in reasons.values():
-            self.tell(reason)
+            self.tell(f"An episode broke and is played again; {reason}")
         for row, reason in reasons.items():
             if broke[row] > self.max_restarts or rounds > max(1, self.max_restarts) * self.batch_size:
                 raise BrokenTooOften(

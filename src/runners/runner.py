@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ class Runner:
     Args:
         config: the class's Config.
         origin: "env_args.<key>" -> where it was set, for messages.
-        tell: is told at once, in one line, of every episode that broke and is played once more.
+        tell: is told at once, in one line, of every episode that broke and is played once more, or begins anew.
         trial: build one env alone, and in a process of its own where such are used: to try out a config.
 
     Attributes:
@@ -59,6 +60,10 @@ class Runner:
         max_restarts: NonNegativeInt
         env_timeout: Seconds | None
 
+    @classmethod
+    def check_rows(cls, rows: int) -> None:
+        """Raise UserError if it cannot play so many episodes at once."""
+
     def __init__(
         self,
         config: Config,
@@ -67,6 +72,7 @@ class Runner:
         *,
         trial: bool = False,
     ) -> None:
+        self.check_rows(config.batch_size_run)
         self.config, self.origin, self.tell, self._trial = config, origin, tell, trial
         self.batch_size = 1 if trial else config.batch_size_run
         self.seeds = EpisodeSeeds(config.seed)
@@ -94,24 +100,31 @@ class Runner:
         return (self.config.rollout_steps or self.env.info.episode_limit) + 1
 
     @property
+    def plays_pieces(self) -> bool:
+        """Tell whether training's rows are pieces, which keep what they began with."""
+        return self.config.rollout_steps is not None
+
+    @property
     def restarts(self) -> int:
         """How many episodes broke so far and were played once more."""
-        return sum(player.restarts for player in {self._training, self._tests})
+        pieces = self._pieces.restarts if "_pieces" in vars(self) else 0
+        return self._episodes.restarts + pieces
 
     def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
         """Take the controller that acts, and allocate what is recorded (on the CPU, wherever the mac computes)."""
-        self._training: EpisodePlayer | PiecePlayer
-        self.mac = mac
-        played = {key: entry for key, entry in scheme.items() if not entry.get("episode_const")}
-        steps = self.config.rollout_steps
-        tests_env = self.env if steps is None else self._make_env()
-        self._tests = EpisodePlayer(tests_env, played, groups, preprocess, mac, self.config.max_restarts, self.tell)
-        self._training = self._tests
-        if steps is not None:
-            self._training = PiecePlayer(
-                self.env, scheme, groups, preprocess, mac, self.config.max_restarts, self.tell, steps,
-                lambda count: self.seeds.draw("train", count), replayable=not needs_process(self.config.env),
-            )  # fmt: skip
+        self.mac, self._recorded = mac, (scheme, groups, preprocess)
+        whole = {key: entry for key, entry in scheme.items() if not entry.get("episode_const")}
+        self._episodes = EpisodePlayer(self.env, whole, groups, preprocess, mac, self.config.max_restarts, self.tell)
+
+    @cached_property
+    def _pieces(self) -> PiecePlayer:
+        """What plays training's pieces, in an env of its own: made when it is first needed, and so not to evaluate."""
+        assert self.config.rollout_steps is not None
+        return PiecePlayer(
+            self._make_env(), *self._recorded, self.mac, self.config.max_restarts, self.tell,
+            self.config.rollout_steps, lambda count: self.seeds.draw("train", count),
+            replayable=not needs_process(self.config.env),
+        )  # fmt: skip
 
     def run(self, test_mode: bool = False, phase: Phase | None = None) -> EpisodeBatch:
         """Play. What breaks (the game failed) is played once more, from its start.
@@ -131,11 +144,11 @@ class Runner:
         """
         drawn = self.seeds.state_dict()
         try:
-            if test_mode or not isinstance(self._training, PiecePlayer):
-                seeds = self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size)
-                batch, self.episodes = self._tests.play(seeds, self.t_env, test_mode)
+            if self.plays_pieces and not test_mode:
+                batch, self.episodes = self._pieces.play(self.t_env)
             else:
-                batch, self.episodes = self._training.play(self.t_env)
+                seeds = self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size)
+                batch, self.episodes = self._episodes.play(seeds, self.t_env, test_mode)
         except BaseException:
             self.seeds.load_state_dict(drawn)  # nothing of these episodes is kept
             raise
@@ -160,14 +173,14 @@ class Runner:
     @property
     def replay_of_episode(self) -> bool:
         """Tell whether a replay holds a row's last episode, rather than all that was played until then."""
-        return self._tests.env.replay_of_episode
+        return self._episodes.env.replay_of_episode
 
     def save_replay(
         self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
     ) -> list[Path]:
         """Save a replay of what each row of the tests has played; see `BatchedEnv`. UserError if there are none."""
         try:
-            return self._tests.env.save_replay(directory, rows, values)
+            return self._episodes.env.save_replay(directory, rows, values)
         except NotImplementedError as error:
             raise UserError(f"env {env_name(self.env)!r} has no replays; run it without save_replay") from error
 
@@ -178,13 +191,13 @@ class Runner:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counters of env steps, episodes and restarts, and of pieces the episodes under way."""
-        pieces = self._training.state_dict() if isinstance(self._training, PiecePlayer) else {}
+        pieces = self._pieces.state_dict() if "_pieces" in vars(self) else {}
         return {"t_env": self.t_env, "episodes": self.seeds.state_dict(), "restarts": self.restarts, "pieces": pieces}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken; episodes under way are played again with the actions that they had."""
         self.t_env = state["t_env"]
-        self._tests.restarts, self._training.restarts = 0, state["restarts"]
+        self._episodes.restarts = state["restarts"]
         self.seeds.load_state_dict(state["episodes"])
-        if isinstance(self._training, PiecePlayer) and not self._trial:
-            self._training.load_state_dict(state["pieces"])
+        if self.plays_pieces and not self._trial:
+            self._pieces.load_state_dict(state["pieces"])

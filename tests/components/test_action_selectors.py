@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,3 +126,20 @@ def test_exponential_schedule() -> None:
     schedule = DecayThenFlatSchedule(1.0, 0.01, 1000, decay="exp")
     assert [schedule.eval(t) for t in (0, 500, 1000, 5000)] == pytest.approx([1.0, 0.1, 0.01, 0.01])
     assert DecayThenFlatSchedule(1.0, 0.0, 1000, decay="exp").eval(2) == pytest.approx(math.exp(-2))
+
+
+def test_distributions_are_those_of_the_draws() -> None:
+    """Each selector's probabilities sum to 1 and are its draws', also where little or no mass is available."""
+    outputs = torch.tensor([[[2.0, 0.0, 1.0]], [[1.0, 1e-12, 3e-12]], [[1.0, 0.0, 0.0]]])  # [B, 1, A]
+    avail = torch.tensor([[[True, True, True]], [[False, True, True]], [[False, True, True]]])
+    config = SimpleNamespace(
+        epsilon_start=0.3, epsilon_finish=0.3, epsilon_anneal_time=10, test_noise=0.0, test_greedy=True
+    )
+    for name in REGISTRY:
+        selector = REGISTRY[name](config, torch.Generator().manual_seed(0))
+        probs = selector.distribution(outputs, avail, 5)
+        torch.testing.assert_close(probs.sum(-1), torch.ones(3, 1))
+        assert not probs[~avail].any()
+        draws = torch.stack([selector.select_action(outputs, avail, 5, False) for _ in range(4000)])  # [K, B, 1]
+        share = torch.nn.functional.one_hot(draws, 3).float().mean(0)
+        torch.testing.assert_close(share, probs, rtol=0, atol=0.03)

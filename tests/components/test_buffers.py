@@ -257,7 +257,9 @@ def test_what_is_constant_over_an_episode_has_no_slots() -> None:
     batch = EpisodeBatch(scheme, GROUPS, 3, SLOTS, PREPROCESS)
     batch.data["start"][:] = torch.arange(3.0)[:, None, None]
     batch.set_lengths(torch.tensor([2, 5, 1]))
-    assert batch[1:, 1:4]["start"][:, 0, 0].tolist() == [1.0, 2.0]
+    assert batch[1:, :4]["start"][:, 0, 0].tolist() == [1.0, 2.0]
+    with pytest.raises(IndexError, match="without its first slots"):
+        batch[:, 1:]
     config = RolloutBuffer.Config(batch_size=3, buffer_max_gib=1)
     one, twin = (RolloutBuffer(config, scheme, GROUPS, SLOTS, None, np.random.default_rng(0)) for _ in range(2))
     one.insert_episode_batch(batch[:2])

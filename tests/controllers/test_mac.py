@@ -196,3 +196,24 @@ def test_target_copy_is_frozen_and_apart() -> None:
     mac.init_hidden(B)
     assert target.hidden_states is None
     assert mac.to("cpu") is mac
+
+
+@pytest.mark.parametrize("agent", ["rnn", "n_rnn", "ff", "rnn_ns"])
+@pytest.mark.parametrize("names", [["obs", "last_action", "state"], ["obs", "agent_id", "last_action"], ["joint_obs"]])
+def test_a_mac_with_other_inputs_acts_with_what_it_trains(agent: str, names: list[str]) -> None:
+    """Was: acting built PyMARL's inputs whatever the class said, and the narrower rows met the wider layer silently."""
+
+    class Other(BasicMAC):
+        @staticmethod
+        def input_names(config: Any) -> list[str]:
+            return names
+
+    flat, batch = FLAT | {"agent": agent}, make_batch()
+    config = build_config(Other.Config, flat, {})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = AGENTS[agent](build_config(AGENTS[agent].Config, flat, {}), Other.agent_spec(config, INFO))
+    mac = Other(config, network, make_mac().action_selector, INFO)
+    acted = forward_all(mac, batch)
+    filled = batch["filled"][..., 0]
+    torch.testing.assert_close(acted[filled], mac.unroll(batch)[filled].detach(), rtol=1e-5, atol=1e-6)

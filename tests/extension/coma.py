@@ -13,7 +13,6 @@ from pymarl.components.returns import td_lambda_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import Learner, NetworkKind
-from pymarl.learners.policy_learner import log_policy
 from pymarl.learners.train_result import TrainResult
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
@@ -30,7 +29,7 @@ class COMACritic(MLPCritic):
 
 class COMALearner(Learner):
     networks = {"critic": NetworkKind(CRITICS, Critic)}
-    trains_on = "rollout"
+    trains_on = ("rollout",)
     reads = frozenset({"probs"})
     stores = ("probs",)
 
@@ -51,7 +50,8 @@ class COMALearner(Learner):
 
     def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
         self.t_env = t_env
-        batch, steps = sample.batch, sample.batch.transitions()
+        batch = self.with_last_actions(sample.batch)  # the targets bootstrap from the value of an action
+        steps = batch.transitions()
         n, (pack, unpack) = self.info.n_agents, (batch.packing.pack, batch.packing.unpack)
         inputs = packed_inputs(batch, self.critic.sees, self.info, self.device)
         actions = pack(batch["actions"]).long()  # [P, N, 1]
@@ -71,7 +71,8 @@ class COMALearner(Learner):
         q = q.detach()
         advantage = unpack(q.gather(-1, actions).squeeze(-1) - (behaviour * q).sum(-1))[:, :-1]
         outputs = self.mac.unroll_packed(batch).outputs
-        log_probs = log_policy(outputs, pack(batch["avail_actions"]), "probs")
+        probs = self.mac.action_selector.distribution(outputs, pack(batch["avail_actions"]), t_env)
+        log_probs = probs.clamp(min=1e-10).log()
         log_taken = unpack(log_probs.gather(-1, actions).squeeze(-1))[:, :-1].masked_fill(wide == 0, 0.0)
         pg_loss = -(advantage * log_taken * wide).sum() / wide.sum()
         agent_norm = self.step(self.agent_optimiser, pg_loss, "pg_loss")

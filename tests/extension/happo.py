@@ -8,24 +8,21 @@ from typing import Any
 import torch
 
 from pymarl.components.buffers.buffer import Sample
-from pymarl.controllers.basic_controller import BasicMAC
-from pymarl.envs.specs import EnvInfo
 from pymarl.learners.policy_learner import PolicyLearner
 from pymarl.learners.train_result import TrainResult
-from pymarl.modules.critics.critic import Critic
+from pymarl.modules.agents.ns_agent import NSAgent
 from pymarl.utils.config import PositiveFloat
 
 
 class HAPPOLearner(PolicyLearner):
+    agent = NSAgent
+
     @dataclass(frozen=True, kw_only=True)
     class Config(PolicyLearner.Config):
         eps_clip: PositiveFloat
 
-    def __init__(
-        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
-    ) -> None:
-        super().__init__(config, mac, info, generator, critic=critic)
-        agents: Any = mac.agent
+    def add_agent_optimisers(self) -> None:
+        agents: Any = self.mac.agent
         self.of_agent = [self.add_optimiser(f"agent_opt_{k}", agent) for k, agent in enumerate(agents.agents)]
 
     def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]

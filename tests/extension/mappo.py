@@ -29,4 +29,4 @@ class MAPPOLearner(PolicyLearner):
         entropy = (policy.entropy * wide).sum() / count
         actor = -(surrogate * wide).sum() / count - self.config.entropy_coef * entropy
         critic = ((self.values(batch)[:, :-1] - targets.returns).pow(2) * wide).sum() / count
-        return actor, critic, {"entropy": entropy.detach(), "ratio_mean": ((ratio * wide).sum() / count).detach()}
+        return actor, critic, {"entropy": entropy.detach(), "ratio_spread": ((ratio - 1).abs() * wide).max().detach()}

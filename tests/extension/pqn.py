@@ -21,7 +21,7 @@ from pymarl.utils.config import PositiveInt, Probability
 
 class PQNLearner(Learner):
     networks = {"mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
-    trains_on = "rollout"
+    trains_on = ("rollout",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Learner.Config):

@@ -6,6 +6,7 @@ Each trains on the matrix game, keeps checkpoints, and goes on from one as if it
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ import pytest
 import torch
 
 from pymarl import main
+from pymarl.components.buffers.buffer import Sample
+from pymarl.run.config import RunConfig
+from pymarl.run.parts import Parts, build_parts, build_runner
+from pymarl.utils.config import build_config
+from pymarl.utils.layers import merge
 from run_kit import models, numbers, run_folders
 
 HERE = Path(__file__).resolve().parent
@@ -102,3 +108,63 @@ def test_each_agent_learns_from_its_own_reward(capsys: pytest.CaptureFixture[str
     assert main.main(["--config=qmix", *COMMON, *own]) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert "learner='nq_learner' trains on one reward for the team, but this env gives one to each of 2 agents" in line
+
+
+@pytest.mark.parametrize("method", ["coma", "mappo", "penalty_mixer"])
+def test_the_last_slot_and_padding_cannot_change_a_loss(method: str) -> None:
+    """What stands behind an episode's last transition has no meaning, and no method may learn from it."""
+    seen = []
+    for filler in (0, 2):
+        parts = build_parts_of(method)
+        parts.learner.generator.manual_seed(3)
+        batch = parts.runner.run()
+        rows = torch.arange(batch.batch_size)
+        batch.data["actions"][rows, batch.lengths] = filler
+        result = parts.learner.train(Sample(batch=batch), 8, 0)
+        seen.append({name: value.item() for name, value in result.metrics.items()})
+        parts.runner.close_env()
+    assert seen[0] == seen[1]
+
+
+def test_one_minibatch_is_the_whole_sample_in_its_order() -> None:
+    """The first update of an epoch sees the policy that acted: ratios are 1 for every episode."""
+    parts = build_parts_of("mappo", minibatches=1, epochs=1)
+    result = parts.learner.train(Sample(batch=parts.runner.run()), 8, 0)
+    parts.runner.close_env()
+    assert result.metrics["ratio_spread"].item() < 1e-6
+
+
+def build_parts_of(method: str, **keys: Any) -> Parts:
+    words = {"seed": 7, "rnn_hidden_dim": 16, "mixing_embed_dim": 8, "use_cuda": False, "batch_size": 8} | keys
+    words |= {"env_args": {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10}}
+    layers = merge(str(HERE / f"{method}.yaml"), "stag_hunt", words)
+    config = build_config(RunConfig, layers.values, {})
+    log = logging.getLogger("test_extension")
+    torch.manual_seed(7)
+    return build_parts(layers.values, config, build_runner(layers.values, {}, log), log)
+
+
+@pytest.mark.parametrize(
+    ("method", "words", "says"),
+    [
+        ("happo", "agent=rnn", "agent='rnn': learner='happo:HAPPOLearner' needs one like rnn_ns or n_rnn_ns or ff_ns"),
+        (
+            "joint_value",
+            "buffer=prioritized",
+            "learner='joint_value:JointLearner' gives no priorities; write buffer=replay",
+        ),
+        ("mappo", "buffer=replay", "buffer='replay' gives episodes drawn from many collects, but"),
+        ("coma", "critic=None", "critic=None: learner='coma:COMALearner' needs one"),
+        ("mappo", "agent_output_type=q", "action_selector='gumbel' chooses from logits, but"),
+    ],
+)
+def test_parts_that_do_not_fit_are_one_line(
+    method: str, words: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        main.main([f"--config={HERE / method}.yaml", "--env-config=one_step_matrix_game", "with", "seed=1", words]) == 1
+    )
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: ")
+    assert says in line
+    assert not Path("results").exists()

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from learner_kit import flat_of
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.mixers import REGISTRY
 from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs
@@ -16,7 +17,7 @@ from pymarl.utils.config import config_keys
 P, N, A, S = 7, 3, 5, 11
 INFO = EnvInfo(n_agents=N, n_actions=A, obs_shape=4, state_shape=S, episode_limit=6)
 
-# Values for the keys of the mixers' Configs; a new key needs a line here or a default.yaml entry.
+# Values for the keys of the mixers' Configs; any other key has that of the first algorithm with the mixer.
 VARIANTS = {
     "mixing_embed_dim": [8],
     "hypernet_embed": [6],
@@ -32,7 +33,8 @@ def cases():
     """Yield every mixer in the registry with every combination of the values above."""
     for name in REGISTRY:
         keys = list(config_keys(REGISTRY[name]))
-        for values in itertools.product(*(VARIANTS[key] for key in keys)):
+        flat = flat_of("mixer", name)
+        for values in itertools.product(*(VARIANTS.get(key) or [flat[key]] for key in keys)):
             yield pytest.param(name, dict(zip(keys, values, strict=True)), id="-".join([name, *map(str, values)]))
 
 
@@ -49,7 +51,8 @@ def build(name, keys, seed=0, dtype=torch.float64):
 def inputs(seed=0, dtype=torch.float64):
     g = torch.Generator().manual_seed(seed)
     q = torch.randn(P, N, generator=g, dtype=dtype)
-    return MixerInputs(q, q + 0.5, torch.randint(A, (P, N), generator=g), torch.randn(P, S, generator=g, dtype=dtype))
+    actions, state = torch.randint(A, (P, N), generator=g), torch.randn(P, S, generator=g, dtype=dtype)
+    return MixerInputs(q, q + 0.5, actions, state, torch.randn(P, N, 4, generator=g, dtype=dtype))
 
 
 @each_mixer

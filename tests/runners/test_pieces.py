@@ -163,10 +163,10 @@ def test_an_episode_that_cannot_be_played_again_begins_anew(build: Any) -> None:
     state["pieces"]["actions"][long] = state["pieces"]["actions"][long].repeat(20, 1)
     told: list[str] = []
     twin = build()
-    twin._training.tell = told.append
+    twin._pieces.tell = told.append
     twin.load_state_dict(state)
     batch = twin.run()
-    assert told == [f"in rows [{long}]: what was under way could not be played again, and begins anew"]
+    assert told == [f"rows [{long}]: the episode under way came out otherwise, and begins anew"]
     assert int(batch.lengths.sum()) == ROWS * STEPS
     (lane,) = [lane for row, lane in enumerate(joined([batch], ROWS)) if row == long]
     assert (batch["start_action"][lane[0][1]] == -1).all()
@@ -174,17 +174,18 @@ def test_an_episode_that_cannot_be_played_again_begins_anew(build: Any) -> None:
 
 def test_a_broken_episode_is_played_again_without_its_half(build: Any) -> None:
     runner = build(2, max_restarts=3)
-    step, count = runner.env.step, 0
+    env = runner._pieces.env
+    step, count = env.step, 0
 
     def breaking(actions: Any, rows: Any) -> None:
         nonlocal count
         step(actions, rows)
         count += 1
         if count == 3:
-            runner.env.arrays.broken[0] = True
+            env.arrays.broken[0] = True
 
-    runner.env.step = breaking
-    runner.env.episode_info = lambda row: {"broken": "planted"} if runner.env.arrays.broken[row] else {}
+    env.step = breaking
+    env.episode_info = lambda row: {"broken": "planted"} if env.arrays.broken[row] else {}
     batch = runner.run()
     assert runner.restarts == 1
     assert int(batch.lengths.sum()) < 2 * STEPS

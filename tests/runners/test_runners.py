@@ -193,7 +193,7 @@ def test_an_episode_that_does_not_end_stops_the_run(build: Any, kind: str) -> No
 
 
 def test_the_episode_runner_plays_one_row(build: Any) -> None:
-    with pytest.raises(UserError, match=r"batch_size_run=2.*runner='parallel'"):
+    with pytest.raises(UserError, match=r"batch_size_run=2.*runner=parallel"):
         build("episode", 2)
 
 
@@ -234,7 +234,7 @@ def test_too_many_broken_episodes_stop_the_run(build: Any, reasons: list[str]) -
     with pytest.raises(BrokenTooOften, match=r"with max_restarts=2; the last time: row 0: the game is gone"):
         runner.run()
     assert runner.state_dict() == {**before, "restarts": 6}
-    assert reasons == ["row 0: the game is gone", "row 1: the game is gone"] * 3
+    assert reasons == [f"An episode broke and is played again; row {row}: the game is gone" for row in (0, 1)] * 3
 
 
 def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest
 
     pauses: list[float] = []
     monkeypatch.setattr("pymarl.runners.player.time.sleep", pauses.append)
-    runner._tests.pause_seconds = 1.0
+    runner._episodes.pause_seconds = 1.0
     monkeypatch.setattr(env, "reset", reset)
     monkeypatch.setattr(env, "episode_info", lambda _: {"broken": "planted"})
     runner.run()
@@ -257,11 +257,11 @@ def test_only_what_breaks_in_a_row_stops_the_run(build: Any, monkeypatch: pytest
     breaks += [[0], [0, 1]]
     with pytest.raises(BrokenTooOften, match="the last time: row 0: planted"):
         runner.run()
-    runner._tests.max_restarts = 9
+    runner._episodes.max_restarts = 9
     breaks[:], pauses[:] = [[0]] * 9 + [[]], []
     runner.run()
     assert pauses == [0, 1, 3, 7, 15, 15, 15, 15, 15]
-    runner._tests.max_restarts = 2
+    runner._episodes.max_restarts = 2
     breaks[:] = [[0], [1]] * 9
     with pytest.raises(BrokenTooOften):
         runner.run()

@@ -43,7 +43,7 @@ class Sample:
         batch: padded to the longest of them.
         indices: [B] where they lie in the buffer, for `feedback`; None from a buffer that does not draw.
         weights: [B] float importance weights, largest possible 1; None: all equal.
-        replayed: of an on_off buffer, a second batch, drawn from earlier collects.
+        replayed: of an on_off buffer, a second batch, drawn from all that was collected lately.
     """
 
     batch: EpisodeBatch
@@ -78,9 +78,11 @@ class Buffer:
 
     Attributes:
         gives: what its samples hold; a learner says what it trains on.
+        needs_priorities: it needs a learner that gives them.
     """
 
     gives: ClassVar[Uses]
+    needs_priorities: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -11,7 +11,6 @@ import torch
 from pymarl.components.buffers.buffer import Clock, Episode, Learned, Sample
 from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.utils.config import PositiveInt, Probability
-from pymarl.utils.errors import UserError
 from pymarl.utils.tensors import misfit
 
 
@@ -22,6 +21,8 @@ class PrioritizedReplayBuffer(ReplayBuffer):
     Its importance weight is (P(i) * size)^-beta over the largest such weight; beta rises from `per_beta` to 1 over
     `t_max` env steps. A new episode gets the largest priority seen so far.
     """
+
+    needs_priorities = True
 
     @dataclass(frozen=True, kw_only=True)
     class Config(ReplayBuffer.Config):
@@ -59,8 +60,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
 
     def feedback(self, sample: Sample, learned: Learned) -> None:
         """Set the priorities of a sample's episodes; a small constant keeps every episode reachable."""
-        if learned.priorities is None:
-            raise UserError("buffer='prioritized': this learner gives no priorities; write buffer=replay")
+        assert learned.priorities is not None, "the learner says that it gives them"
         values = learned.priorities.double().cpu().numpy() + 1e-6
         self.priorities[sample.indices] = values**self.alpha
         self.max_priority = max(self.max_priority, float(values.max()))

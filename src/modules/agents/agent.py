@@ -20,14 +20,12 @@ class AgentSpec:
         input_shape: E, length of a dense input row.
         n_actions: A, number of outputs per agent.
         n_agents: N.
-        n_types: how many kinds of agents the env tells apart; None if it does not.
         entities: the entities that an observation is made of (an EntityLayout); None if it is just numbers.
     """
 
     input_shape: int
     n_actions: int
     n_agents: int
-    n_types: int | None = None
     entities: Any = None
 
 

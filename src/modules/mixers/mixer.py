@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -33,10 +34,12 @@ class Mixed(NamedTuple):
     Attributes:
         value: [P, 1], the team's Q-values.
         penalty: [P, 1], added to the loss of the rows' transitions (QPLEX's regulariser), or None.
+        metrics: what else is to be logged, name -> 0-d without gradient.
     """
 
     value: Tensor
-    penalty: Tensor | None
+    penalty: Tensor | None = None
+    metrics: Mapping[str, Tensor] = {}
 
 
 class BaseMixer(nn.Module):
@@ -79,7 +82,7 @@ class BaseMixer(nn.Module):
         if self.needs_states and inputs.states is None:
             raise ValueError(f"{type(self).__name__}: expected states, got None")
         mixed = self.mix(inputs)
-        return mixed if isinstance(mixed, Mixed) else Mixed(mixed, None)
+        return mixed if isinstance(mixed, Mixed) else Mixed(mixed)
 
     def mix(self, inputs: MixerInputs) -> Tensor | Mixed:
         """Return the team's Q-values, [P, 1], alone or with a penalty, for inputs of the right shapes."""
