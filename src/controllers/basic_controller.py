@@ -93,6 +93,7 @@ class BasicMAC(nn.Module):
         self.config, self.agent, self.action_selector, self.info = config, agent, selector, info
         self.n_agents, self.stores = info.n_agents, tuple(stores)
         self.names = self.input_names(config)
+        self._pymarls = tuple(self.names) in PYMARLS
         self.hidden_states: Tensor | None = None
         self._slots: _Slots | None = None
         self._restarted: Tensor | None = None
@@ -222,7 +223,7 @@ class BasicMAC(nn.Module):
 
     def step_inputs(self, batch: EpisodeBatch, t: int) -> Inputs:
         """Return the inputs of slot `t`, B * N rows. `init_hidden` comes first."""
-        if tuple(self.names) not in PYMARLS:
+        if not self._pymarls:
             return make_inputs(_Slot(self, batch, t), self.names, self.info, self._device)
         one_hots = []  # the same without building what is constant in every step
         if "last_action" in self.names:

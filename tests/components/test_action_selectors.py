@@ -143,3 +143,15 @@ def test_distributions_are_those_of_the_draws() -> None:
         draws = torch.stack([selector.select_action(outputs, avail, 5, False) for _ in range(4000)])  # [K, B, 1]
         share = torch.nn.functional.one_hot(draws, 3).float().mean(0)
         torch.testing.assert_close(share, probs, rtol=0, atol=0.03)
+
+
+def test_a_state_of_another_device_goes_on_with_other_draws() -> None:
+    """A run may go on with or without a GPU, whose generators have a state of 16 bytes; was: a raw RuntimeError."""
+    one, twin, fresh = make("epsilon_greedy"), make("epsilon_greedy"), make("epsilon_greedy")
+    state = one.state_dict() | {name: torch.arange(16, dtype=torch.uint8) for name in ("generator", "test_generator")}
+    one.load_state_dict(state)
+    twin.load_state_dict(state)
+    draws = [selector._rand((5,), False).tolist() for selector in (one, twin, fresh)]
+    assert draws[0] == draws[1] != draws[2]
+    with pytest.raises(ValueError, match="a state of 3 bytes"):
+        one.load_state_dict(state | {"generator": torch.zeros(3, dtype=torch.uint8)})
