@@ -70,6 +70,22 @@ def test_resume_is_exact_with_workers_and_priorities(tmp_path: Path) -> None:
     assert numbers(run_folders(broken)[-1]) == numbers(run_folders(whole)[0])
 
 
+@pytest.mark.parametrize("words", [(*SMALL_HUNT, "rollout_steps=7"), (*FORAGING, "rollout_steps=5")])
+def test_resume_in_the_midst_of_episodes(words: tuple[str, ...], tmp_path: Path) -> None:
+    """Pieces: episodes under way are played again up to where they stood, in a native env and in workers."""
+    t_max = next(int(word[6:]) for word in words if word.startswith("t_max="))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    code, _, err = run_main(whole, *words)
+    assert code == 0, err
+    assert "begins anew" not in err
+    kill_and_resume(broken, words, t_max)
+    assert numbers(run_folders(broken)[-1]) == numbers(run_folders(whole)[0])
+    seen = numbers(run_folders(whole)[0])
+    assert seen["gradient_steps"][-1] > 3
+
+
 def test_another_seed_is_another_run(whole: Path, tmp_path: Path) -> None:
     assert run_main(tmp_path, *SMALL_HUNT, "seed=4", "t_max=300", "save_model=False", "save_final=False")[0] == 0
     assert not list((tmp_path / "results" / "models").iterdir())
