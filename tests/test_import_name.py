@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,19 @@ def test_a_whole_run_imports_each_module_once(tmp_path: Path) -> None:
     words = ["--config=qmix", "--env-config=one_step_matrix_game", "with", "t_max=20", "batch_size_run=2",
              "runner=parallel", f"local_results_path={tmp_path}", "rnn_hidden_dim=8", "test_nepisode=1"]  # fmt: skip
     python(f"from pymarl import main\nassert main.main({words!r}) == 0\n", path=[SRC], least=60)
+
+
+def test_installed_it_takes_one_name(tmp_path: Path) -> None:
+    """As a package in site-packages: the folders inside, src/pymarl.py as __init__."""
+    package = tmp_path / "site" / "pymarl"
+    shutil.copytree(SRC, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "pymarl.py").rename(package / "__init__.py")
+    code = (
+        "import pymarl.learners.nq_learner as q\nfrom learners.nq_learner import NQLearner\n"
+        "assert q.NQLearner is NQLearner and q.__file__.startswith(SITE)\n"
+    )
+    begin = f"import sys\nSRC = SITE = {str(package)!r}\nLEAST = 20\nsys.path.insert(0, {str(package.parent)!r})\n"
+    done = subprocess.run([sys.executable, "-c", begin + code + ONE_NAME], text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in package.parent.iterdir()}
+    assert names == {"pymarl"}
