@@ -31,7 +31,7 @@ from sacred.observers import FileStorageObserver
 from sacred.serializer import flatten
 
 from pymarl.utils.files import write_text
-from pymarl.utils.observers import RunFolder, Seldom
+from pymarl.utils.observers import RunFolder, Throttle
 
 BEAT_SECONDS = 10
 
@@ -109,7 +109,7 @@ def main() -> None:
     for entries in map(int, options.entries.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             beat, whole, old = measure(Path(folder), entries, options)
-        share = (beat + whole / max(1, Seldom.RATIO * whole / BEAT_SECONDS)) / BEAT_SECONDS
+        share = (beat + whole / max(1, Throttle.RATIO * whole / BEAT_SECONDS)) / BEAT_SECONDS
         print(f"{entries:>8} {beat * 1e3:>7.1f} ms {whole:>8.2f} s {share:>8.2%} {old:>8.2f} s "
               f"{old / BEAT_SECONDS:>8.1%} {old / BEAT_SECONDS / share:>10.0f}", flush=True)  # fmt: skip
 

@@ -21,7 +21,7 @@ from pymarl.envs.adapter import EnvAdapter, EnvArgs, all_or_error, constructor_s
 from pymarl.envs.contract import check_info
 from pymarl.envs.faults import EnvError, EnvUserError, env_error, fault, stuck_error
 from pymarl.envs.multiagentenv import BatchedEnv, EnvArrays, ReplayError
-from pymarl.envs.watchdog import NotBack, Watchdog
+from pymarl.envs.watchdog import CallTimeout, Watchdog
 from pymarl.envs.workers.worker_envs import WorkerEnvs
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError, where
@@ -126,7 +126,7 @@ class _Call:
             return
         if isinstance(error, UserError):
             raise EnvUserError(str(error), error.details) from error
-        if isinstance(error, NotBack):
+        if isinstance(error, CallTimeout):
             stood = where(traceback.extract_tb(trace))
             raise stuck_error(self.env, self.row, self.action, self.step, error.seconds, stood) from error
         if isinstance(error, Exception | SystemExit):

@@ -23,7 +23,7 @@ LIKE_A_MASK = re.compile(_OF_ACTIONS)
 """What an attribute of an env that looks like masks is called; where nothing reads it, it is refused."""
 ENTRY_LIKE_A_MASK = re.compile(rf"{_OF_ACTIONS}|(legal_)?masks?")
 """The same of an entry of an observation or an info."""
-LOOKS = 2
+CHECKS = 2
 """How often it is looked for: after the first reset and after the first step, whose info may have more."""
 
 Split = Callable[[Any, str], list[Any]]
@@ -60,7 +60,7 @@ class ActionMasks:
         self._had: dict[tuple[str, int], bool] = {("its observation", agent): True for agent in declared}
         self._of_agent = next((found for found in [find_method(env, MASK)] if found and takes_agent(found)), None)
         self._of_team = next(((name, found) for name in OF_TEAM if (found := find_method(env, name))), None)
-        self._looks = 0
+        self._checks = 0
 
     def read(self, acts: NDArray[np.bool_], in_obs: Sequence[Any], in_info: Sequence[Any]) -> NDArray[np.bool_]:
         """Return [N, A]; who does not act has action 0 alone.
@@ -144,7 +144,7 @@ class ActionMasks:
     @property
     def in_doubt(self) -> bool:
         """Whether there may still be masks that nothing reads: `refuse_unread` is to look."""
-        return self._looks < LOOKS
+        return self._checks < CHECKS
 
     def refuse_unread(self, unread: Mapping[str, Any]) -> None:
         """Raise UserError if no agent has a mask after the first reset or step, but something looks like one.
@@ -152,7 +152,7 @@ class ActionMasks:
         Args:
             unread: what else the env gives, name -> dict.
         """
-        self._looks += 1
+        self._checks += 1
         if any(self._had.values()):
             return
         for where, entries in unread.items():

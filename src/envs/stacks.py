@@ -11,8 +11,8 @@ import traceback
 
 from pymarl.utils.errors import where
 
-TELL = signal.SIGUSR1
-"""Makes a process that called `tell_when_asked` write its stack."""
+DUMP_SIGNAL = signal.SIGUSR1
+"""Makes a process that called `dump_on_signal` write its stack."""
 
 _SECONDS = 1.0
 """How long that may take."""
@@ -20,16 +20,16 @@ _SECONDS = 1.0
 _FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
 
 
-def tell_when_asked(stacks: int) -> None:
-    """Write this process's stack to the file of this descriptor at each TELL, in its signal handler."""
+def dump_on_signal(stacks: int) -> None:
+    """Write this process's stack to the file of this descriptor at each DUMP_SIGNAL, in its signal handler."""
     os.set_inheritable(stacks, False)
-    faulthandler.register(TELL, stacks, all_threads=False)
+    faulthandler.register(DUMP_SIGNAL, stacks, all_threads=False)
 
 
-def ask(process: int, stacks: int) -> str:
+def stack_of(process: int, stacks: int) -> str:
     """Return where a process stands as the lines of a traceback; "" if it does not say."""
     before = os.fstat(stacks).st_size
-    os.kill(process, TELL)
+    os.kill(process, DUMP_SIGNAL)
     text, deadline = b"", time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,8 +1,8 @@
 """Ends a call of an env in this process that never returns.
 
 A process looks on, because C code may hold this one's interpreter. After `seconds` it has the signal INTERRUPT raise
-`NotBack` in the call; if that does not help, because the env is in C code, it says where the env stands and kills this
-process. Its imports are Python's own, so that it is small and starts at once.
+`CallTimeout` in the call; if that does not help, because the env is in C code, it says where the env stands and kills
+this process. Its imports are Python's own, so that it is small and starts at once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 
 from pymarl.envs.faults import stuck_error
-from pymarl.envs.stacks import TELL, ask, tell_when_asked
+from pymarl.envs.stacks import DUMP_SIGNAL, dump_on_signal, stack_of
 from pymarl.utils.memory import anonymous_memory
 
 INTERRUPT = signal.SIGUSR2
@@ -28,7 +28,7 @@ CLOSE_SECONDS = 10
 """How long an env may take to close."""
 
 GRACE_SECONDS = 5.0
-"""After NotBack was raised, before the process is killed."""
+"""After CallTimeout was raised, before the process is killed."""
 
 ACTIONS = ("start", "reset", "step", "get_stats", "save_replay", "close")
 _NUMBER = {action: number for number, action in enumerate(ACTIONS)}
@@ -37,7 +37,7 @@ _BYTES = 64
 _START = "import sys; sys.path[:] = sys.argv[6:]; from pymarl.envs.watchdog import watch; watch(*sys.argv[1:6])"
 
 
-class NotBack(BaseException):
+class CallTimeout(BaseException):
     """A call lasts too long. Not an Exception, so that the env does not take it for one of its own."""
 
     def __init__(self, seconds: float) -> None:
@@ -58,7 +58,7 @@ class Watchdog:
         memory, stacks = anonymous_memory(), anonymous_memory()
         os.ftruncate(memory, _BYTES)
         self._page = memoryview(mmap.mmap(memory, _BYTES)).cast("q")
-        tell_when_asked(stacks)
+        dump_on_signal(stacks)
         self._previous = signal.signal(INTERRUPT, self._interrupt)
         words = [str(memory), str(stacks), str(os.getpid()), str(seconds), env, *sys.path]
         self._process = subprocess.Popen(
@@ -87,11 +87,11 @@ class Watchdog:
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._page[_CALL] == self._page[_ASKED]:  # it is still the same call
-            raise NotBack(allowed(ACTIONS[self._page[_ACTION]], self._seconds))
+            raise CallTimeout(allowed(ACTIONS[self._page[_ACTION]], self._seconds))
 
     def close(self) -> None:
         """End the process that looks on."""
-        faulthandler.unregister(TELL)
+        faulthandler.unregister(DUMP_SIGNAL)
         signal.signal(INTERRUPT, self._previous)
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -126,7 +126,7 @@ def watch(memory: str, stacks: str, watched: str, limit: str, env: str) -> None:
 
 
 def _kill(page: memoryview, process: int, stacks: int, env: str, seconds: float) -> None:
-    error = stuck_error(env, page[_ROW], ACTIONS[page[_ACTION]], page[_STEP], seconds, ask(process, stacks))
+    error = stuck_error(env, page[_ROW], ACTIONS[page[_ACTION]], page[_STEP], seconds, stack_of(process, stacks))
     sys.stderr.write(
         f"error: {error}\n{error.details}\n"
         "error: it did not stop when it was interrupted (C code, or a bare except), so the run is killed without a "

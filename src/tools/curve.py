@@ -106,7 +106,7 @@ def draw(metric: str, groups: Sequence[Group], statistic: str = "mean") -> Figur
         for group in groups:
             if group.panel == panel:
                 _draw_group(axes, group, f"C{labels.index(group.label) % 10}", STATISTICS[statistic][1])
-        _dress(axes, metric, f"{STATISTICS[statistic][0]}, {LEVEL:.0%} bootstrap interval" if several else "")
+        _format_axes(axes, metric, f"{STATISTICS[statistic][0]}, {LEVEL:.0%} bootstrap interval" if several else "")
     return figure
 
 
@@ -121,7 +121,7 @@ def _draw_group(axes: Axes, group: Group, colour: str, statistic: Callable[[Arra
     axes.fill_between(grid, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _dress(axes: Axes, metric: str, legend: str) -> None:
+def _format_axes(axes: Axes, metric: str, legend: str) -> None:
     axes.set_xlabel("env steps")
     axes.set_ylabel(_shown(LABELS.get(metric, metric)))
     if metric == "test_battle_won_mean":

@@ -52,7 +52,7 @@ def _ago(moment: datetime) -> str:
     return f"{seconds / size:.0f} {unit}"
 
 
-def bury(record: Record) -> None:
+def mark_dead(record: Record) -> None:
     """Complete a dead run's info.json and give it the status DIED, with its last heartbeat as its end.
 
     Raises:
@@ -76,7 +76,7 @@ def report(results: Path, *, mend: bool) -> Iterator[str]:
         line = described(record)
         if mend:
             try:
-                bury(record)
+                mark_dead(record)
                 line += f"; now {DIED}"
             except (UserError, OSError) as error:
                 line += f"; not mended: {error}"

@@ -40,7 +40,7 @@ class Row:
     """ok, note (worth knowing), or MISSING."""
     name: str
     found: str
-    mend: str = ""
+    remedy: str = ""
 
 
 def rows() -> Iterator[Row]:
@@ -100,7 +100,7 @@ def build(root: Path) -> Row:
     """Say which builds of the game there are and which is used."""
     fault = installation.game_fault(root)
     if fault:
-        return Row("MISSING", "version", fault.what, fault.mend)
+        return Row("MISSING", "version", fault.what, fault.remedy)
     *others, used = installation.builds(root)
     found = installation.version(used)
     if others:
@@ -115,8 +115,8 @@ def package(name: str) -> Row:
     problem = installation.package_problem(name)
     if problem:
         other = "SMAC3" in problem
-        mend = f"{sys.executable} -m pip uninstall --yes smac && {INSTALL}" if other else INSTALL
-        return Row("MISSING", name, problem.partition(";")[0], mend)
+        remedy = f"{sys.executable} -m pip uninstall --yes smac && {INSTALL}" if other else INSTALL
+        return Row("MISSING", name, problem.partition(";")[0], remedy)
     if name == "pysc2":  # imported by smac
         return Row("ok", name, metadata_version(name))
     reason = import_error(name)
@@ -134,7 +134,7 @@ def metadata_version(name: str) -> str:
         return "a folder without version"
 
 
-def pinned(requirements: str, mend: str) -> Row:
+def pinned(requirements: str, remedy: str) -> Row:
     """Say which packages are not as a requirements file has them."""
     path = installation.REPO / requirements
     pins, wrong = installation.pins(path), installation.unmet(path)
@@ -144,7 +144,7 @@ def pinned(requirements: str, mend: str) -> Row:
     told = [f"missing: {', '.join(absent)}"] if absent else []
     for name in [name for name in wrong if name not in absent]:
         told.append(f"{name} is {wrong[name]}, pinned is {Path(pins[name]).name.removesuffix('.zip')}")
-    return Row("note", requirements, f"{len(pins) - len(wrong)} of {len(pins)} as pinned; {'; '.join(told)}", mend)
+    return Row("note", requirements, f"{len(pins) - len(wrong)} of {len(pins)} as pinned; {'; '.join(told)}", remedy)
 
 
 def backend() -> Row:
@@ -201,8 +201,8 @@ def table(lines: Sequence[Row]) -> str:
     text = []
     for row in lines:
         text.append(f"{row.mark:<8}{row.name:<{width}}  {row.found}")
-        if row.mend:
-            text.append(f"{'':<{8 + width}}  mend: {row.mend}")
+        if row.remedy:
+            text.append(f"{'':<{8 + width}}  mend: {row.remedy}")
     return "\n".join(text)
 
 

@@ -28,7 +28,7 @@ from pymarl.utils.logging import console_logger
 from pymarl.utils.redact import redacted
 
 
-class Seldom:
+class Throttle:
     """Says when a file may be written whole again, so that this takes 1% of the time whatever the file's size."""
 
     RATIO = 100
@@ -63,8 +63,8 @@ class RunFolder(FileStorageObserver):
         self._lock = threading.RLock()  # the last heartbeat may still write when the run ends
         self._journal: Journal | None = None
         self._metrics: dict[str, Metric] = {}
-        self._pace = Seldom()
-        self._troubled = False
+        self._pace = Throttle()
+        self._failing = False
         self._lines, self._rest, self._taken = "", "", 0  # printed whole lines, the last one, and where sacred is
 
     @property
@@ -131,7 +131,7 @@ class RunFolder(FileStorageObserver):
 
     def heartbeat_event(self, info: Any, captured_out: str, beat_time: datetime, result: Any) -> None:
         """Write what is new."""
-        with self._lock, self._patience():
+        with self._lock, self._reported_once():
             self.info = info  # the run's own, which it goes on filling
             self.run_entry["heartbeat"] = beat_time.isoformat()
             self.run_entry["result"] = result
@@ -166,7 +166,7 @@ class RunFolder(FileStorageObserver):
                 print(f"error: {self.fault}", file=sys.stderr)
             if self._journal is not None:
                 self._journal.close()
-            self._journal, self._pace = None, Seldom()  # a last heartbeat that is late writes the whole files again
+            self._journal, self._pace = None, Throttle()  # a last heartbeat that is late writes the whole files again
 
     @staticmethod
     def _tried(*steps: Callable[[], None]) -> list[OSError]:
@@ -187,28 +187,28 @@ class RunFolder(FileStorageObserver):
         return "nor is there room for the run's numbers elsewhere: they are lost"
 
     @contextmanager
-    def _patience(self) -> Iterator[None]:
+    def _reported_once(self) -> Iterator[None]:
         """Report the first error of several beats, and that it is over."""
         try:
             yield
         except OSError as error:
-            if not self._troubled:
+            if not self._failing:
                 console_logger().warning(
                     "%s; the run goes on, and this is tried again at every heartbeat",
                     writing_failed(self.folder, error),
                 )
-            self._troubled = True
+            self._failing = True
         else:
-            if self._troubled:
+            if self._failing:
                 console_logger().info("%s: written again, nothing is missing", self.dir)
-            self._troubled = False
+            self._failing = False
 
     def _find_folder(self) -> None:
         """Make the run's folder again if someone has removed it, but not what it lies in: that may be unmounted."""
         if not self.folder.is_dir():
             self.folder.mkdir()
             self.save_json(self.config, "config.json")
-            self._pace = Seldom()
+            self._pace = Throttle()
 
     def _append_info(self) -> None:
         if self._journal is not None:

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any
 
 from pymarl.utils.errors import UserError, closest, one_line, users_lines
-from pymarl.utils.packages import SOURCES
+from pymarl.utils.packages import missing_module
 
 
 class Registry(Mapping[str, Any]):
@@ -93,16 +93,15 @@ class Registry(Mapping[str, Any]):
     def _missing(self, name: str, module_name: str, error: ModuleNotFoundError) -> Exception:
         """Return what to raise for a module that is not there: the named one, or one that it imports."""
         missing = error.name or ""
-        needs = f"{self.kind} {name!r} needs the Python module {missing!r}, which is not installed"
-        if f"{module_name}.".startswith(f"{missing}."):
-            if name in self._entries:
-                return error  # a fault in our own tree, not a missing package
-            return UserError(f"{needs}; if it is your own, put its folder on PYTHONPATH")
-        top = missing.split(".")[0]
-        if not top:  # raised by hand
-            needs = f"{self.kind} {name!r}: module {module_name!r} cannot be imported: {one_line(error)}"
-        advice = f"; `pip install {SOURCES[top]}`" if top in SOURCES else ""
-        return UserError(f"{needs}{advice}", "" if name in self._entries else users_lines(error))
+        named = f"{module_name}.".startswith(f"{missing}.")
+        if named and name in self._entries:
+            return error  # a fault in our own tree, not a missing package
+        if missing:
+            problem = f" needs {missing_module(missing)}"
+        else:  # raised by hand
+            problem = f": module {module_name!r} cannot be imported: {one_line(error)}"
+        lines = "" if named or name in self._entries else users_lines(error)
+        return UserError(f"{self.kind} {name!r}{problem}", lines)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name in self._entries

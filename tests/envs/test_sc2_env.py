@@ -171,7 +171,7 @@ def test_games_share_one_class(make: Any) -> None:
     env = make()
     env.reset()
     first = type(env._game)
-    env._retire()
+    env._end_game()
     env.reset()
     assert type(env._game) is first
 

@@ -65,7 +65,7 @@ def test_a_game_plays_and_ends(tmp_path: Path) -> None:
         assert process.controller.observe().observation.game_loop == 8
         pid = process.pid
         assert exists(pid)
-        assert process.fate() == ""
+        assert process.exit_reason() == ""
     assert not exists(pid)
 
 
@@ -86,11 +86,11 @@ def test_whatever_goes_wrong_is_a_failure_with_a_reason(
         create(process.controller)
         process.controller.step(8)
         process.controller._client._timeout = 1
-        process.controller.allow()
+        process.controller.restart_deadline()
         with pytest.raises((protocol.ConnectionError, protocol.ProtocolError)) as caught:
             process.controller.step(8)
         assert isinstance(caught.value, game.FAILURES)
-        assert said in message_line(caught.value) + process.fate()
+        assert said in message_line(caught.value) + process.exit_reason()
         pid, begin = process._proc.pid, time.monotonic()
         process.kill()
         assert time.monotonic() - begin < 1
@@ -108,10 +108,10 @@ def test_asking_for_ever_ends_too(tmp_path: Path) -> None:
     with started(tmp_path) as process:
         create(process.controller)
         process.controller._client._timeout = 1
-        process.controller.allow()
+        process.controller.restart_deadline()
         with pytest.raises(protocol.ConnectionError, match="game_timeout=1 s"):
             step_for_ever(process.controller)
-        process.controller.allow()
+        process.controller.restart_deadline()
         process.controller.step(1)
 
 

@@ -20,7 +20,7 @@ from sacred.observers import FileStorageObserver
 from pymarl.utils import info as info_files
 from pymarl.utils.errors import UserError
 from pymarl.utils.info import alive, read_info
-from pymarl.utils.observers import RunFolder, Seldom
+from pymarl.utils.observers import RunFolder, Throttle
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 600_000)
 SRC = Path(__file__).resolve().parents[2] / "src"
@@ -119,7 +119,7 @@ def test_the_whole_files_take_a_hundredth_of_the_time(monkeypatch: pytest.Monkey
         now[0] += 0.5
 
     monkeypatch.setattr("pymarl.utils.observers.time.monotonic", lambda: now[0])
-    pace = Seldom()
+    pace = Throttle()
     while now[0] < 200:
         pace.write(write)
         now[0] += 10

@@ -113,7 +113,7 @@ class SC2v2Env(StarCraftEnv):
                 self._game.reset(self._draws.draw())
                 return
             except CannotResetException:
-                self._retire()  # going on with it would add the enemies' life to max_reward for each try it made
+                self._end_game()  # going on with it would add the enemies' life to max_reward for each try it made
         raise EpisodeBroken(f"the game did not create the units of {self.launches} drawn teams")
 
 

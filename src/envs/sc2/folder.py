@@ -15,7 +15,7 @@ PREFIX = "pymarl-sc2-"
 class GameFolder:
     """A temporary folder `pymarl-sc2-<process id>-<random>`, removed by `close`.
 
-    A process that was killed leaves its folder behind. The next one sweeps it: each folder is locked by its owner, and
+    A process that was killed leaves its folder behind. The next one removes it: each folder is locked by its owner, and
     the system takes the lock away when the owner ends. (A process id would not do: it may belong to another container
     that shares the folder for temporary files. A locked file in it would not do: others clean there, too, but
     systemd-tmpfiles leaves a locked folder alone.)
@@ -25,13 +25,13 @@ class GameFolder:
     """
 
     def __init__(self) -> None:
-        sweep()
+        remove_abandoned()
         hidden = Path(tempfile.mkdtemp(prefix=f".{PREFIX}"))
         self._lock = os.open(hidden, os.O_RDONLY)
-        with suppress(OSError):  # NFS locks no folders; then this one is not swept
+        with suppress(OSError):  # NFS locks no folders; then this one is never removed
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         suffix = hidden.name.removeprefix(f".{PREFIX}")
-        self.path = hidden.rename(hidden.with_name(f"{PREFIX}{os.getpid()}-{suffix}"))  # locked before it can be swept
+        self.path = hidden.rename(hidden.with_name(f"{PREFIX}{os.getpid()}-{suffix}"))  # locked, so nobody removes it
 
     def close(self) -> None:
         """Remove the folder. Calling it again does nothing."""
@@ -41,7 +41,7 @@ class GameFolder:
             self._lock = -1
 
 
-def sweep() -> None:
+def remove_abandoned() -> None:
     """Remove the folders that ended processes left behind; those of other users stay."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         try:

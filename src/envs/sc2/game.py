@@ -6,7 +6,6 @@ are; what is different here is derived from their classes.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -28,6 +27,7 @@ from pysc2.run_configs import lib
 
 from pymarl.envs.multiagentenv import EpisodeBroken
 from pymarl.utils.errors import message_line
+from pymarl.utils.processes import parent_death_signal
 
 FAILURES = (
     EpisodeBroken,
@@ -46,9 +46,8 @@ UNREADABLE = (DecodeError, TypeError, ValueError, websocket.WebSocketException)
 """What parsing an answer that is none raises; a text frame is a TypeError."""
 
 CONNECT_POLL_SECONDS = 0.1
-DEATH_SECONDS = 0.5  # from the end of its connection to the end of a crashed game
-LAST_WORDS = 4096
-_PR_SET_PDEATHSIG = 1
+EXIT_SECONDS = 0.5  # from the end of its connection to the end of a crashed game
+LAST_OUTPUT_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ class Protocol(protocol.StarcraftProtocol):
     def __init__(self, sock: Any, timeout: int) -> None:
         super().__init__(sock)
         self._timeout = timeout
-        self.allow()
+        self.restart_deadline()
 
-    def allow(self) -> None:
+    def restart_deadline(self) -> None:
         """Give the game its whole time for what comes next."""
         self._deadline = time.monotonic() + self._timeout
 
@@ -110,9 +109,9 @@ class Controller(remote_controller.RemoteController):
         self._last_obs = None
         self.ping()
 
-    def allow(self) -> None:
-        """See `Protocol.allow`."""
-        self._client.allow()
+    def restart_deadline(self) -> None:
+        """See `Protocol.restart_deadline`."""
+        self._client.restart_deadline()
 
     def abort(self) -> None:
         """See `Protocol.abort`."""
@@ -155,7 +154,7 @@ class Process(sc_process.StarcraftProcess):
             self.check()
             started = True
         except FAILURES as error:
-            raise remote_controller.ConnectError(f"{message_line(error)}{self.fate()}") from error
+            raise remote_controller.ConnectError(f"{message_line(error)}{self.exit_reason()}") from error
         finally:
             if not started:
                 self.kill()
@@ -169,7 +168,7 @@ class Process(sc_process.StarcraftProcess):
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
+                preexec_fn=_killed_with(os.getpid()) if sys.platform == "linux" else None,
             )
         except OSError as error:
             raise sc_process.SC2LaunchError(f"cannot start {args[0]}: {error.strerror}") from error
@@ -194,21 +193,19 @@ class Process(sc_process.StarcraftProcess):
             return  # it has ended, which `check` says, or we may not look
         raise remote_controller.ConnectError(f"another process answers on the game's port {games}")
 
-    def fate(self) -> str:
+    def exit_reason(self) -> str:
         """Return "; the game was killed by SIGKILL" and its last words, or "" while it runs."""
         if self._proc is None:
             return ""
         try:
-            code = self._proc.wait(DEATH_SECONDS)
+            code = self._proc.wait(EXIT_SECONDS)
         except subprocess.TimeoutExpired:
             return ""
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        size = os.fstat(self._output.fileno()).st_size
-        lines = (
-            os.pread(self._output.fileno(), LAST_WORDS, max(0, size - LAST_WORDS)).decode(errors="replace").split("\n")
-        )
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f"; the game {how}{f', its last words: {said}' if said else ''}"
+        start = max(0, os.fstat(self._output.fileno()).st_size - LAST_OUTPUT_BYTES)
+        lines = os.pread(self._output.fileno(), LAST_OUTPUT_BYTES, start).decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f"; the game {how}{f', its last words: {last}' if last else ''}"
 
     def kill(self) -> None:
         """End the game at once."""
@@ -231,12 +228,12 @@ def _connections(process: psutil.Process) -> set[tuple[int, int]]:
     return {(c.laddr.port, c.raddr.port) for c in process.net_connections("tcp") if c.laddr and c.raddr}
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def _killed_with(parent: int) -> Callable[[], None]:
     """Return what a new process runs before its program: the kernel shall kill it when `parent` is gone."""
-    libc = ctypes.CDLL(None, use_errno=True)
+    request = parent_death_signal(signal.SIGKILL)
 
     def prepare() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        request()
         if os.getppid() != parent:  # gone before we could ask
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -23,7 +23,7 @@ REPO = Path(__file__).resolve().parents[3]
 ABSENT = "missing"
 INSTALL = "./install_sc2.sh"
 WITHOUT = "or play without StarCraft II: --env-config=skirmish"
-MEND = f"run {INSTALL}, {WITHOUT}"
+REMEDY = f"run {INSTALL}, {WITHOUT}"
 
 MAPS = (
     *("3m", "8m", "25m", "5m_vs_6m", "8m_vs_9m", "10m_vs_11m", "27m_vs_30m", "MMM", "MMM2", "2s3z", "3s5z"),
@@ -51,7 +51,7 @@ class Fault:
     """What is wrong with a game, and the command that mends it."""
 
     what: str
-    mend: str
+    remedy: str
 
 
 def require(package: str, map_name: str) -> Path:
@@ -107,9 +107,9 @@ def game_problem() -> str | None:
     if root is None:
         where = ", ".join(str(place.absolute()) for place in places())
         origin = "SC2PATH" if os.environ.get("SC2PATH") else "default places"
-        return f"no StarCraft II in {where} ({origin}){elsewhere()}; {MEND}"
+        return f"no StarCraft II in {where} ({origin}){elsewhere()}; {REMEDY}"
     fault = game_fault(root)
-    return f"{fault.what}; run {fault.mend}, {WITHOUT}" if fault else None
+    return f"{fault.what}; run {fault.remedy}, {WITHOUT}" if fault else None
 
 
 def game_fault(root: Path) -> Fault | None:
@@ -117,8 +117,8 @@ def game_fault(root: Path) -> Fault | None:
     found, again = builds(root), f"{_move(root, root.with_name(f'{root.name}.old'))} && {INSTALL}"
     for path in root.glob("Versions/Base*"):
         if not path.name.removeprefix("Base").isdecimal():
-            mend = f"{_move(path, path.with_name(f'old-{path.name}'))} && {INSTALL}" if found else again
-            return Fault(f"{path}: pysc2 reads the name of every folder Base* as a number", mend)
+            remedy = f"{_move(path, path.with_name(f'old-{path.name}'))} && {INSTALL}" if found else again
+            return Fault(f"{path}: pysc2 reads the name of every folder Base* as a number", remedy)
     if not found:
         return Fault(f"no StarCraft II in {root}: no Versions/Base* in it", INSTALL)
     if found[-1] < OLDEST_BUILD:
@@ -163,18 +163,18 @@ def map_problem(root: Path, map_name: str) -> str | None:
     if _has_content(path):
         return None
     if map_name in MAPS or map_name in FLAT_MAPS:
-        return f"map {map_name!r} is not installed: no {path}; {MEND}"
+        return f"map {map_name!r} is not installed: no {path}; {REMEDY}"
     there = {file.stem for file in path.parent.glob("*.SC2Map")}
     near = closest(map_name, sorted(there | {*MAPS, *FLAT_MAPS})) or f" (SMAC's: {', '.join(MAPS)})"
-    mend = f"; to install SMAC's maps, {MEND}" if missing_maps(root) else ""
-    return f"env_args.map_name={map_name!r}: no such map in {path.parent}{near}{mend}"
+    remedy = f"; to install SMAC's maps, {REMEDY}" if missing_maps(root) else ""
+    return f"env_args.map_name={map_name!r}: no such map in {path.parent}{near}{remedy}"
 
 
 def package_problem(package: str) -> str | None:
     """Return what is wrong with one of the packages smac, smacv2, pysc2 (its import is not tried), or None."""
     folder = package_folder(package)
     if folder is None:
-        return f"the package {package} is not installed; {MEND}"
+        return f"the package {package} is not installed; {REMEDY}"
     if package == "pysc2" or (folder / "env" / "starcraft2" / "starcraft2.py").is_file():
         return None
     if (folder / "facade").is_dir():
@@ -183,7 +183,7 @@ def package_problem(package: str) -> str | None:
             "python -m pip uninstall --yes smac, then ./install_sc2.sh, mend it; "
             "or play without StarCraft II: --env-config=skirmish"
         )
-    return f"the package {package} in {folder} is not StarCraft's: no env/starcraft2/starcraft2.py in it; {MEND}"
+    return f"the package {package} in {folder} is not StarCraft's: no env/starcraft2/starcraft2.py in it; {REMEDY}"
 
 
 def import_error(package: str) -> str | None:
@@ -200,7 +200,7 @@ def import_error(package: str) -> str | None:
 
 def import_problem(package: str, reason: str) -> str:
     """Return that a package cannot be imported, in one line with what to do."""
-    return f"the package {package} cannot be imported: {reason}; {MEND}"
+    return f"the package {package} cannot be imported: {reason}; {REMEDY}"
 
 
 def package_folder(package: str) -> Path | None:

@@ -21,6 +21,7 @@ from pymarl.envs.sc2.folder import GameFolder
 from pymarl.envs.sc2.installation import import_problem, require
 from pymarl.envs.sc2.layout import game_layout
 from pymarl.envs.sc2.options import StarCraftOptions
+from pymarl.envs.smac_stats import smac_stats
 from pymarl.envs.specs import EntityLayout, total_size
 from pymarl.utils.errors import UserError, closest, message_line, one_line
 from pymarl.utils.files import temporary_beside, write_new
@@ -28,7 +29,7 @@ from pymarl.utils.protobuf import use_fast_backend
 
 GAME_LOOPS = 524_000
 """A game fails after 2**19 loops (pysc2/env/sc2_env.py, MAX_STEP_COUNT)."""
-AIR_SECONDS = 30
+MARGIN_SECONDS = 30
 COUNTED = ("battles_won", "battles_game", "timeouts")
 OURS = ("game_timeout", "seed", "capability_config", "capability_configs")
 """Keys that are not handed on as they are."""
@@ -83,8 +84,8 @@ class StarCraftEnv(MultiAgentEnv):
 
     @property
     def answer_seconds(self) -> float:
-        """Return how long a reset may take: starting a game and beginning in it, and some air for all else."""
-        return 2 * self.launches * self.config.game_timeout + AIR_SECONDS
+        """Return how long a reset may take: starting a game and beginning in it, and a margin for all else."""
+        return 2 * self.launches * self.config.game_timeout + MARGIN_SECONDS
 
     def _describe(self) -> None:
         """Take over what the package says of the map, from an env of its that never starts a game."""
@@ -134,7 +135,7 @@ class StarCraftEnv(MultiAgentEnv):
         """Start an episode. EpisodeBroken if the game fails."""
         own = int(self._generator.integers(2**31)) if seed is None else seed
         if self._game is not None and self._game.loops() > GAME_LOOPS - self.config.step_mul * self.episode_limit:
-            self._retire()
+            self._end_game()
         with self._failing():
             self._begin(own)
         # The package derives it from the units of a game's first episode. A later game shall pay as the first did.
@@ -159,12 +160,12 @@ class StarCraftEnv(MultiAgentEnv):
         except self._failures as error:
             reason = message_line(error)
             if self._game is not None:
-                reason += self._game.fate()
-            self._retire()
+                reason += self._game.exit_reason()
+            self._end_game()
             self._restarts += 1
             raise EpisodeBroken(reason) from error
 
-    def _retire(self) -> None:
+    def _end_game(self) -> None:
         """End the game, if there is one; the next reset starts another."""
         if self._game is not None:
             for key in COUNTED:
@@ -203,14 +204,7 @@ class StarCraftEnv(MultiAgentEnv):
         """Return SMAC's statistics over all games; `restarts` is how many of them failed."""
         live = {} if self._game is None else vars(self._game)
         won, games, timeouts = (self._counts[key] + (live[key] if live else 0) for key in COUNTED)
-        return {
-            "battles_won": won,
-            "battles_game": games,
-            "battles_draw": timeouts,
-            "win_rate": won / games if games else 0.0,
-            "timeouts": timeouts,
-            "restarts": self._restarts,
-        }
+        return smac_stats(won=won, games=games, timeouts=timeouts, restarts=self._restarts)
 
     def save_replay(self, directory: Path = Path("results/replays")) -> list[Path]:
         """Save all that the game has played since it was started, and return the file.
@@ -231,8 +225,8 @@ class StarCraftEnv(MultiAgentEnv):
         try:
             data = self._game.replay()
         except self._failures as error:
-            reason = message_line(error) + self._game.fate()
-            self._retire()
+            reason = message_line(error) + self._game.exit_reason()
+            self._end_game()
             raise ReplayError(f"{where}: {reason}") from error
         if not data:
             raise ReplayError(f"{where}: the game's answer is empty")

@@ -34,19 +34,19 @@ class Watched:
 
     def reset(self, *args: Any) -> Any:
         """Start an episode, in time."""
-        self._allow()
+        self._restart_deadline()
         if self._controller is not None:  # until an episode has ended, the package would start a second game
             self._episode_count = max(1, self._episode_count)
         return super().reset(*args)  # type: ignore[misc]
 
     def step(self, actions: list[int]) -> Any:
         """Take a step, in time."""
-        self._allow()
+        self._restart_deadline()
         return super().step(actions)  # type: ignore[misc]
 
     def replay(self) -> bytes:
         """Return a replay of all that this game has played."""
-        self._allow()
+        self._restart_deadline()
         data: bytes = self._controller.save_replay()
         return data
 
@@ -54,9 +54,9 @@ class Watched:
         """Return the game loops played."""
         return 0 if self._obs is None else int(self._obs.observation.game_loop)
 
-    def fate(self) -> str:
-        """See `Process.fate`."""
-        return self._sc2_proc.fate() if self._sc2_proc else ""
+    def exit_reason(self) -> str:
+        """See `Process.exit_reason`."""
+        return self._sc2_proc.exit_reason() if self._sc2_proc else ""
 
     def kill(self) -> None:
         """End the game at once and forget everything: the package's atexit handler keeps this object for ever."""
@@ -69,7 +69,7 @@ class Watched:
         if vars(self):
             super().close()  # type: ignore[misc]
 
-    def _allow(self) -> None:
+    def _restart_deadline(self) -> None:
         if self._controller is not None:
             self._sc2_proc.check()
-            self._controller.allow()
+            self._controller.restart_deadline()

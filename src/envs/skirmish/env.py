@@ -21,6 +21,7 @@ from pymarl.envs.skirmish.scenario.maps import load_map
 from pymarl.envs.skirmish.scenario.terrain import make_terrain
 from pymarl.envs.skirmish.scenario.units import load_units
 from pymarl.envs.smac_options import SmacOptions
+from pymarl.envs.smac_stats import smac_stats
 from pymarl.envs.specs import EnvInfo, total_size
 from pymarl.utils.config import PositiveInt
 from pymarl.utils.errors import UserError
@@ -125,21 +126,9 @@ class Skirmish:
         return {"battle_won": bool(won), "dead_allies": allies, "dead_enemies": enemies, "episode_limit": truncated}
 
     def get_stats(self) -> list[dict[str, float]]:
-        """Return SMAC's statistics of each row over all its episodes; win_rate is 0 before the first has ended."""
-        stats: list[dict[str, float]] = []
-        for games, won, timeouts in self._world.stats.tolist():
-            rate = won / games if games else 0.0
-            stats.append(
-                {
-                    "battles_won": won,
-                    "battles_game": games,
-                    "battles_draw": timeouts,
-                    "win_rate": rate,
-                    "timeouts": timeouts,
-                    "restarts": 0,
-                }
-            )
-        return stats
+        """Return SMAC's statistics of each row over all its episodes, see `smac_stats`."""
+        rows = self._world.stats.tolist()
+        return [smac_stats(won=won, games=games, timeouts=timeouts) for games, won, timeouts in rows]
 
     @property
     def units(self) -> NDArray[np.void]:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from pymarl.envs.faults import EnvError, EnvUserError, env_error
-from pymarl.envs.stacks import ask
+from pymarl.envs.stacks import stack_of
 from pymarl.envs.watchdog import CLOSE_SECONDS
 from pymarl.envs.workers import worker
 from pymarl.envs.workers.worker import Channel, ChannelClosed, WorkerSpec
@@ -25,7 +25,7 @@ _START = (
     "from pymarl.envs.workers.worker import main; main(*map(int, sys.argv[1:3]))"
 )
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-LEAVE_SECONDS = 2
+EXIT_SECONDS = 2
 __all__ = ["EnvError", "EnvUserError", "WorkerDied", "WorkerProcess"]
 
 
@@ -99,7 +99,7 @@ class WorkerProcess:
         try:
             kind, value = self._channel.receive()
         except ChannelClosed as error:
-            raise self.death(action) from error
+            raise self.exit_error(action) from error
         if kind == worker.USER_ERROR:
             raise EnvUserError(*value)
         if kind == worker.ENV_ERROR:
@@ -111,17 +111,17 @@ class WorkerProcess:
         """Tell whether the process has ended. One that its env forked may still hold its socket open."""
         return self._process.poll() is not None
 
-    def death(self, action: str) -> WorkerDied:
+    def exit_error(self, action: str) -> WorkerDied:
         """Return how the process ended, as an exception."""
         process = self._process
-        if not self.wait(LEAVE_SECONDS):
+        if not self.wait(EXIT_SECONDS):
             return WorkerDied(f"{self._name()} closed its socket during {action}")
         code = process.returncode
         reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
         hint = " (out of memory?)" if code == -signal.SIGKILL else ""
         return WorkerDied(f"{self._name()} (process {process.pid}) {reason}{hint} during {action}")
 
-    def lateness(self, action: str, began: float) -> WorkerDied:
+    def timeout_error(self, action: str, began: float) -> WorkerDied:
         """Return that the process has not answered since `began` (monotonic seconds), as an exception."""
         seconds = time.monotonic() - began
         return WorkerDied(f"{self._name()} (process {self.pid}) has not answered for {seconds:.0f} s during {action}")
@@ -147,17 +147,17 @@ class WorkerProcess:
         poller.register(self, select.POLLIN)
         left = None if seconds is None else max(0.0, began + seconds - time.monotonic())
         if not poller.poll(None if left is None else 1000 * left):
-            raise self.lateness(action, began)
+            raise self.timeout_error(action, began)
         self.receive(action)
 
     def stack(self) -> str:
         """Return where the env stands, as the lines of a traceback that are its own; "" if the process does not say."""
-        return ask(self.pid, self._stacks)
+        return stack_of(self.pid, self._stacks)
 
     def end(self) -> None:
         """End a process that does not answer: politely, and soon."""
         self.terminate()
-        self.wait(LEAVE_SECONDS / 2)
+        self.wait(EXIT_SECONDS / 2)
         self.kill()
 
     def _name(self) -> str:
@@ -165,7 +165,7 @@ class WorkerProcess:
         where = f"row {rows[0]}" if len(rows) == 1 else f"rows {rows[0]} to {rows[-1]}"
         return f"env {self._env!r}: the worker of {where}"
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Close the socket, which tells the worker to leave."""
         self._channel.close()
 
@@ -191,7 +191,7 @@ class WorkerProcess:
 
 def end_all(processes: Sequence[WorkerProcess]) -> None:
     """End workers that were hung up on: let them leave, then break into what they do, then kill them."""
-    _wait(processes, LEAVE_SECONDS)
+    _wait(processes, EXIT_SECONDS)
     for process in processes:
         process.terminate()
     _wait(processes, CLOSE_SECONDS * max((len(process.rows) for process in processes), default=0))

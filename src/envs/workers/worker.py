@@ -7,7 +7,6 @@ when the run is killed; because it may be deep inside a step just then, the kern
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pickle
 import signal
@@ -26,9 +25,10 @@ from pymarl.envs.adapter import EnvAdapter, save_replays
 from pymarl.envs.faults import fault
 from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.envs.shared import SharedArrays, shared_clock
-from pymarl.envs.stacks import tell_when_asked
+from pymarl.envs.stacks import dump_on_signal
 from pymarl.envs.watchdog import CLOSE_SECONDS
 from pymarl.utils.errors import UserError
+from pymarl.utils.processes import parent_death_signal
 
 # A message is one of these with a pickle of plain values. The two ends take turns.
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
@@ -39,8 +39,6 @@ STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; (directory, row
 RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
 _HEADER = struct.Struct("<cQ")  # kind and length
 _READ_SIZE = 4096
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,13 +204,13 @@ def _work(channel: Channel, rows: Rows) -> None:
     """Build the envs and serve them; failures go to the other end."""
     try:
         spec: WorkerSpec = channel.receive()[1]
-        tell_when_asked(spec.stacks)
+        dump_on_signal(spec.stacks)
         channel.send(RESULT, rows.build(spec))
         while True:
             channel.send(RESULT, _answer(rows, spec, *channel.receive()))
     except ChannelClosed:
         pass
-    except _Leaving:
+    except _Terminated:
         raise
     except UserError as error:
         _report(channel, USER_ERROR, str(error), error.details)
@@ -239,7 +237,7 @@ def _report(channel: Channel, kind: bytes, *values: Any) -> None:
         channel.send(kind, values)
 
 
-class _Leaving(SystemExit):
+class _Terminated(SystemExit):
     """The process was asked to end. Any other SystemExit is the env's."""
 
 
@@ -247,24 +245,23 @@ def _guard(parent: int) -> None:
     """Leave Ctrl-C to the parent, and end with it even in the middle of a step."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGTERM, _terminate)
 
     def orphaned(number: int, frame: FrameType | None) -> None:
         # The kernel means the parent's THREAD, which may end before the process does: look.
         if os.getppid() != parent:
-            _leave(number, frame)
+            _terminate(number, frame)
 
     signal.signal(signal.SIGHUP, orphaned)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGHUP)
+    parent_death_signal(signal.SIGHUP)()
     if os.getppid() != parent:  # it died before we could ask
         sys.exit(1)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _terminate(number: int, frame: FrameType | None) -> None:
     """End the process by way of main's `finally`, which closes the env."""
     _ignore_signals()
-    raise _Leaving(128 + number)
+    raise _Terminated(128 + number)
 
 
 def _ignore_signals() -> None:

@@ -106,10 +106,10 @@ class WorkerEnvs:
         self._worker_of_descriptor[descriptor] = index
         self._poller.register(descriptor, select.POLLIN)
 
-    def _hang_up(self, process: WorkerProcess) -> None:
+    def _disconnect(self, process: WorkerProcess) -> None:
         if self._worker_of_descriptor.pop(process.fileno(), None) is not None:
             self._poller.unregister(process.fileno())
-        process.hang_up()
+        process.disconnect()
 
     def _agree(self, infos: list[EnvInfo]) -> EnvInfo:
         for row, info in enumerate(infos):
@@ -201,7 +201,7 @@ class WorkerEnvs:
                         self._refuse_stuck(index, action)
                         continue
                     else:  # a process that the env forked may hold the socket of a dead worker open
-                        raise process.death(action) if process.ended() else process.lateness(action, began)
+                        raise process.exit_error(action) if process.ended() else process.timeout_error(action, began)
                 except WorkerDied as death:  # it may have replied before, or not have been asked
                     if not (self._revive and in_play):
                         raise
@@ -238,7 +238,7 @@ class WorkerEnvs:
 
         That goes for those that have just ended as well: what their envs held of them, such as a replay, is lost.
         """
-        self._hang_up(self._processes[index])
+        self._disconnect(self._processes[index])
         self._processes[index].kill()
         self._restart(index)
         return self._break_rows(index, reason)
@@ -258,7 +258,7 @@ class WorkerEnvs:
             process.start(self._start_seconds(index))
         except (WorkerDied, EnvUserError) as death:  # the first start was well: what is missing now may come back
             self._down[index] = str(death)
-            process.hang_up()
+            process.disconnect()
             process.kill()
             return
         self._down.pop(index, None)
@@ -283,7 +283,7 @@ class WorkerEnvs:
             os.close(descriptor)
         self._memory = self._stacks = -1
         for process in processes:
-            self._hang_up(process)
+            self._disconnect(process)
         end_all(processes)
 
 

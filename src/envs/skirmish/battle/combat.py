@@ -227,7 +227,7 @@ def break_off(unit: Any) -> None:
 
 
 @outlined
-def mend(kinds: Any, healer: Any, patient: Any) -> None:
+def heal(kinds: Any, healer: Any, patient: Any) -> None:
     """Heal for one loop, as far as the energy lasts."""
     kind = kinds[healer.kind]
     amount = min(kind.heal, kinds[patient.kind].health - patient.health)

@@ -28,9 +28,9 @@ from pymarl.envs.skirmish.battle.combat import (
     break_off,
     can_hit,
     explode,
+    heal,
     in_reach,
     land,
-    mend,
     recover,
     sweep,
     wind_up,
@@ -125,7 +125,7 @@ def engage(b: Any, index: Any, rules: Any, kinds: Any, world: Any, blasts: Any) 
             attack(units, kinds, blasts, world.beams[b], index, delay)
     elif wounded(target, kinds) and unit.energy > 0:
         unit.fired = unit.aim
-        mend(kinds, unit, target)
+        heal(kinds, unit, target)
     return True
 
 
