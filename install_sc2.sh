@@ -135,7 +135,7 @@ add_game() {
     local archive=$parts/SC2.4.10.zip unpacked=$parts/unpacked broken
     if has_game; then
         chmod +x "$game"/Versions/Base*/SC2_x64 2>/dev/null || true
-        broken=$(ask '[f"{fault.what}; {fault.mend}"] if (fault := game_fault(Path(sys.argv[1]))) else []' "$game")
+        broken=$(ask '[f"{fault.what}; {fault.remedy}"] if (fault := game_fault(Path(sys.argv[1]))) else []' "$game")
         [ -z "$broken" ] || fail "$broken"
         say "a game is there: $(cd "$game/Versions" && echo Base*) in $game"
         return
