@@ -60,6 +60,19 @@ class _Slot:
         raise UserError("an agent cannot see the action that it is about to choose; mend input_names")
 
 
+class _Acting:
+    """What changes from step to step: an attribute of a plain object is set several times as fast as a module's."""
+
+    def __init__(self) -> None:
+        self.hidden: Tensor | None = None  # [B, N, H]
+        self.agent: Agent | None = None  # to be found without a module's look-up
+        self.slots: _Slots | None = None
+        self.restarted: Tensor | None = None  # rows in which an episode begins at the next slot
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Acting:
+        return _Acting()  # a copied controller plays nothing yet
+
+
 class BasicMAC(nn.Module):
     """Controller of PyMARL.
 
@@ -69,9 +82,6 @@ class BasicMAC(nn.Module):
         selector: picks actions from outputs.
         info: of the env.
         stores: what acting returns beside the actions, nothing or "probs".
-
-    Attributes:
-        hidden_states: [B, N, H], advanced by `forward`; None before `init_hidden`.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -94,9 +104,16 @@ class BasicMAC(nn.Module):
         self.n_agents, self.stores = info.n_agents, tuple(stores)
         self.names = self.input_names(config)
         self._pymarls = tuple(self.names) in PYMARLS
-        self.hidden_states: Tensor | None = None
-        self._slots: _Slots | None = None
-        self._restarted: Tensor | None = None
+        self._acting = _Acting()
+
+    @property
+    def hidden_states(self) -> Tensor | None:
+        """[B, N, H], advanced by `forward`; None before `init_hidden`."""
+        return self._acting.hidden
+
+    @hidden_states.setter
+    def hidden_states(self, hidden: Tensor | None) -> None:
+        self._acting.hidden = hidden
 
     @staticmethod
     def outputs(config: Any) -> Outputs:
@@ -119,9 +136,10 @@ class BasicMAC(nn.Module):
     def init_hidden(self, batch_size: int) -> None:
         """Start `batch_size` episodes."""
         rows = batch_size * self.n_agents
-        self._slots = self._restarted = None
+        self._acting = acting = _Acting()
+        acting.agent = self.agent
         self._device = self.device
-        self.hidden_states = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
+        acting.hidden = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
         self._no_action = torch.full((rows,), -1, device=self._device)
         self._agent_id = OneHot(torch.arange(self.n_agents, device=self._device).repeat(batch_size), self.n_agents)
 
@@ -131,7 +149,7 @@ class BasicMAC(nn.Module):
         fresh = self.agent.init_hidden(len(rows) * self.n_agents).view(len(rows), self.n_agents, -1)
         self.hidden_states = self.hidden_states.clone()
         self.hidden_states[rows] = fresh
-        self._restarted = torch.from_numpy(rows).to(self._device)
+        self._acting.restarted = torch.from_numpy(rows).to(self._device)
 
     @torch.no_grad()
     def select_actions(
@@ -166,13 +184,14 @@ class BasicMAC(nn.Module):
 
     def forward(self, batch: EpisodeBatch, t: int, test_mode: bool = False) -> Tensor:
         """Return [B, N, A] outputs of slot `t` and advance `hidden_states`."""
-        if self.agent.training is test_mode:
-            self.agent.train(not test_mode)
-        assert self.hidden_states is not None, "init_hidden comes first"
-        b, n, _ = self.hidden_states.shape
-        step = self.agent if torch.is_grad_enabled() else self.agent.act
-        out, hidden = step(self.step_inputs(batch, t), self.hidden_states.view(b * n, -1))  # [B*N, A], [B*N, H]
-        self.hidden_states = hidden.view(b, n, -1)
+        acting = self._acting
+        assert acting.agent is not None and acting.hidden is not None, "init_hidden comes first"  # noqa: PT018
+        if acting.agent.training is test_mode:
+            acting.agent.train(not test_mode)
+        b, n, _ = acting.hidden.shape
+        step = acting.agent if torch.is_grad_enabled() else acting.agent.act
+        out, hidden = step(self.step_inputs(batch, t), acting.hidden.view(b * n, -1))  # [B*N, A], [B*N, H]
+        acting.hidden = hidden.view(b, n, -1)
         return self.policy(out.view(b, n, -1), self._slots_of(batch).avail_actions[t])
 
     def policy(self, outputs: Tensor, avail_actions: Tensor) -> Tensor:
@@ -241,16 +260,16 @@ class BasicMAC(nn.Module):
             last = batch.data["start_action"].to(self._no_action).view(-1)
         else:
             last = self._no_action
-        if self._restarted is not None:
+        if self._acting.restarted is not None:
             last = last.clone().view(-1, self.n_agents)
-            last[self._restarted] = -1
-            self._restarted, last = None, last.view(-1)
+            last[self._acting.restarted] = -1
+            self._acting.restarted, last = None, last.view(-1)
         return last
 
     def _slots_of(self, batch: EpisodeBatch) -> _Slots:
-        if self._slots is None or not self._slots.shows(batch):
-            self._slots = _Slots(batch)
-        return self._slots
+        if self._acting.slots is None or not self._acting.slots.shows(batch):
+            self._acting.slots = _Slots(batch)
+        return self._acting.slots
 
     def _check(self, outputs: Tensor, avail_actions: Tensor, t_ep: int, bs: Any) -> None:
         """Stop the run if a running row has no available action or a NaN output."""

@@ -92,6 +92,7 @@ class Player:
         self.batch = EpisodeBatch(scheme, groups, self.batch_size, slots, preprocess)
         self.views = {key: self.batch.numpy(key) for key in self.batch.data}
         self.stored = [key for key in ("probs",) if key in scheme]
+        self._actions = self.views["actions"][..., 0]  # [B, T, N]
         self.observations = [field.name for field in env.info.with_role("observation")]
         self._observed = [(self.views[key], vars(env.arrays)[key]) for key in self.observations]
         self.restarts = 0
@@ -103,12 +104,13 @@ class Player:
 
     def act(self, index: Any, t: int, t_env: int, test_mode: bool) -> NDArray[np.int64]:
         """Return the actions of rows `index` in slot t, and record them and what else acting keeps."""
-        selected = self.mac.select_actions(self.batch, t_ep=t, t_env=t_env, bs=index, test_mode=test_mode)
-        actions, kept = selected if self.stored else (selected, {})
-        for key in self.stored:
-            self.views[key][index, t] = _numpy(kept[key])
+        actions = self.mac.select_actions(self.batch, t_ep=t, t_env=t_env, bs=index, test_mode=test_mode)
+        if self.stored:
+            actions, kept = actions
+            for key in self.stored:
+                self.views[key][index, t] = _numpy(kept[key])
         chosen = _numpy(actions)
-        self.views["actions"][index, t, :, 0] = chosen
+        self._actions[index, t] = chosen
         return chosen
 
     def note_broken(self, rows: NDArray[np.int64], broke: NDArray[np.int64], rounds: int) -> None:
