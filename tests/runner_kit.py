@@ -40,7 +40,7 @@ def make_runner(
     except BaseException:
         runner.close_env()
         raise
-    players = (runner._episodes, *([] if rollout_steps is None else [runner._pieces]))
+    players = (runner._episodes, *([] if rollout_steps is None else [runner._piece_player()]))
     for player in players:
         player.pause_seconds = 0.0  # type: ignore[misc]
     return runner

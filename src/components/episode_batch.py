@@ -178,6 +178,13 @@ class EpisodeBatch:
         """The time-major order of the filled slots."""
         return Packing(self._lengths + 1, self.max_seq_length, self.device)
 
+    def packed(self, key: str) -> Tensor:
+        """Return [P, ...], a field's filled slots in the order of `packing`; packed once, until slots are written."""
+        if ("packed", key) not in self.derived:
+            self.derived["packed", key] = self.packing.pack(self[key])
+        packed: Tensor = self.derived["packed", key]
+        return packed
+
     def numpy(self, key: str) -> NDArray[Any]:
         """Return a writable NumPy view of a stored field of a CPU batch."""
         return self.data[key].numpy()

@@ -76,7 +76,9 @@ def make_inputs(
         if name in ONE_HOTS
         for index, width in ONE_HOTS[name](seen, own, info)
     ]
-    joined = torch.cat(features, -1) if features else obs.new_empty(len(obs), len(own), 0)  # [P, n, D]
+    if not features:
+        features = [obs.new_empty(len(obs), len(own), 0)]
+    joined = features[0] if len(features) == 1 else torch.cat(features, -1)  # [P, n, D]
     return Inputs(
         features=joined.flatten(0, 1).to(device), one_hots=tuple(one_hots),
         agents=None if agents is None else tuple(agents),
@@ -87,16 +89,16 @@ class _Packed:
     """All filled slots of a batch, in the order of its packing."""
 
     def __init__(self, batch: EpisodeBatch) -> None:
-        self.batch, self.pack = batch, batch.packing.pack
+        self.batch = batch
 
     def obs(self) -> Tensor:
-        return self.pack(self.batch["obs"])
+        return self.batch.packed("obs")
 
     def state(self) -> Tensor:
-        return self.pack(self.batch["state"])
+        return self.batch.packed("state")
 
     def actions(self) -> Tensor:
-        return self.pack(self.batch["actions"]).squeeze(-1).long()
+        return self.batch.packed("actions").squeeze(-1).long()
 
     def last_actions(self) -> Tensor:
         packing = self.batch.packing

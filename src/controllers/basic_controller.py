@@ -225,7 +225,7 @@ class BasicMAC(nn.Module):
         counts = [count * n for count in batch.packing.counts]
         run = self.agent.unroll(inputs, counts, self._start(batch, agents), states=states)
         outputs = run.outputs.unflatten(0, (-1, n))
-        avail_actions = batch.packing.pack(batch["avail_actions"])
+        avail_actions = batch.packed("avail_actions")
         if agents is not None:
             avail_actions = avail_actions[:, list(agents)]
         return Unrolled(

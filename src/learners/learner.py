@@ -205,7 +205,7 @@ class Learner(nn.Module):
         For methods that bootstrap from the value of an action: none was taken there.
         """
         outputs = self.mac.unroll_packed(batch).outputs
-        avail_actions = batch.packing.pack(batch["avail_actions"])
+        avail_actions = batch.packed("avail_actions")
         probs = batch.packing.unpack(self.mac.action_selector.distribution(outputs, avail_actions, self.t_env))
         last = probs[torch.arange(batch.batch_size), batch.lengths]  # [B, N, A]
         race = torch.empty(last.shape).exponential_(generator=self.generator).to(last.device)

@@ -146,8 +146,7 @@ class PolicyLearner(Learner):
         They are those of the behaviour policy: of what the selector makes of the outputs, its epsilon included.
         """
         outputs = self.mac.unroll_packed(batch, agents=agents).outputs  # [P, n, A]
-        pack = batch.packing.pack
-        avail_actions, actions = pack(batch["avail_actions"]), pack(batch["actions"]).long()
+        avail_actions, actions = batch.packed("avail_actions"), batch.packed("actions").long()
         if agents is not None:
             avail_actions, actions = avail_actions[:, list(agents)], actions[:, list(agents)]
         log_probs = self.log_policy(outputs, avail_actions)

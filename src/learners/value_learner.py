@@ -85,10 +85,9 @@ class ValueLearner(Learner):
         online = self.mac.unroll_packed(batch, states=states)
         with torch.no_grad():
             target = self.target_mac.unroll_packed(batch, states=states)
-        pack = batch.packing.pack
-        actions = pack(batch["actions"]).squeeze(-1).long()  # [P, N]
+        actions = batch.packed("actions").squeeze(-1).long()  # [P, N]
         return Rows(
-            online.outputs, target.outputs, pack(batch["avail_actions"]), actions, pack(batch["state"]),
+            online.outputs, target.outputs, batch.packed("avail_actions"), actions, batch.packed("state"),
             online.states, target.states,
         )  # fmt: skip
 

@@ -25,7 +25,6 @@ from pymarl.utils.config import (
     NonNegativeInt,
     PositiveInt,
     Range,
-    Seconds,
     build_config,
     check_value,
     config_class,
@@ -61,9 +60,7 @@ class RunConfig(Choices):
     name: str
     seed: Seed
     batch_size_run: PositiveInt
-    rollout_steps: PositiveInt | None
     env_workers: PositiveInt | None
-    env_timeout: Seconds | None
     t_max: PositiveInt
     use_cuda: bool
     test_nepisode: PositiveInt

@@ -22,11 +22,15 @@ from pymarl.runners.player import ActingMAC, EpisodeRecord, Player, Tell
 
 @dataclass
 class _Episode:
-    """An episode under way in a row: its seed, the actions so far, [N] each, and the rewards so far, [R]."""
+    """An episode under way in a row: its seed, its actions until the last call, [k, N] of each, and its first slot."""
 
     seed: int
-    returns: NDArray[np.float64]
     actions: list[NDArray[np.int64]] = field(default_factory=list)
+    start: int = 0
+
+    def steps(self, t: int) -> int:
+        """Return how many it has taken before slot t of this call."""
+        return sum(map(len, self.actions)) + t - self.start
 
 
 @dataclass
@@ -61,6 +65,7 @@ class PiecePlayer(Player):
         self.steps, self._draw, self._replayable = steps, draw, replayable
         self._scheme, self._groups, self._preprocess = scheme, groups, preprocess
         self._episodes: list[_Episode] = []  # of each row; none before the first call
+        self._returns = np.zeros((self.batch_size, env.info.n_rewards))  # of each row's episode so far
         self._hidden: Tensor | None = None  # [B, N, H], carried from call to call
         self._broke = np.zeros(self.batch_size, np.int64)
         self._rounds = 0
@@ -74,11 +79,11 @@ class PiecePlayer(Player):
             A new batch, a row for each piece, row by row of the env and in the order of time; and records of the
             episodes that ended.
         """
-        before = [(e.seed, e.returns, e.actions, len(e.actions)) for e in self._episodes]
+        before, returns = list(self._episodes), self._returns.copy()
         try:
             return self._play(t_env)
         except BaseException:  # nothing of this call is kept
-            self._episodes = [_Episode(seed, returns, taken[:count]) for seed, returns, taken, count in before]
+            self._episodes, self._returns = before, returns
             raise
 
     def _play(self, t_env: int) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
@@ -92,29 +97,35 @@ class PiecePlayer(Player):
             self.record_observations(slice(None), t)
             actions[:] = self.act(slice(None), t, t_env, False)
             self.env.step(actions, rows)
-            self._note_step(actions, t)
+            self._note_step(t)
             ended = self.env.arrays.terminated | self.env.arrays.truncated | self.env.arrays.broken
             for row in np.flatnonzero(ended).tolist():
                 if not self.env.arrays.broken[row]:
                     done.append(self._close(open_pieces[row], t + 1, own_last=True))
-                    records.append(self._end(row))
+                    records.append(self._end(row, t + 1))
             if ended.any():
                 for piece in self._start_anew(np.flatnonzero(ended), t + 1):
                     open_pieces[piece.row] = piece
         self.record_observations(slice(None), self.steps)
         done += [self._close(piece, self.steps) for piece in open_pieces if piece.start < self.steps]
         self._hidden = self.mac.hidden_states
+        self._keep_actions()
         return self._cut(sorted(done, key=lambda piece: (piece.row, piece.start))), records
 
-    def _new(self, seed: int) -> _Episode:
-        return _Episode(seed, np.zeros(self.env.info.n_rewards))
+    def _keep_actions(self) -> None:
+        """Add this call's actions to those of the episodes under way, which go on at slot 0 of the next."""
+        taken = self.views["actions"][..., 0]
+        self._episodes = [
+            _Episode(episode.seed, [*episode.actions, taken[row, episode.start : self.steps].astype(np.int64)])
+            for row, episode in enumerate(self._episodes)
+        ]
 
     def _begin(self) -> list[_Piece]:
         """Go on with the episodes under way, or start the first ones; returns each row's open piece."""
         self.mac.init_hidden(self.batch_size)
         self._fresh = self.mac.hidden_states[0].clone()  # [N, H], of an episode's start
         if not self._episodes:
-            self._episodes = [self._new(0) for _ in range(self.batch_size)]
+            self._episodes = [_Episode(0) for _ in range(self.batch_size)]
             return self._start_anew(np.arange(self.batch_size), 0)
         if self._hidden is not None:
             self.mac.hidden_states = self._hidden.to(self._fresh.device)
@@ -127,8 +138,8 @@ class PiecePlayer(Player):
 
     def _open(self, row: int, t: int) -> _Piece:
         """Return the piece that starts in a row at slot t."""
-        played = self._episodes[row].actions
-        action = played[-1] if played else np.full(self.env.info.n_agents, -1)
+        played = next((taken for taken in reversed(self._episodes[row].actions) if len(taken)), None)
+        action = np.full(self.env.info.n_agents, -1) if played is None else played[-1]
         return _Piece(row, t, self.mac.hidden_states[row].clone(), action)
 
     def _start_anew(self, rows: NDArray[np.int64], t: int) -> list[_Piece]:
@@ -136,11 +147,12 @@ class PiecePlayer(Player):
         broken = self.env.arrays.broken.copy()
         new = rows[~broken[rows]]
         for row, seed in zip(new.tolist(), self._draw(len(new)).tolist(), strict=True):
-            self._episodes[row] = self._new(seed)
+            self._episodes[row] = _Episode(seed, start=t)
             self._broke[row] = 0
         again = rows[broken[rows]]
         for row in again.tolist():
-            self._episodes[row] = self._new(self._episodes[row].seed)
+            self._episodes[row] = _Episode(self._episodes[row].seed, start=t)
+        self._returns[rows] = 0.0
         self._tell_broken(again)
         waiting = rows
         while len(waiting):
@@ -158,14 +170,11 @@ class PiecePlayer(Player):
             self._broke[rows] += 1
             self.note_broken(rows, self._broke, self._rounds)
 
-    def _note_step(self, actions: NDArray[np.int64], t: int) -> None:
+    def _note_step(self, t: int) -> None:
         """Record rewards and ends of a step in all rows."""
-        reward = self.env.arrays.reward
-        self.views["reward"][:, t] = reward
+        self.views["reward"][:, t] = self.env.arrays.reward
         self.views["terminated"][:, t, 0] = self.env.arrays.terminated
-        for episode, taken, earned in zip(self._episodes, actions, reward, strict=True):
-            episode.actions.append(taken.copy())
-            episode.returns = episode.returns + earned
+        self._returns += self.env.arrays.reward
 
     def _close(self, piece: _Piece, stop: int, *, own_last: bool = False) -> _Piece:
         """End a piece before slot `stop`; `own_last` keeps what the row sees now, before a new episode begins in it."""
@@ -174,10 +183,11 @@ class PiecePlayer(Player):
             piece.last = {key: vars(self.env.arrays)[key][piece.row].copy() for key in self.observations}
         return piece
 
-    def _end(self, row: int) -> EpisodeRecord:
+    def _end(self, row: int, t: int) -> EpisodeRecord:
+        """Return the record of an episode that has ended before slot t."""
         episode = self._episodes[row]
         self._broke[row] = 0
-        return self.record(row, episode.seed, episode.returns, len(episode.actions))
+        return self.record(row, episode.seed, self._returns[row], episode.steps(t))
 
     def _cut(self, pieces: list[_Piece]) -> EpisodeBatch:
         """Return a batch of these pieces."""
@@ -202,13 +212,11 @@ class PiecePlayer(Player):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the episodes under way: seeds, actions, rewards so far, and the hidden states they have led to."""
-        none = torch.zeros(0, self.env.info.n_agents, dtype=torch.int64)
+        none = np.zeros((0, self.env.info.n_agents), np.int64)
         return {
             "seeds": [episode.seed for episode in self._episodes],
-            "returns": [torch.from_numpy(episode.returns) for episode in self._episodes],
-            "actions": [
-                torch.from_numpy(np.stack(episode.actions)) if episode.actions else none for episode in self._episodes
-            ],
+            "returns": [torch.from_numpy(returns) for returns in self._returns.copy()],
+            "actions": [torch.from_numpy(np.concatenate([none, *episode.actions])) for episode in self._episodes],
             "hidden": [] if self._hidden is None else [self._hidden.cpu().clone()],
             "seen": [torch.from_numpy(self._sight(row)) for row in range(len(self._episodes))],
         }
@@ -222,11 +230,12 @@ class PiecePlayer(Player):
             self.tell("this env cannot play an episode again: those under way begin anew")
             return
         self._episodes = [
-            _Episode(seed, returns.numpy().copy(), list(actions.numpy()))
-            for seed, returns, actions in zip(state["seeds"], state["returns"], state["actions"], strict=True)
+            _Episode(seed, [actions.numpy().copy()])
+            for seed, actions in zip(state["seeds"], state["actions"], strict=True)
         ]
         if len(self._episodes) != self.batch_size:
             raise ValueError(f"pieces: {len(self._episodes)} episodes under way, expected {self.batch_size}")
+        self._returns = torch.stack(state["returns"]).numpy().copy()
         self._hidden = state["hidden"][0].clone() if state["hidden"] else None
         self._replay(state["seen"])
 
@@ -241,10 +250,11 @@ class PiecePlayer(Player):
         arrays, actions = self.env.arrays, np.zeros((self.batch_size, self.env.info.n_agents), np.int64)
         self.env.reset(np.arange(self.batch_size), np.array([e.seed for e in self._episodes], np.uint64))
         same = ~arrays.broken
-        for t in range(max(len(episode.actions) for episode in self._episodes)):
-            rows = np.flatnonzero(same & [len(episode.actions) > t for episode in self._episodes])
+        taken = [episode.actions[0] for episode in self._episodes]
+        for t in range(max(map(len, taken))):
+            rows = np.flatnonzero(same & [len(of_row) > t for of_row in taken])
             for row in rows.tolist():
-                actions[row] = self._episodes[row].actions[t]
+                actions[row] = taken[row][t]
             allowed = np.take_along_axis(arrays.avail_actions[rows], actions[rows][..., None], -1).all((1, 2))
             same[rows[~allowed]] = False
             self.env.step(actions, rows[allowed])

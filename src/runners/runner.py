@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -107,24 +106,25 @@ class Runner:
     @property
     def restarts(self) -> int:
         """How many episodes broke so far and were played once more."""
-        pieces = self._pieces.restarts if "_pieces" in vars(self) else 0
-        return self._episodes.restarts + pieces
+        return sum(player.restarts for player in (self._episodes, self._pieces) if player is not None)
 
     def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
         """Take the controller that acts, and allocate what is recorded (on the CPU, wherever the mac computes)."""
         self.mac, self._recorded = mac, (scheme, groups, preprocess)
         whole = {key: entry for key, entry in scheme.items() if not entry.get("episode_const")}
+        self._pieces: PiecePlayer | None = None  # made when it is first needed, and so not to evaluate
         self._episodes = EpisodePlayer(self.env, whole, groups, preprocess, mac, self.config.max_restarts, self.tell)
 
-    @cached_property
-    def _pieces(self) -> PiecePlayer:
-        """What plays training's pieces, in an env of its own: made when it is first needed, and so not to evaluate."""
-        assert self.config.rollout_steps is not None
-        return PiecePlayer(
-            self._make_env(), *self._recorded, self.mac, self.config.max_restarts, self.tell,
-            self.config.rollout_steps, lambda count: self.seeds.draw("train", count),
-            replayable=not needs_process(self.config.env),
-        )  # fmt: skip
+    def _piece_player(self) -> PiecePlayer:
+        """Return what plays training's pieces, in an env of its own."""
+        if self._pieces is None:
+            assert self.config.rollout_steps is not None
+            self._pieces = PiecePlayer(
+                self._make_env(), *self._recorded, self.mac, self.config.max_restarts, self.tell,
+                self.config.rollout_steps, lambda count: self.seeds.draw("train", count),
+                replayable=not needs_process(self.config.env),
+            )  # fmt: skip
+        return self._pieces
 
     def run(self, test_mode: bool = False, phase: Phase | None = None) -> EpisodeBatch:
         """Play. What breaks (the game failed) is played once more, from its start.
@@ -145,7 +145,7 @@ class Runner:
         drawn = self.seeds.state_dict()
         try:
             if self.plays_pieces and not test_mode:
-                batch, self.episodes = self._pieces.play(self.t_env)
+                batch, self.episodes = self._piece_player().play(self.t_env)
             else:
                 seeds = self.seeds.draw(phase or ("test" if test_mode else "train"), self.batch_size)
                 batch, self.episodes = self._episodes.play(seeds, self.t_env, test_mode)
@@ -173,14 +173,14 @@ class Runner:
     @property
     def replay_of_episode(self) -> bool:
         """Tell whether a replay holds a row's last episode, rather than all that was played until then."""
-        return self._episodes.env.replay_of_episode
+        return self.env.replay_of_episode
 
     def save_replay(
         self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
     ) -> list[Path]:
         """Save a replay of what each row of the tests has played; see `BatchedEnv`. UserError if there are none."""
         try:
-            return self._episodes.env.save_replay(directory, rows, values)
+            return self.env.save_replay(directory, rows, values)
         except NotImplementedError as error:
             raise UserError(f"env {env_name(self.env)!r} has no replays; run it without save_replay") from error
 
@@ -191,7 +191,7 @@ class Runner:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counters of env steps, episodes and restarts, and of pieces the episodes under way."""
-        pieces = self._pieces.state_dict() if "_pieces" in vars(self) else {}
+        pieces = {} if self._pieces is None else self._pieces.state_dict()
         return {"t_env": self.t_env, "episodes": self.seeds.state_dict(), "restarts": self.restarts, "pieces": pieces}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -200,4 +200,4 @@ class Runner:
         self._episodes.restarts = state["restarts"]
         self.seeds.load_state_dict(state["episodes"])
         if self.plays_pieces and not self._trial:
-            self._pieces.load_state_dict(state["pieces"])
+            self._piece_player().load_state_dict(state["pieces"])

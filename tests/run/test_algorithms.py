@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.run.check import check
-from pymarl.run.config import RunConfig
+from pymarl.run.config import Classes, RunConfig
 from pymarl.run.foreign import take_foreign
 from pymarl.run.parts import Parts, build_parts, build_runner
 from pymarl.run.training import Training
@@ -48,13 +49,12 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("alg", ALGS)
 def test_it_trains(alg: str, variant: str, tmp_path: Path) -> None:
-    parts, config = build(alg)
-    if "use_per" in VARIANTS[variant] and not parts.learner.gives_priorities:
+    learner = Classes.of(merge(alg, "stag_hunt", SMALL).values).learner
+    if "use_per" in VARIANTS[variant] and not learner.gives_priorities:
         pytest.skip("this learner gives no priorities")
-    parts.runner.close_env()
     parts, config = build(alg, **VARIANTS[variant])
     training = Training(parts, config, Logger(logging.getLogger("test")), tmp_path)
-    before = [p.detach().clone() for p in parts.mac.parameters()]
+    before = [p.detach().clone() for p in parts.learner.parameters()]
     for _ in range(6):
         training.iterate()
     info = training.logger.info
@@ -62,8 +62,10 @@ def test_it_trains(alg: str, variant: str, tmp_path: Path) -> None:
     learned = [key for key in info if ("loss" in key or "grad_norm" in key) and not key.endswith("_T")]
     assert len(learned) >= 2
     assert all(math.isfinite(value) for key in learned for value in info[key])
-    assert any(not torch.equal(old, new) for old, new in zip(before, parts.mac.parameters(), strict=True))
-    for episode in parts.buffer.cut(parts.runner.run()):  # [L+1, N, A] and [L+1, N, 1]; the last slot has no action
+    assert all(math.isfinite(value) for values in info.values() for value in values)
+    assert any(not torch.equal(old, new) for old, new in zip(before, parts.learner.parameters(), strict=True))
+    stored = parts.buffer.episodes if isinstance(parts.buffer, ReplayBuffer) else parts.buffer.cut(parts.runner.run())
+    for episode in stored:  # [L+1, N, A] and [L+1, N, 1]; the last slot has no action
         chosen = episode["avail_actions"][:-1].gather(-1, episode["actions"][:-1].long())
         assert chosen.all()
 
@@ -77,6 +79,7 @@ def test_it_trains_on_pieces(alg: str, runner: dict[str, Any], tmp_path: Path) -
         training.iterate()
     assert parts.runner.t_env == 8 * 7 * config.batch_size_run
     assert training.gradient_steps > 0
+    assert all(math.isfinite(value) for values in training.logger.info.values() for value in values)
     parts.runner.close_env()
 
 

@@ -163,7 +163,7 @@ def test_an_episode_that_cannot_be_played_again_begins_anew(build: Any) -> None:
     state["pieces"]["actions"][long] = state["pieces"]["actions"][long].repeat(20, 1)
     told: list[str] = []
     twin = build()
-    twin._pieces.tell = told.append
+    twin._piece_player().tell = told.append
     twin.load_state_dict(state)
     batch = twin.run()
     assert told == [f"rows [{long}]: the episode under way came out otherwise, and begins anew"]
@@ -174,7 +174,7 @@ def test_an_episode_that_cannot_be_played_again_begins_anew(build: Any) -> None:
 
 def test_a_broken_episode_is_played_again_without_its_half(build: Any) -> None:
     runner = build(2, max_restarts=3)
-    env = runner._pieces.env
+    env = runner._piece_player().env
     step, count = env.step, 0
 
     def breaking(actions: Any, rows: Any) -> None:
