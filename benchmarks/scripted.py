@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from pymarl.envs import native
 from pymarl.envs.batched import make_batched_env
-from pymarl.envs.native import source_stamp
-from pymarl.envs.native.jit import inlined, kernel, outlined
+from pymarl.utils.stamp import source_stamp
+from pymarl.utils.jit import inlined, kernel, outlined
 from pymarl.envs.native.rng import below
 from pymarl.envs.skirmish import battle
 from pymarl.envs.skirmish.battle.arrays import BIOLOGICAL, FIRST_TARGET, NO_OP, STOP

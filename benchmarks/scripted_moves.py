@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pymarl.envs.native.jit import inlined, outlined
+from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import AIR_LAYER, EAST, NORTH, SOUTH, STOP, WEST
 
 FIRST_MOVE = NORTH

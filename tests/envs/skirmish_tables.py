@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.native.jit import outlined
+from pymarl.utils.jit import outlined
 from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish.battle.arrays import Rules, Terrain, World
 from pymarl.envs.skirmish.battle.features import layout, write_observations

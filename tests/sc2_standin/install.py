@@ -57,7 +57,7 @@ def make_sc2path(folder: Path, maps: Iterable[str] = (*MAPS, FLAT), faults: str 
 
 def compile_engine() -> None:
     """Compile what the game runs on, unless numba's cache holds it."""
-    from pymarl.envs.native import compiled_since
+    from pymarl.utils.stamp import compiled_since
     from pymarl.envs.skirmish.battle.kernels import SOURCES
     from sc2_standin import kernels
     from sc2_standin.game import STOP_ID, Game

@@ -1,5 +1,1 @@
-"""What natively batched envs share."""
-
-from pymarl.envs.native.stamp import compiled_since, source_stamp
-
-__all__ = ["compiled_since", "source_stamp"]
+"""What batched envs compiled with numba share."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.envs.native.jit import inlined
+from pymarl.utils.jit import inlined
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pymarl.envs.native import source_stamp
-from pymarl.envs.native.jit import inlined, kernel
+from pymarl.utils.stamp import source_stamp
+from pymarl.utils.jit import inlined, kernel
 from pymarl.envs.native.out import Out
 from pymarl.envs.native.rng import below, mix, shuffle, uniform
 from pymarl.envs.stag_hunt.arrays import AGENT, CATCH, DOWN, FIRST_LOOK, HARE, STAG, STAY, UP, Rules, Tables, World

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.envs.native.jit import inlined
+from pymarl.utils.jit import inlined
 from pymarl.envs.stag_hunt.arrays import AGENT, CATCH, HARE, STAG, STAY
 
 UNSEEN = -1.0  # every feature of a cell outside of a cone

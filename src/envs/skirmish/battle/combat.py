@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.envs.native.jit import inlined, outlined
+from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, NO_DISC, STRUCTURE
 
 MIN_DAMAGE = 0.5  # what armor leaves of a hit

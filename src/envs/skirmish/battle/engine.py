@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.envs.native.jit import inlined, outlined
+from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.native.rng import mix, shuffle, uniform
 from pymarl.envs.skirmish.battle.arrays import (
     ALLY,

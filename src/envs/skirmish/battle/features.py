@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.envs.native.jit import inlined, outlined
+from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import FIRST_TARGET, NO_OP, NORTH, STOP, Rules
 from pymarl.envs.smac_layout import smac_layout
 from pymarl.envs.specs import EntityLayout

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pymarl.envs.native import compiled_since, source_stamp
-from pymarl.envs.native.jit import inlined, kernel
+from pymarl.utils.stamp import compiled_since, source_stamp
+from pymarl.utils.jit import inlined, kernel
 from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish.battle.arrays import Rules, Scratch, Terrain, World
 from pymarl.envs.skirmish.battle.engine import advance, start, take_action

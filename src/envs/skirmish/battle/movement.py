@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.envs.native.jit import inlined, outlined
+from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import AIR_LAYER, ATTACK_MOVE
 from pymarl.envs.skirmish.battle.combat import grid
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.envs.native.jit import inlined
+from pymarl.utils.jit import inlined
 from pymarl.envs.skirmish.battle.features import is_healer
 
 LOST, DRAWN, WON, GOES_ON = -1, 0, 1, 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.envs.native.jit import inlined, outlined
+from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import ATTACK, BIOLOGICAL, HEAL, HUNT, IDLE
 from pymarl.envs.skirmish.battle.combat import in_reach
 

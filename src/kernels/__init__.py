@@ -1,0 +1,5 @@
+"""Compiled CPU kernels of the learner and of acting. Without this folder all works as it does, slower."""
+
+from pymarl.kernels.unroll import Layers, unroll
+
+__all__ = ["Layers", "unroll"]

@@ -1,0 +1,300 @@
+"""The recurrent network over packed sequences as an autograd function: weights in, addresses to the kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from pymarl.kernels import recurrent
+from pymarl.kernels.records import Ends, Gradients, Rows, Sizes, Strip, Weights
+from pymarl.kernels.simd import W
+from pymarl.kernels.strips import Lease, StripPlan, plan_strips, run_tasks
+
+Norm = tuple[Tensor, Tensor, float]
+"""Weight [H], bias [H] and eps of a layer norm."""
+
+
+class Layers(NamedTuple):
+    """The network: fc1, a layer norm, relu, a GRU cell, a layer norm, fc2. Norms and fc2 may be missing.
+
+    Attributes:
+        fc1: weight [H, O + widths of the one-hots] and bias [H].
+        rnn: weight_ih [3H, H], weight_hh [3H, H], bias_ih [3H], bias_hh [3H], gates r, z, n as torch has them.
+        fc2: weight [A, H] and bias [A].
+        norm_in: between fc1 and its relu.
+        norm_out: between the cell and fc2; the recurrence sees the state without it.
+    """
+
+    fc1: tuple[Tensor, Tensor]
+    rnn: tuple[Tensor, Tensor, Tensor, Tensor]
+    fc2: tuple[Tensor, Tensor] | None = None
+    norm_in: Norm | None = None
+    norm_out: Norm | None = None
+
+
+class Given(NamedTuple):
+    """What does not change a layer's shape: see `unroll`."""
+
+    index: Tensor | None
+    one_hots: list[tuple[Tensor, int]]
+    counts: list[int]
+    eps: tuple[float, float]
+    outputs: bool
+    states: bool
+    keep: bool
+
+
+def padded(size: int) -> int:
+    """Return the next multiple of W."""
+    return -(-size // W) * W
+
+
+def pack(matrix: Tensor) -> Tensor:
+    """Return B [K, N], N a multiple of W, as tiles.py wants it: panels of 2 W columns, the last may have W."""
+    k, n = matrix.shape
+    whole = n - n % (2 * W)
+    panels = matrix[:, :whole].reshape(k, -1, 2 * W).transpose(0, 1).reshape(-1)
+    return panels if whole == n else torch.cat([panels, matrix[:, whole:].reshape(-1)])
+
+
+def columns(matrix: Tensor, size: int) -> Tensor:
+    """Return [K, size], zeros behind the matrix's own columns."""
+    return matrix if matrix.shape[1] == size else F.pad(matrix, (0, size - matrix.shape[1]))
+
+
+class Packed:
+    """The network's weights as the kernels take them.
+
+    Args:
+        params: 12 tensors, None for what is missing: fc1, norm_in, rnn, norm_out, fc2, each with its bias.
+        given: of the call.
+        o: features.
+        features_grad: the gradient of the features is wanted.
+    """
+
+    def __init__(self, params: Sequence[Any], given: Given, o: int, features_grad: bool) -> None:
+        w1, b1, in_w, in_b, w_ih, w_hh, b_ih, b_hh, out_w, out_b, w2, b2 = params
+        width, h = w1.shape[0], padded(w1.shape[0])
+        a = 0 if w2 is None else w2.shape[0]
+        self.table_rows = w1.shape[1] - o
+        self.sizes = Sizes(
+            h, width, o, a, padded(a), len(given.one_hots), int(in_w is not None), int(out_w is not None)
+        )
+        self._kept: list[Tensor] = []
+        inp, rec = self._gates(w_ih, "nrz"), self._gates(w_hh, "rzn")
+        bias = self._gates(b_ih, "nrz")
+        bias[h:] += self._gates(b_hh, "rz")
+        fc1 = columns(w1.t(), h)
+        head = None if w2 is None else columns(w2, h)
+        mask = torch.zeros(h)
+        mask[:width] = 1
+        vectors = (None if v is None else columns(v[None], h) for v in (in_w, in_b, out_w, out_b))
+        self.weights = Weights(
+            obs=self._at(pack(fc1[:o])),
+            obs_back=self._at(pack(columns(fc1[:o].t(), padded(o)))) if features_grad else 0,
+            table=self._at(fc1[o:].contiguous()), bias=self._at(columns(b1[None], h)),
+            inp=self._at(pack(inp.t())), inp_bias=self._at(bias), inp_back=self._at(pack(inp)),
+            rec_rz=self._at(pack(rec[: 2 * h].t())), rec_n=self._at(pack(rec[2 * h :].t())),
+            rec_n_bias=self._at(self._gates(b_hh, "n")), rec_back=self._at(pack(rec)),
+            head=self._at(None if head is None else pack(columns(head.t(), padded(a)))),
+            head_bias=self._at(None if b2 is None else columns(b2[None], padded(a))), head_rows=self._at(head),
+            **dict(zip(("in_weight", "in_bias", "out_weight", "out_bias"), map(self._at, vectors), strict=True)),
+            mask=self._at(mask), zeros=self._at(torch.zeros(h)), in_eps=given.eps[0], out_eps=given.eps[1],
+        )  # fmt: skip
+
+    def _gates(self, values: Tensor, names: str) -> Tensor:
+        """Return the rows of some gates, of torch's r, z, n, each padded to h: [gates * h, h], or [gates * h]."""
+        h, width = self.sizes.h, self.sizes.width
+        parts = dict(zip("rzn", values.split(width), strict=True))
+        joined = torch.stack([parts[name] for name in names])  # [gates, width] or [gates, width, width]
+        if h != width:
+            joined = F.pad(joined, (0, h - width) * (joined.dim() - 1))
+        return joined.flatten(0, 1)
+
+    def _at(self, tensor: Tensor | None) -> int:
+        """Return the address of a tensor and keep it; 0 for None."""
+        if tensor is None:
+            return 0
+        tensor = tensor.contiguous()
+        self._kept.append(tensor)
+        return tensor.data_ptr()
+
+
+class _Run:
+    """One unroll: what its strips read and write."""
+
+    def __init__(self, given: Given, packed: Packed, features: Tensor, hidden: Tensor) -> None:
+        self.given, self.packed, self.features, self.hidden = given, packed, features, hidden
+        sizes = packed.sizes
+        self.plan = plan_strips(given.counts)
+        hots, row = [], 0
+        for index, width in given.one_hots:
+            hots.append((index.data_ptr(), row))
+            row += width
+        self._hots = np.array(hots or [(0, 0)], dtype=np.int64)
+        index = given.index
+        self.rows = Rows(
+            features.data_ptr(), 0 if index is None else index.data_ptr(), self._hots.ctypes.data, hidden.data_ptr()
+        )
+        self.strips = [Strip(len(p.first), p.first.ctypes.data, p.sizes.ctypes.data) for p in self.plan]
+        top = max(int(p.sizes[0]) for p in self.plan)
+        self.scratch = top * max(sizes.o, 2 * sizes.h + sizes.a_padded, padded(sizes.o) + W) + W
+        self.memory = [self._activations(p) for p in self.plan]
+        self.starts = np.cumsum([0, *self.memory])
+        self.lease = Lease(int(self.starts[-1])) if given.keep else None
+
+    def _activations(self, plan: StripPlan) -> int:
+        """Return the floats that a strip's activations take."""
+        slot = (6 + self.packed.sizes.norm_in) * self.packed.sizes.h
+        return slot * int(plan.sizes.sum()) if self.given.keep else (slot + self.packed.sizes.h) * int(plan.sizes[0])
+
+    def forward(self) -> tuple[Tensor | None, Tensor | None]:
+        """Return outputs [R, A] and states [R, h], None for what is not wanted."""
+        given, sizes, count = self.given, self.packed.sizes, sum(self.given.counts)
+        outputs = self.features.new_empty(count, sizes.a) if given.outputs else None
+        states = self.features.new_empty(count, sizes.h) if given.states else None
+        lease = self.lease or Lease(sum(self.memory))
+        scratch = Lease(self.scratch * len(self.strips))
+
+        def task(number: int) -> None:
+            recurrent.forward(
+                self.strips[number], sizes, self.packed.weights, self.rows, given.keep,
+                lease.address + 4 * int(self.starts[number]), scratch.address + 4 * number * self.scratch,
+                address(outputs), address(states),
+            )  # fmt: skip
+
+        run_tasks(task, len(self.strips))
+        return outputs, states
+
+    def backward(self, ends: Ends) -> dict[str, Tensor]:
+        """Write what `ends` asks for; return the weights' gradients by their names in records.Gradients."""
+        sizes, rows = self.packed.sizes, max(self.packed.table_rows, 1)
+        h = sizes.h
+        shapes = Gradients(
+            (sizes.o, h), (rows, h), (h,), (h, 3 * h), (h, 3 * h), (4 * h,), (sizes.a, h), (padded(sizes.a),), (h,), (h,),
+            (h,), (h,),
+        )  # fmt: skip
+        counts = [int(np.prod(shape)) for shape in shapes]
+        starts = np.cumsum([0, *counts])
+        sums = torch.zeros(len(self.strips), padded(int(starts[-1])) + W)  # each strip's own
+        top = max(int(p.sizes[0]) for p in self.plan)
+        own = top * (6 * h + 2 * recurrent.PAD) + self.scratch
+        scratch = Lease(own * len(self.strips))
+        assert self.lease is not None
+
+        def task(number: int) -> None:
+            first = sums[number].data_ptr()
+            recurrent.backward(
+                self.strips[number], sizes, self.packed.weights, self.rows,
+                self.lease.address + 4 * int(self.starts[number]), scratch.address + 4 * number * own, ends,
+                Gradients(*(first + 4 * int(start) for start in starts[:-1])),
+            )  # fmt: skip
+
+        run_tasks(task, len(self.strips))
+        for number in range(1, len(self.strips)):  # in their order, whoever was first
+            sums[0] += sums[number]
+        parts = sums[0, : int(starts[-1])].split(counts)
+        return {name: part.view(shape) for name, part, shape in zip(Gradients._fields, parts, shapes, strict=True)}
+
+
+def address(tensor: Tensor | None) -> int:
+    """Return where a tensor's numbers are; 0 for None."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+class _Unroll(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, given: Given, features: Tensor, hidden: Tensor, *params: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        packed = Packed([None if p is None else p.detach() for p in params], given, features.shape[1],
+                        ctx.needs_input_grad[1])  # fmt: skip
+        width, h = packed.sizes.width, packed.sizes.h
+        run = _Run(given, packed, features.detach().contiguous(), columns(hidden.detach(), h).contiguous())
+        outputs, states = run.forward()
+        if given.keep:
+            ctx.save_for_backward(features, hidden, *params)
+            ctx.run = run
+        ctx.set_materialize_grads(False)
+        return outputs, None if states is None else states[:, :width]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_outputs: Tensor | None, d_states: Tensor | None) -> tuple[Tensor | None, ...]:
+        features, hidden, *params = ctx.saved_tensors  # also checks that none has changed since
+        run, h = ctx.run, ctx.run.packed.sizes.h
+        outputs = None if d_outputs is None else d_outputs.contiguous()
+        states = None if d_states is None else columns(d_states, h).contiguous()
+        d_features = torch.empty_like(features, memory_format=torch.contiguous_format) if ctx.needs_input_grad[1] else None
+        d_hidden = hidden.new_empty(hidden.shape[0], h) if ctx.needs_input_grad[2] else None
+        grads = run.backward(Ends(*map(address, (outputs, states, d_features, d_hidden))))
+        ours = parameter_gradients(grads, run.packed.sizes, run.packed.table_rows)
+        wanted = [None if param is None else ours[number] for number, param in enumerate(params)]
+        return None, d_features, None if d_hidden is None else d_hidden[:, : hidden.shape[1]], *wanted
+
+
+def parameter_gradients(grads: dict[str, Tensor], sizes: Sizes, table_rows: int) -> list[Tensor]:
+    """Return the gradients in the order and layout of the parameters: fc1, norm_in, rnn, norm_out, fc2."""
+    h, width, a = sizes.h, sizes.width, sizes.a
+    n, r, z, recurrent_n = grads["gates"].view(4, h)[:, :width]
+    table = grads["table"][:table_rows]
+
+    def weight(name: str, order: Sequence[int]) -> Tensor:
+        gates = grads[name].view(h, 3, h)[:width, order, :width]  # [H, 3, H]
+        return gates.permute(1, 2, 0).reshape(3 * width, width)
+
+    return [
+        torch.cat([grads["obs"], table])[:, :width].t(), grads["bias"][:width],
+        grads["in_weight"][:width], grads["in_bias"][:width],
+        weight("inp", [1, 2, 0]), weight("rec", [0, 1, 2]), torch.cat([r, z, n]), torch.cat([r, z, recurrent_n]),
+        grads["out_weight"][:width], grads["out_bias"][:width],
+        grads["head"][:, :width], grads["head_bias"][:a],
+    ]  # fmt: skip
+
+
+def unroll(
+    features: Tensor, index: Tensor | None, one_hots: Sequence[tuple[Tensor, int]], counts: Sequence[int],
+    hidden: Tensor, layers: Layers, *, outputs: bool, states: bool,
+) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
+    """Run fc1, relu, GRU cell and fc2 over packed sequences, differentiably.
+
+    Args:
+        features: [X, O].
+        index: [R] int64, packed row r has features[index[r]]; None: features[r].
+        one_hots: index [R] int64, -1 for none, and width of each; fc1's columns for them follow those of the features.
+        counts: rows in each slot, non-increasing; they sum to R.
+        hidden: [counts[0], H], the states before slot 0.
+        layers: the network.
+        outputs: the outputs are wanted.
+        states: the states are wanted.
+
+    Returns:
+        [R, A] outputs of fc2 and [R, H] states after each row's step, None for what is not wanted; differentiable
+        with respect to the weights, the features (without `index`) and `hidden`.
+
+    Raises:
+        ValueError: numbers of rows do not fit, or an index is out of its range.
+    """
+    counts = [count for count in counts if count]
+    rows = sum(counts)
+    own = features.shape[0] if index is None else index.shape[0]
+    if own != rows or hidden.shape[0] != counts[0] or any(hot.shape[0] != rows for hot, _ in one_hots):
+        raise ValueError(f"expected {rows} rows of inputs and {counts[0]} of hidden states, got {own} and {len(hidden)}")
+    for what, low, high in [(index, 0, features.shape[0]), *((hot, -1, width) for hot, width in one_hots)]:
+        if what is not None and not (low <= int(what.min()) and int(what.max()) < high):
+            raise ValueError(f"an index from {int(what.min())} to {int(what.max())}; expected {low} .. {high - 1}")
+    norms = [layers.norm_in or (None, None, 0.0), layers.norm_out or (None, None, 0.0)]
+    given = Given(
+        index, [(hot.contiguous(), width) for hot, width in one_hots], counts, (norms[0][2], norms[1][2]), outputs,
+        states, torch.is_grad_enabled(),
+    )  # fmt: skip
+    params = (*layers.fc1, *norms[0][:2], *layers.rnn, *norms[1][:2], *(layers.fc2 or (None, None)))
+    results: tuple[Tensor | None, Tensor | None] = _Unroll.apply(given, features, hidden, *params)
+    return results
