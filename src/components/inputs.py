@@ -42,13 +42,20 @@ def packed_inputs(
     """
     key = ("inputs", tuple(names), device, None if agents is None else tuple(agents))
     if key not in batch.derived:
-        batch.derived[key] = make_inputs(_Packed(batch), names, info, device, agents)
+        seen = _Packed(batch)
+        if [name for name in names if name in FEATURES] == ["obs"]:
+            batch.derived[key] = _of_stored_obs(seen, names, info, device, agents)
+        else:
+            batch.derived[key] = make_inputs(seen, names, info, device, agents)
     inputs: Inputs = batch.derived[key]
     return inputs
 
 
 class Seen(Protocol):
     """What P rows of the env show: the filled slots of a batch, or one slot of all its episodes."""
+
+    def size(self) -> int:
+        """Return P."""
 
     def obs(self) -> Tensor:
         """Return [P, N, O]."""
@@ -68,19 +75,42 @@ def make_inputs(
 ) -> Inputs:
     """Return the inputs of P * n rows; arguments as for `packed_inputs`."""
     obs = seen.obs()
-    own = (torch.arange(info.n_agents) if agents is None else torch.tensor(list(agents))).to(obs.device)
+    own = _own_numbers(info, agents, obs.device)
     features = [FEATURES[name](seen, own) for name in names if name in FEATURES]
-    one_hots = [
-        OneHot(index.flatten(0, 1).to(device), width)
-        for name in names
-        if name in ONE_HOTS
-        for index, width in ONE_HOTS[name](seen, own, info)
-    ]
     if not features:
         features = [obs.new_empty(len(obs), len(own), 0)]
     joined = features[0] if len(features) == 1 else torch.cat(features, -1)  # [P, n, D]
     return Inputs(
-        features=joined.flatten(0, 1).to(device), one_hots=tuple(one_hots),
+        features=joined.flatten(0, 1).to(device), one_hots=_one_hots(seen, names, info, own, device),
+        agents=None if agents is None else tuple(agents),
+    )  # fmt: skip
+
+
+def _own_numbers(info: EnvInfo, agents: Sequence[int] | None, device: torch.device) -> Tensor:
+    """Return [n] int64, the agents' numbers."""
+    return (torch.arange(info.n_agents) if agents is None else torch.tensor(list(agents))).to(device)
+
+
+def _one_hots(
+    seen: Seen, names: Sequence[str], info: EnvInfo, own: Tensor, device: torch.device
+) -> tuple[OneHot, ...]:
+    return tuple(
+        OneHot(index.flatten(0, 1).to(device), width)
+        for name in names
+        if name in ONE_HOTS
+        for index, width in ONE_HOTS[name](seen, own, info)
+    )
+
+
+def _of_stored_obs(
+    seen: _Packed, names: Sequence[str], info: EnvInfo, device: torch.device, agents: Sequence[int] | None
+) -> Inputs:
+    """Return inputs whose features are observations alone: they stay where they are stored until someone needs them."""
+    obs, packing = seen.batch.data["obs"], seen.batch.packing  # [B, T, N, O]
+    own = _own_numbers(info, agents, obs.device)
+    index = (packing.index[:, None] * info.n_agents + own).flatten()
+    return Inputs.gathered(
+        obs.flatten(0, 2).to(device), index.to(device), one_hots=_one_hots(seen, names, info, own, device),
         agents=None if agents is None else tuple(agents),
     )  # fmt: skip
 
@@ -90,6 +120,9 @@ class _Packed:
 
     def __init__(self, batch: EpisodeBatch) -> None:
         self.batch = batch
+
+    def size(self) -> int:
+        return len(self.batch.packing.index)
 
     def obs(self) -> Tensor:
         return self.batch.packed("obs")
@@ -143,7 +176,7 @@ def _all_agents(actions: Tensor, own: Tensor, info: EnvInfo, *, but_own: bool = 
 
 ONE_HOTS: dict[str, Callable[[Seen, Tensor, EnvInfo], Hots]] = {
     "last_action": lambda seen, own, info: [(seen.last_actions()[:, own], info.n_actions)],
-    "agent_id": lambda seen, own, info: [(own.expand(len(seen.obs()), -1), info.n_agents)],
+    "agent_id": lambda seen, own, info: [(own.expand(seen.size(), -1), info.n_agents)],
     "actions": lambda seen, own, info: [(seen.actions()[:, own], info.n_actions)],
     "joint_actions": lambda seen, own, info: _all_agents(seen.actions(), own, info),
     "others_actions": lambda seen, own, info: _all_agents(seen.actions(), own, info, but_own=True),

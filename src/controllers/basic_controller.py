@@ -47,6 +47,9 @@ class _Slot:
     def __init__(self, mac: BasicMAC, batch: EpisodeBatch, t: int) -> None:
         self.mac, self.batch, self.t = mac, batch, t
 
+    def size(self) -> int:
+        return self.batch.batch_size
+
     def obs(self) -> Tensor:
         return self.batch.data["obs"][:, self.t]
 

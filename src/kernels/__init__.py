@@ -1,5 +1,6 @@
 """Compiled CPU kernels of the learner and of acting. Without this folder all works as it does, slower."""
 
+from pymarl.kernels.mix import Hypernetworks, mix
 from pymarl.kernels.unroll import Layers, unroll
 
-__all__ = ["Layers", "unroll"]
+__all__ = ["Hypernetworks", "Layers", "mix", "unroll"]

@@ -7,19 +7,15 @@ layer norm, if there is one) [m, h], x [m, h], the gates [m, 4h] and the state a
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from pymarl.kernels.rows import (
     ZERO, add_rows, copy, fill, gates, gates_backward, gather, keep_positive, normalise, normalise_backward, scatter,
 )  # fmt: skip
 from pymarl.kernels.simd import W, fma, load, load1, load_int, relu, splat, store, store1
+from pymarl.kernels.stamp import STAMP
 from pymarl.kernels.tiles import NO_FLOOR, RELU, multiply, multiply_transposed
 from pymarl.utils.jit import kernel, outlined
-from pymarl.utils.stamp import source_stamp
-
-SOURCES = (Path(__file__).parent,)
-STAMP = source_stamp(*SOURCES)
 
 PAD = 16  # floats between the rows of a gradient: a stride that is no power of two keeps them out of one set of the cache
 
@@ -146,7 +142,7 @@ def cell_backward(m: Any, sizes: Any, weights: Any, before: Any, u: Any, x: Any,
     multiply(m, h, 3 * h, d, ldd, weights.inp_back, dx, ldx, weights.zeros, 0, NO_FLOOR)
     multiply_transposed(h, 3 * h, m, x, h, d, ldd, grads.inp, 3 * h)
     add_rows(grads.gates, m, 4 * h, d, ldd)
-    keep_positive(m, h, dx, ldx, x)
+    keep_positive(m, h, dx, ldx, x, h)
     if sizes.norm_in:
         normalise_backward(
             m, h, sizes.width, u, weights.mask, weights.in_weight, weights.in_eps, dx, ldx, dx, False, grads.in_weight,
@@ -218,13 +214,13 @@ def _compile(stamp: str) -> Any:
 
     @kernel
     def forward(strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, memory: Any, scratch: Any, outputs: Any, states: Any) -> None:
-        if stamp:
-            forward_strip(strip, sizes, weights, rows, keep, memory, scratch, outputs, states)
+        stamp  # noqa: B018
+        forward_strip(strip, sizes, weights, rows, keep, memory, scratch, outputs, states)
 
     @kernel
     def backward(strip: Any, sizes: Any, weights: Any, rows: Any, memory: Any, scratch: Any, ends: Any, grads: Any) -> None:
-        if stamp:
-            backward_strip(strip, sizes, weights, rows, memory, scratch, ends, grads)
+        stamp  # noqa: B018
+        backward_strip(strip, sizes, weights, rows, memory, scratch, ends, grads)
 
     return forward, backward
 

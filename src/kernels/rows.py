@@ -63,12 +63,12 @@ def add_rows(to: Any, m: Any, h: Any, source: Any, ld: Any) -> None:
 
 
 @outlined
-def keep_positive(m: Any, h: Any, gradient: Any, ld: Any, x: Any) -> None:
-    """Set gradient [m, ld] to zero where x [m, h], the output of a relu, is."""
+def keep_positive(m: Any, h: Any, gradient: Any, ld: Any, x: Any, ldx: Any) -> None:
+    """Set gradient [m, h] to zero where x [m, h], the output of a relu, is; rows are ld and ldx apart."""
     for i in range(m):
         for j in range(0, h, W):
-            at = i * ld + j
-            store(gradient, at, where_positive(load(x, i * h + j), load(gradient, at), splat(ZERO)))
+            kept = where_positive(load(x, i * ldx + j), load(gradient, i * ld + j), splat(ZERO))
+            store(gradient, i * ld + j, kept)
 
 
 @outlined

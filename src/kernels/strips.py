@@ -85,17 +85,32 @@ class Lease:
         POOL.give(self._whole)
 
 
+@contextlib.contextmanager
+def one_thread() -> Iterator[int]:
+    """Let torch use one thread inside; yields how many it uses outside.
+
+    After each parallel operation OpenMP's idle threads spin for some milliseconds, on the cores that kernels need.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield threads
+    finally:
+        torch.set_num_threads(threads)
+
+
 _workers: dict[int, ThreadPoolExecutor] = {}
 
 
-def run_tasks(task: Callable[[int], None], count: int) -> None:
-    """Call task(0) .. task(count - 1), in this order, on as many threads as torch may use.
+def run_tasks(task: Callable[[int], None], count: int, threads: int) -> None:
+    """Call task(0) .. task(count - 1), in this order, on up to `threads` threads.
 
     Args:
         task: calls kernels, which hold no interpreter lock; it needs nothing of torch's modes, which are a thread's.
         count: number of tasks.
+        threads: as many as torch may use.
     """
-    threads = min(torch.get_num_threads(), count)
+    threads = min(threads, count)
     numbers = iter(range(count))
 
     def work() -> None:

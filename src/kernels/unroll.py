@@ -13,9 +13,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pymarl.kernels import recurrent
+from pymarl.kernels.packing import Kept, address, columns, pack, padded
 from pymarl.kernels.records import Ends, Gradients, Rows, Sizes, Strip, Weights
 from pymarl.kernels.simd import W
-from pymarl.kernels.strips import Lease, StripPlan, plan_strips, run_tasks
+from pymarl.kernels.strips import Lease, StripPlan, one_thread, plan_strips, run_tasks
 
 Norm = tuple[Tensor, Tensor, float]
 """Weight [H], bias [H] and eps of a layer norm."""
@@ -51,24 +52,6 @@ class Given(NamedTuple):
     keep: bool
 
 
-def padded(size: int) -> int:
-    """Return the next multiple of W."""
-    return -(-size // W) * W
-
-
-def pack(matrix: Tensor) -> Tensor:
-    """Return B [K, N], N a multiple of W, as tiles.py wants it: panels of 2 W columns, the last may have W."""
-    k, n = matrix.shape
-    whole = n - n % (2 * W)
-    panels = matrix[:, :whole].reshape(k, -1, 2 * W).transpose(0, 1).reshape(-1)
-    return panels if whole == n else torch.cat([panels, matrix[:, whole:].reshape(-1)])
-
-
-def columns(matrix: Tensor, size: int) -> Tensor:
-    """Return [K, size], zeros behind the matrix's own columns."""
-    return matrix if matrix.shape[1] == size else F.pad(matrix, (0, size - matrix.shape[1]))
-
-
 class Packed:
     """The network's weights as the kernels take them.
 
@@ -87,7 +70,7 @@ class Packed:
         self.sizes = Sizes(
             h, width, o, a, padded(a), len(given.one_hots), int(in_w is not None), int(out_w is not None)
         )
-        self._kept: list[Tensor] = []
+        self._kept = at = Kept()
         inp, rec = self._gates(w_ih, "nrz"), self._gates(w_hh, "rzn")
         bias = self._gates(b_ih, "nrz")
         bias[h:] += self._gates(b_hh, "rz")
@@ -97,16 +80,16 @@ class Packed:
         mask[:width] = 1
         vectors = (None if v is None else columns(v[None], h) for v in (in_w, in_b, out_w, out_b))
         self.weights = Weights(
-            obs=self._at(pack(fc1[:o])),
-            obs_back=self._at(pack(columns(fc1[:o].t(), padded(o)))) if features_grad else 0,
-            table=self._at(fc1[o:].contiguous()), bias=self._at(columns(b1[None], h)),
-            inp=self._at(pack(inp.t())), inp_bias=self._at(bias), inp_back=self._at(pack(inp)),
-            rec_rz=self._at(pack(rec[: 2 * h].t())), rec_n=self._at(pack(rec[2 * h :].t())),
-            rec_n_bias=self._at(self._gates(b_hh, "n")), rec_back=self._at(pack(rec)),
-            head=self._at(None if head is None else pack(columns(head.t(), padded(a)))),
-            head_bias=self._at(None if b2 is None else columns(b2[None], padded(a))), head_rows=self._at(head),
-            **dict(zip(("in_weight", "in_bias", "out_weight", "out_bias"), map(self._at, vectors), strict=True)),
-            mask=self._at(mask), zeros=self._at(torch.zeros(h)), in_eps=given.eps[0], out_eps=given.eps[1],
+            obs=at(pack(fc1[:o])),
+            obs_back=at(pack(columns(fc1[:o].t(), padded(o)))) if features_grad else 0,
+            table=at(fc1[o:].contiguous()), bias=at(columns(b1[None], h)),
+            inp=at(pack(inp.t())), inp_bias=at(bias), inp_back=at(pack(inp)),
+            rec_rz=at(pack(rec[: 2 * h].t())), rec_n=at(pack(rec[2 * h :].t())),
+            rec_n_bias=at(self._gates(b_hh, "n")), rec_back=at(pack(rec)),
+            head=at(None if head is None else pack(columns(head.t(), padded(a)))),
+            head_bias=at(None if b2 is None else columns(b2[None], padded(a))), head_rows=at(head),
+            **dict(zip(("in_weight", "in_bias", "out_weight", "out_bias"), map(at, vectors), strict=True)),
+            mask=at(mask), zeros=at(torch.zeros(h)), in_eps=given.eps[0], out_eps=given.eps[1],
         )  # fmt: skip
 
     def _gates(self, values: Tensor, names: str) -> Tensor:
@@ -117,14 +100,6 @@ class Packed:
         if h != width:
             joined = F.pad(joined, (0, h - width) * (joined.dim() - 1))
         return joined.flatten(0, 1)
-
-    def _at(self, tensor: Tensor | None) -> int:
-        """Return the address of a tensor and keep it; 0 for None."""
-        if tensor is None:
-            return 0
-        tensor = tensor.contiguous()
-        self._kept.append(tensor)
-        return tensor.data_ptr()
 
 
 class _Run:
@@ -155,7 +130,7 @@ class _Run:
         slot = (6 + self.packed.sizes.norm_in) * self.packed.sizes.h
         return slot * int(plan.sizes.sum()) if self.given.keep else (slot + self.packed.sizes.h) * int(plan.sizes[0])
 
-    def forward(self) -> tuple[Tensor | None, Tensor | None]:
+    def forward(self, threads: int) -> tuple[Tensor | None, Tensor | None]:
         """Return outputs [R, A] and states [R, h], None for what is not wanted."""
         given, sizes, count = self.given, self.packed.sizes, sum(self.given.counts)
         outputs = self.features.new_empty(count, sizes.a) if given.outputs else None
@@ -170,10 +145,10 @@ class _Run:
                 address(outputs), address(states),
             )  # fmt: skip
 
-        run_tasks(task, len(self.strips))
+        run_tasks(task, len(self.strips), threads)
         return outputs, states
 
-    def backward(self, ends: Ends) -> dict[str, Tensor]:
+    def backward(self, ends: Ends, threads: int) -> dict[str, Tensor]:
         """Write what `ends` asks for; return the weights' gradients by their names in records.Gradients."""
         sizes, rows = self.packed.sizes, max(self.packed.table_rows, 1)
         h = sizes.h
@@ -197,16 +172,11 @@ class _Run:
                 Gradients(*(first + 4 * int(start) for start in starts[:-1])),
             )  # fmt: skip
 
-        run_tasks(task, len(self.strips))
+        run_tasks(task, len(self.strips), threads)
         for number in range(1, len(self.strips)):  # in their order, whoever was first
             sums[0] += sums[number]
         parts = sums[0, : int(starts[-1])].split(counts)
         return {name: part.view(shape) for name, part, shape in zip(Gradients._fields, parts, shapes, strict=True)}
-
-
-def address(tensor: Tensor | None) -> int:
-    """Return where a tensor's numbers are; 0 for None."""
-    return 0 if tensor is None else tensor.data_ptr()
 
 
 class _Unroll(torch.autograd.Function):
@@ -214,11 +184,12 @@ class _Unroll(torch.autograd.Function):
     def forward(
         ctx: Any, given: Given, features: Tensor, hidden: Tensor, *params: Tensor | None
     ) -> tuple[Tensor | None, Tensor | None]:
-        packed = Packed([None if p is None else p.detach() for p in params], given, features.shape[1],
-                        ctx.needs_input_grad[1])  # fmt: skip
-        width, h = packed.sizes.width, packed.sizes.h
-        run = _Run(given, packed, features.detach().contiguous(), columns(hidden.detach(), h).contiguous())
-        outputs, states = run.forward()
+        detached = [None if p is None else p.detach() for p in params]
+        with one_thread() as threads:
+            packed = Packed(detached, given, features.shape[1], ctx.needs_input_grad[1])
+            width, h = packed.sizes.width, packed.sizes.h
+            run = _Run(given, packed, features.detach().contiguous(), columns(hidden.detach(), h).contiguous())
+            outputs, states = run.forward(threads)
         if given.keep:
             ctx.save_for_backward(features, hidden, *params)
             ctx.run = run
@@ -234,8 +205,9 @@ class _Unroll(torch.autograd.Function):
         states = None if d_states is None else columns(d_states, h).contiguous()
         d_features = torch.empty_like(features, memory_format=torch.contiguous_format) if ctx.needs_input_grad[1] else None
         d_hidden = hidden.new_empty(hidden.shape[0], h) if ctx.needs_input_grad[2] else None
-        grads = run.backward(Ends(*map(address, (outputs, states, d_features, d_hidden))))
-        ours = parameter_gradients(grads, run.packed.sizes, run.packed.table_rows)
+        with one_thread() as threads:
+            grads = run.backward(Ends(*map(address, (outputs, states, d_features, d_hidden))), threads)
+            ours = parameter_gradients(grads, run.packed.sizes, run.packed.table_rows)
         wanted = [None if param is None else ours[number] for number, param in enumerate(params)]
         return None, d_features, None if d_hidden is None else d_hidden[:, : hidden.shape[1]], *wanted
 

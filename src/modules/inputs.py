@@ -35,6 +35,9 @@ class OneHot:
 class Inputs:
     """The inputs of R rows, one row per agent or per joint step; a dense row is features | first one-hot | second ...
 
+    Those that `gathered` makes copy their features together when these are first read; who can read them where they
+    lie asks for their `source`.
+
     Attributes:
         features: [R, D] float.
         one_hots: in the order of their columns.
@@ -45,10 +48,34 @@ class Inputs:
     one_hots: tuple[OneHot, ...] = ()
     agents: tuple[int, ...] | None = None
 
+    @classmethod
+    def gathered(
+        cls, source: Tensor, index: Tensor, *, one_hots: tuple[OneHot, ...] = (), agents: tuple[int, ...] | None = None
+    ) -> Inputs:
+        """Return the inputs whose row r has the features source[index[r]]; source [X, D], index [R] int64."""
+        inputs = cls(features=source, one_hots=one_hots, agents=agents)
+        del inputs.__dict__["features"]
+        inputs.__dict__["_source"] = (source, index)
+        return inputs
+
+    def __getattr__(self, name: str) -> Tensor:
+        """Return features that were not there yet."""
+        if name != "features" or "_source" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        source, index = self.__dict__["_source"]
+        features: Tensor = source.index_select(0, index)
+        self.__dict__["features"] = features
+        return features
+
+    def source(self) -> tuple[Tensor, Tensor | None]:
+        """Return [X, D] and [R] int64, such that row r has the features source[index[r]]; or the features and None."""
+        source = self.__dict__.get("_source")
+        return source if source is not None and not source[0].requires_grad else (self.features, None)
+
     @property
     def width(self) -> int:
         """E, length of a dense row."""
-        return self.features.shape[1] + sum(one_hot.width for one_hot in self.one_hots)
+        return self.source()[0].shape[1] + sum(one_hot.width for one_hot in self.one_hots)
 
     def dense(self) -> Tensor:
         """Return [R, E]."""
@@ -82,7 +109,10 @@ class Inputs:
     def rows(self, rows: slice) -> Inputs:
         """Return the inputs of these rows, as views; with `agents`, whole groups of them."""
         one_hots = tuple(OneHot(one_hot.index[rows], one_hot.width) for one_hot in self.one_hots)
-        return Inputs(features=self.features[rows], one_hots=one_hots, agents=self.agents)
+        source, index = self.source()
+        if index is not None:
+            return Inputs.gathered(source, index[rows], one_hots=one_hots, agents=self.agents)
+        return Inputs(features=source[rows], one_hots=one_hots, agents=self.agents)
 
 
 def input_shape(names: Iterable[str], info: EnvInfo) -> int:

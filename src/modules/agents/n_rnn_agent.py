@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from pymarl.modules.agents.agent import AgentSpec
 from pymarl.modules.agents.rnn_agent import RNNAgent
+from pymarl.modules.layers.gru import GRUNetwork
 from pymarl.utils.config import PositiveFloat, PositiveInt
 
 
@@ -36,10 +37,6 @@ class NRNNAgent(RNNAgent):
                 nn.init.orthogonal_(layer.weight, gain=gain)
                 nn.init.zeros_(layer.bias)
 
-    def _head_is_fc2(self) -> bool:
-        """Return whether `_head` calls fc2 alone."""
-        return type(self)._head is NRNNAgent._head and not self.use_layer_norm
-
-    def _head(self, hidden: Tensor) -> Tensor:
-        """Return [R, A] outputs for states [R, H]."""
-        return self.fc2(self.layer_norm(hidden) if self.use_layer_norm else hidden)
+    def network(self) -> GRUNetwork:
+        """Return the layers, whose step is this agent's `forward`."""
+        return super().network()._replace(norm_out=self.layer_norm if self.use_layer_norm else None)

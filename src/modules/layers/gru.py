@@ -1,130 +1,108 @@
-"""A recurrent network over packed episodes: fc1, relu, GRU cell, and fc2 if there is one.
+"""A recurrent network, fc1, relu, GRU cell, fc2, with or without layer norms: its step, and whole sequences of it.
 
-On the CPU the whole network is one autograd function that works in cache; on a GPU the recurrence is cuDNN's.
+On the CPU whole sequences run in `pymarl.kernels`. Without that folder, in other than float32 and on a GPU they are
+torch's own packed GRU (cuDNN's on a GPU); with layers that are not exactly torch's, a loop over `step`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from pymarl.modules.inputs import Inputs
-from pymarl.modules.layers.gru_chunk import GRUChunk, GRUData, GRUWeights, Layout
-from pymarl.modules.layers.packed import POOL, Lease, one_thread, plan_chunks, run_chunks
+from pymarl.modules.layers.plain import fits_gru, is_plain, weights_of
+
+try:
+    from pymarl import kernels
+except ImportError:  # the folder, or numba, is not there
+    kernels = None  # type: ignore[assignment]
 
 
-def unroll_gru(
-    inputs: Inputs,
-    counts: Sequence[int],
-    fc1: nn.Linear,
-    rnn: nn.GRUCell,
-    fc2: nn.Linear | None,
-    hidden: Tensor,
-) -> Tensor:
-    """Run fc1, relu, GRU cell and fc2 over packed sequences.
+class GRUNetwork(NamedTuple):
+    """The layers of an agent: fc1 E -> H, rnn H -> H, fc2 H -> A.
 
-    Args:
-        inputs: R rows, slot-major; slot t holds the first counts[t] rows of slot t-1.
-        counts: rows in each slot, non-increasing; they sum to R.
-        fc1: E -> H.
-        rnn: H -> H.
-        fc2: H -> A, or None to get the states themselves.
-        hidden: [counts[0], H], the states before slot 0.
-
-    Returns:
-        [R, A] outputs, or [R, H] states, in the order of the inputs; differentiable with respect to the weights,
-        the features and `hidden`.
+    Attributes:
+        norm_in: a layer norm between fc1 and its relu, or None.
+        norm_out: a layer norm before fc2, or None; the recurrence sees the state without it.
     """
-    counts = [count for count in counts if count]
-    if inputs.features.device.type != "cpu":
-        return _unroll_library(inputs, counts, fc1, rnn, fc2, hidden)
-    layers = (fc1.weight, fc1.bias, rnn.weight_ih, rnn.bias_ih, rnn.weight_hh, rnn.bias_hh)
-    head = (None, None) if fc2 is None else (fc2.weight, fc2.bias)
-    keep = torch.is_grad_enabled()
-    with one_thread() as threads:
-        data = GRUData.of(inputs)
-        out: Tensor = _UnrollGRU.apply(data, counts, keep, threads, inputs.features, hidden, *layers, *head)
-    return out
 
+    fc1: nn.Module
+    rnn: nn.Module
+    fc2: nn.Module
+    norm_in: nn.Module | None = None
+    norm_out: nn.Module | None = None
 
-def _unroll_library(
-    inputs: Inputs, counts: Sequence[int], fc1: nn.Linear, rnn: nn.GRUCell, fc2: nn.Linear | None, hidden: Tensor
-) -> Tensor:
-    """The same through torch's packed GRU (cuDNN on a GPU)."""
-    x = inputs.linear(fc1).relu_()
-    before = hidden.unsqueeze(0).contiguous()  # [1, counts[0], H]
-    weights = [rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh]
-    # data, batch sizes, state, weights, has biases, layers, dropout, training, bidirectional
-    states = torch._VF.gru(x, torch.tensor(counts), before, weights, True, 1, 0.0, torch.is_grad_enabled(), False)[0]
-    return states if fc2 is None else fc2(states)
+    def step(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return [R, A] outputs and [R, H], the state after `hidden`."""
+        hidden = self.rnn(self._embedded(inputs), hidden)
+        return self._head(hidden), hidden
 
+    def is_plain(self) -> bool:
+        """Return whether every layer is exactly torch's own, with sizes and biases that fit: `unroll` wants that."""
+        norms = [norm for norm in (self.norm_in, self.norm_out) if norm is not None]
+        return fits_gru(self.fc1, self.rnn, self.fc2) and all(
+            is_plain(norm, nn.LayerNorm) and norm.normalized_shape == (self.rnn.hidden_size,) and len(weights_of(norm)) == 2
+            for norm in norms
+        )
 
-class _UnrollGRU(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        data: GRUData,
-        counts: list[int],
-        keep: bool,
-        threads: int,
-        features: Tensor,
-        hidden: Tensor,
-        *params: Tensor | None,
-    ) -> Tensor:
-        weights = GRUWeights.of(data, [None if param is None else param.detach() for param in params])
-        plan = plan_chunks(counts)
-        layout = Layout(data.hot_rows, weights.rec.shape[1])
-        sizes = [
-            layout.rows * (sum(b.stride for b in blocks) if keep else 2 * max(b.stride for b in blocks))
-            for blocks in plan
-        ]
-        lease = Lease(POOL, sum(sizes), data.obs.dtype)
-        memory = zip(plan, lease.memory.split(sizes), strict=True)
-        chunks = [GRUChunk(data, weights, blocks, part, keep, hidden.detach()) for blocks, part in memory]
-        out = data.obs.new_empty(data.obs.shape[0], layout.h if weights.out is None else weights.out.shape[0])
-        run_chunks(lambda index: chunks[index].forward(out), len(chunks), threads)
-        if keep:
-            ctx.save_for_backward(features, hidden, *params)
-            ctx.chunks, ctx.lease, ctx.data = chunks, lease, data
-        return out
+    def unroll(
+        self, inputs: Inputs, counts: Sequence[int], hidden: Tensor, *, states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Run over packed sequences.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        features, hidden, *params = ctx.saved_tensors  # also checks that none has changed since
-        grad = grad_out.contiguous()
-        grad_obs = torch.empty_like(features) if ctx.needs_input_grad[4] else None
-        grad_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[5] else None
-        with one_thread() as threads:
-            grads = run_chunks(
-                lambda index: ctx.chunks[index].backward(grad, grad_obs, grad_hidden), len(ctx.chunks), threads
+        Args:
+            inputs: R rows, slot-major; slot t holds the first counts[t] rows of slot t-1.
+            counts: rows in each slot, non-increasing; they sum to R.
+            hidden: [counts[0], H], the states before slot 0.
+            states: the states are wanted as well.
+
+        Returns:
+            [R, A] outputs and [R, H] states (or None), in the order of the inputs; differentiable with respect to the
+            weights, the features and `hidden`.
+        """
+        counts = [count for count in counts if count]
+        if kernels is not None and self._is_of_kernels(hidden):
+            source, index = inputs.source()
+            one_hots = [(one_hot.index, one_hot.width) for one_hot in inputs.one_hots]
+            outputs, after = kernels.unroll(
+                source, index, one_hots, counts, hidden, self._kernel_layers(), outputs=True, states=states
             )
-            return (None, None, None, None, grad_obs, grad_hidden, *_parameter_gradients(grads, params, ctx.data))
+            return cast(Tensor, outputs), after
+        return self._unroll_library(inputs, counts, hidden, states)
 
+    def _embedded(self, inputs: Inputs) -> Tensor:
+        x = inputs.linear(self.fc1)
+        return (x if self.norm_in is None else self.norm_in(x)).relu()
 
-def _parameter_gradients(chunks: list[GRUWeights], params: Sequence[Any], data: GRUData) -> list[Tensor | None]:
-    """Return the gradients in the order of the parameters, summed over chunks."""
-    total = chunks[0]
-    for other in chunks[1:]:
-        for mine, theirs in ((total.obs, other.obs), (total.hot, other.hot), (total.inp, other.inp)):
-            mine += theirs
-        total.rec.add_(other.rec)
-        if total.out is not None and other.out is not None:
-            total.out.add_(other.out)
-    h = total.obs.shape[0]
-    none = data.hot_rows - (params[0].shape[1] - data.obs.shape[1])
-    inp = torch.cat([total.inp[:, h:], total.inp[:, :h]], dim=1)  # r, z, n
-    head = (None, None) if total.out is None else (total.out[:, 1:].contiguous(), total.out[:, 0].contiguous())
-    return [
-        torch.cat([total.obs, total.hot[:, none:-1]], dim=1),
-        total.hot[:, -1].contiguous(),
-        inp[1:].t().contiguous(),
-        inp[0],
-        total.rec[1:].t().contiguous(),
-        total.rec[0],
-        *head,
-    ]
+    def _head(self, hidden: Tensor) -> Tensor:
+        return self.fc2(hidden if self.norm_out is None else self.norm_out(hidden))
+
+    def _is_of_kernels(self, hidden: Tensor) -> bool:
+        return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (hidden, *self.rnn.parameters()))
+
+    def _kernel_layers(self) -> Any:
+        """Return the weights as the kernels take them."""
+        fc1, rnn, fc2 = cast(nn.Linear, self.fc1), cast(nn.GRUCell, self.rnn), cast(nn.Linear, self.fc2)
+        norms = [
+            None if norm is None else (norm.weight, norm.bias, norm.eps)
+            for norm in (cast("nn.LayerNorm | None", self.norm_in), cast("nn.LayerNorm | None", self.norm_out))
+        ]
+        return kernels.Layers(
+            fc1=(fc1.weight, fc1.bias), rnn=(rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh),
+            fc2=(fc2.weight, fc2.bias), norm_in=norms[0], norm_out=norms[1],
+        )  # fmt: skip
+
+    def _unroll_library(
+        self, inputs: Inputs, counts: list[int], hidden: Tensor, states: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """The same through torch's packed GRU."""
+        before = hidden.unsqueeze(0).contiguous()  # [1, counts[0], H]
+        rnn = cast(nn.GRUCell, self.rnn)
+        weights = [rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh]
+        sizes, training = torch.tensor(counts), torch.is_grad_enabled()
+        # data, batch sizes, state, weights, has biases, layers, dropout, training, bidirectional
+        after = torch._VF.gru(self._embedded(inputs), sizes, before, weights, True, 1, 0.0, training, False)[0]
+        return self._head(after), after if states else None

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymarl.envs.specs import EnvInfo
+from pymarl.modules.mixers.hypernetworks import mix_in_kernel
 from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
 from pymarl.utils.config import PositiveFloat, PositiveInt
 
@@ -50,6 +51,10 @@ class Mixer(BaseMixer):
 
     def mix(self, inputs: MixerInputs) -> Tensor:
         """Return [P, 1]."""
+        if self.config.qmix_pos_func == "abs":
+            mixed = mix_in_kernel(inputs, self.hyper_w1, self.hyper_b1, self.hyper_w2, self.hyper_b2)
+            if mixed is not None:
+                return mixed
         embed = self.config.mixing_embed_dim
         w1_hidden, w2_hidden, b2_hidden, b1 = self._first_layers(inputs.state)
         w1 = self._positive(self.hyper_w1[2](w1_hidden)).view(-1, self.n_agents, embed)  # [P, N, E]

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pymarl.envs.specs import EnvInfo
+from pymarl.modules.mixers.hypernetworks import mix_in_kernel
 from pymarl.modules.mixers.mixer import BaseMixer, MixerInputs, weighted_sum
 from pymarl.utils.config import PositiveInt
 
@@ -45,6 +46,10 @@ class QMixer(BaseMixer):
 
     def mix(self, inputs: MixerInputs) -> Tensor:
         """Return [P, 1]."""
+        if self.config.abs:
+            mixed = mix_in_kernel(inputs, self.hyper_w_1, self.hyper_b_1, self.hyper_w_final, self.V)
+            if mixed is not None:
+                return mixed
         w1, w_final = self.hyper_w_1(inputs.state), self.hyper_w_final(inputs.state)
         if self.config.abs:
             w1, w_final = w1.abs(), w_final.abs()

@@ -1,0 +1,57 @@
+"""The network that both of QMIX's mixers are, as one kernel: elu(q . |w1| + b1) . |w2| + b2."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from pymarl.modules.layers.plain import is_plain, is_untouched
+from pymarl.modules.mixers.mixer import MixerInputs
+
+try:
+    from pymarl import kernels
+except ImportError:  # the folder, or numba, is not there
+    kernels = None  # type: ignore[assignment]
+
+
+def mix_in_kernel(
+    inputs: MixerInputs, w1: nn.Module, b1: nn.Module, w2: nn.Module, b2: nn.Module
+) -> Tensor | None:
+    """Return [P, 1], or None where there is no kernel for these layers: the mixer then computes it itself.
+
+    Args:
+        inputs: of the mixer.
+        w1: two layers with a relu between them, which write the first weights [N * E].
+        b1: one layer, the first bias [E].
+        w2, b2: two layers each, the second weights [E] and bias [1].
+    """
+    layers = [_layers(module) for module in (w1, b1, w2, b2)]
+    if kernels is None or any(each is None for each in layers) or [len(each) for each in layers if each] != [2, 1, 2, 2]:
+        return None
+    tensors = [weight for each in layers for layer in cast(Any, each) for weight in (layer.weight, layer.bias)]
+    if any(t.device.type != "cpu" or t.dtype != torch.float32 for t in (inputs.q, inputs.state, *tensors)):
+        return None
+    same_width = tensors[0].shape[0] == tensors[6].shape[0] and tensors[10].shape[0] == tensors[4].shape[0]
+    if inputs.state.requires_grad or not same_width:
+        return None
+    networks = kernels.Hypernetworks(
+        tuple(tensors[:4]), tuple(tensors[4:6]), tuple(tensors[6:10]), tuple(tensors[10:])  # type: ignore[arg-type]
+    )
+    return kernels.mix(inputs.q, inputs.state, networks)
+
+
+def _layers(module: nn.Module) -> list[nn.Linear] | None:
+    """Return the linear layers of a hypernetwork, one or two with a relu between them; None if it is another."""
+    if type(module) is not nn.Sequential:
+        parts = [module]
+    elif not is_untouched(module):
+        return None
+    else:
+        parts = list(module)
+    kinds = [nn.Linear, nn.ReLU, nn.Linear][: len(parts)]
+    if len(parts) not in (1, 3) or not all(map(is_plain, parts, kinds)):
+        return None
+    linears = cast("list[nn.Linear]", parts[::2])
+    return linears if all(layer.bias is not None for layer in linears) else None
