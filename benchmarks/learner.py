@@ -119,8 +119,14 @@ def measure(updates: Sequence[Callable[[], float]], repeats: int) -> list[list[f
     """Return each learner's seconds over `repeats` turns, after one turn to warm up."""
     for update in updates:
         update()
-    turns = [[update() for update in updates] for _ in range(repeats)]
+    turns = [[_after_a_rest(update) for update in updates] for _ in range(repeats)]
     return [list(seconds) for seconds in zip(*turns, strict=True)]
+
+
+def _after_a_rest(update: Callable[[], float]) -> float:
+    """Return an update's seconds once the idle threads of the one before have stopped spinning."""
+    time.sleep(0.05)
+    return update()
 
 
 def describe(seconds: Sequence[float]) -> str:

@@ -1,6 +1,7 @@
 """Compiled CPU kernels of the learner and of acting. Without this folder all works as it does, slower."""
 
+from pymarl.kernels.greedy import greedy
 from pymarl.kernels.mix import Hypernetworks, mix
 from pymarl.kernels.unroll import Layers, unroll
 
-__all__ = ["Hypernetworks", "Layers", "mix", "unroll"]
+__all__ = ["Hypernetworks", "Layers", "greedy", "mix", "unroll"]

@@ -133,15 +133,23 @@ def hyperbolic_tangent(builder: Builder, x: Any) -> Any:
     return builder.fdiv(numerator, polynomial(builder, square, under))
 
 
-def _halves(builder: Builder, x: Any) -> Any:
-    """Return the sum of a vector's elements, added pairwise."""
+def _reduced(builder: Builder, x: Any, combine: Callable[[Any, Any], Any]) -> Any:
+    """Return a vector's elements combined pairwise."""
     count = W
     while count > 1:
         count //= 2
         parts = [ir.Constant(ir.VectorType(I32, count), [start + i for i in range(count)]) for start in (0, count)]
         low, high = (builder.shuffle_vector(x, x, part) for part in parts)
-        x = builder.fadd(low, high)
+        x = combine(low, high)
     return builder.extract_element(x, ir.Constant(I32, 0))
+
+
+def _total(builder: Builder, x: Any) -> Any:
+    return _reduced(builder, x, builder.fadd)
+
+
+def _peak(builder: Builder, x: Any) -> Any:
+    return _reduced(builder, x, lambda low, high: _largest(builder, low, high))
 
 
 def _function(result: Any, takes: Sequence[Any], generate: Callable[..., Any], doc: str) -> Any:
@@ -162,15 +170,19 @@ def _function(result: Any, takes: Sequence[Any], generate: Callable[..., Any], d
     return intrinsic(maker)
 
 
-def _load(kind: Any, align: int) -> Callable[..., Any]:
+def _load(kind: Any, element: Any, align: int) -> Callable[..., Any]:
     def generate(builder: Builder, address: Any, index: Any) -> Any:
-        return builder.load(pointer(builder, address, index, I64 if kind is I64 else FLOAT), align=align, typ=kind)
+        return builder.load(pointer(builder, address, index, element), align=align, typ=kind)
 
     return generate
 
 
 def _store(builder: Builder, address: Any, index: Any, value: Any) -> None:
     builder.store(value, pointer(builder, address, index), align=4)
+
+
+def _store_int(builder: Builder, address: Any, index: Any, value: Any) -> None:
+    builder.store(value, pointer(builder, address, index, I64), align=8)
 
 
 def _prefetch(builder: Builder, address: Any, index: Any) -> None:
@@ -189,17 +201,50 @@ def _sigmoid(builder: Builder, x: Any) -> Any:
     return builder.fdiv(one, builder.fadd(one, exponential(builder, builder.fneg(x))))
 
 
+def _load_available(builder: Builder, values: Any, available: Any, count: Any) -> Any:
+    """Return W floats of which those beyond `count` and those whose byte is 0 are -inf."""
+    kind = ir.VectorType(ir.IntType(8), W)
+    bytes_ = builder.load(builder.inttoptr(available, POINTER), align=1, typ=kind)
+    allowed = builder.icmp_unsigned("!=", bytes_, ir.Constant(kind, [0] * W))
+    lanes, none = ir.Constant(INTS, list(range(W))), ir.Constant(INTS, ir.Undefined)
+    limit = builder.insert_element(none, builder.trunc(count, I32), ir.Constant(I32, 0))
+    limit = builder.shuffle_vector(limit, none, ir.Constant(INTS, [0] * W))
+    allowed = builder.and_(allowed, builder.icmp_signed("<", lanes, limit))
+    value = builder.load(builder.inttoptr(values, POINTER), align=4, typ=VECTOR)
+    return builder.select(allowed, value, constant(float("-inf")))
+
+
+def _largest(builder: Builder, x: Any, y: Any) -> Any:
+    return builder.select(builder.fcmp_ordered(">", x, y), x, y)
+
+
+def _first_equal(builder: Builder, x: Any, value: Any) -> Any:
+    """Return the number of the first element that equals a float, W if none does."""
+    bits_kind = ir.IntType(W)
+    bits = builder.bitcast(builder.fcmp_ordered("==", x, broadcast(builder, value)), bits_kind)
+    wide = builder.or_(builder.zext(bits, I64), ir.Constant(I64, 1 << W))
+    return builder.cttz(wide, ir.Constant(ir.IntType(1), 1))
+
+
 _INT, _FLOAT = types.int64, types.float32
 
-load = _function(vector, (_INT, _INT), _load(VECTOR, 4), "The vector of elements index .. index + W.")
+load = _function(vector, (_INT, _INT), _load(VECTOR, FLOAT, 4), "The vector of elements index .. index + W.")
 store = _function(types.void, (_INT, _INT, vector), _store, "Write a vector to elements index .. index + W.")
-load1 = _function(_FLOAT, (_INT, _INT), _load(FLOAT, 4), "One float.")
+load1 = _function(_FLOAT, (_INT, _INT), _load(FLOAT, FLOAT, 4), "One float.")
 store1 = _function(types.void, (_INT, _INT, _FLOAT), _store, "Write one float.")
-load_int = _function(_INT, (_INT, _INT), _load(I64, 8), "One int64.")
+load_int = _function(_INT, (_INT, _INT), _load(I64, I64, 8), "One int64.")
+load_byte = _function(types.uint8, (_INT, _INT), _load(ir.IntType(8), ir.IntType(8), 1), "One byte.")
+store_int = _function(types.void, (_INT, _INT, _INT), _store_int, "Write one int64.")
 prefetch = _function(types.void, (_INT, _INT), _prefetch, "Have the cache fetch the line of an element.")
 splat = _function(vector, (_FLOAT,), broadcast, "W copies of a float.")
 fma = _function(vector, (vector, vector, vector), fused, "x * y + z.")
-total = _function(_FLOAT, (vector,), _halves, "The sum of the elements.")
+total = _function(_FLOAT, (vector,), _total, "The sum of the elements.")
+peak = _function(_FLOAT, (vector,), _peak, "The largest element.")
+largest = _function(vector, (vector, vector), _largest, "The larger of each two elements, y where x is NaN.")
+load_available = _function(
+    vector, (_INT, _INT, _INT), _load_available, "Floats at an address, -inf where their byte at another is 0, or beyond."
+)
+first_equal = _function(_INT, (vector, _FLOAT), _first_equal, "The number of the first element equal to a float, or W.")
 absolute = _function(vector, (vector,), lambda builder, x: _call(builder, "fabs", x), "|x|.")
 root = _function(vector, (vector,), lambda builder, x: _call(builder, "sqrt", x), "The square root.")
 where_positive = _function(vector, (vector, vector, vector), _where_positive, "yes where x > 0, else no.")

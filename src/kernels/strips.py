@@ -117,7 +117,7 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int) -> None:
         for number in numbers:  # taking the next one is atomic
             task(number)
 
-    if threads == 1:
+    if threads <= 1:
         work()
         return
     if threads not in _workers:

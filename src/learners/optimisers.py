@@ -50,7 +50,8 @@ def make_optimiser(
 ) -> Optimiser:
     """Return "adam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
     if name == "adam":
-        return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay), params, clip)
+        fused = all(param.device.type == "cpu" for param in params)
+        return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay, fused=fused), params, clip)
     return Optimiser(torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip)
 
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.masking import mask_unavailable
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed, MixerInputs
+
+
+try:
+    from pymarl import kernels
+except ImportError:  # the folder, or numba, is not there
+    kernels = None  # type: ignore[assignment]
 
 
 class Rows(NamedTuple):
@@ -60,6 +67,8 @@ class Loss(NamedTuple):
 
 def greedy_actions(q: Tensor, avail_actions: Tensor) -> Tensor:
     """Return [...] int64, the available action of largest `q` [..., A]."""
+    if kernels is not None and q.device.type == "cpu" and q.dtype == torch.float32:
+        return kernels.greedy(q.detach(), avail_actions)
     return mask_unavailable(q.detach(), avail_actions).max(-1).indices  # faster than argmax
 
 
