@@ -85,6 +85,16 @@ class Rows(NamedTuple):
     hidden: int
 
 
+class Ahead(NamedTuple):
+    """Rows first .. first + count of `source` [., width], or those that `index` names, that will be read next."""
+
+    source: int
+    index: int
+    first: int
+    count: int
+    width: int
+
+
 class Gradients(NamedTuple):
     """Addresses of sums of gradients, in the layout of the forward pass: [o, h], [rows, h], [h, 3h], [a, h], ..."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pymarl.kernels.records import Ahead
 from pymarl.kernels.rows import (
     ZERO, add_rows, copy, fill, gates, gates_backward, gather, keep_positive, normalise, normalise_backward, scatter,
 )  # fmt: skip
@@ -59,7 +60,7 @@ def head_forward(m: Any, row: Any, sizes: Any, weights: Any, state: Any, scratch
 
 
 @outlined
-def cell_forward(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, before: Any, u: Any, x: Any, g: Any, after: Any, scratch: Any) -> None:
+def cell_forward(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, before: Any, u: Any, x: Any, g: Any, after: Any, scratch: Any, ahead: Any) -> None:
     """Take one slot's step. before, u (fc1's output), x (after its relu), after: [m, h]; g: [m, 4h]."""
     h, o = sizes.h, sizes.o
     features = features_of(m, row, sizes, rows, scratch)
@@ -73,7 +74,7 @@ def cell_forward(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, before: 
     multiply(m, 3 * h, h, x, h, weights.inp, g, 4 * h, weights.inp_bias, 0, NO_FLOOR)
     multiply(m, 2 * h, h, before, h, weights.rec_rz, g + 4 * h, 4 * h, g + 4 * h, 4 * h, NO_FLOOR)
     multiply(m, h, h, before, h, weights.rec_n, g + 12 * h, 4 * h, weights.rec_n_bias, 0, NO_FLOOR)
-    gates(m, h, g, before, after)
+    gates(m, h, g, before, after, ahead)
 
 
 @outlined
@@ -93,7 +94,11 @@ def forward_strip(strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, me
         after = g + 16 * m * h
         if not keep and t % 2:
             after = spare
-        cell_forward(m, row, sizes, weights, rows, before, base, x, g, after, scratch)
+        count, first = 0, 0
+        if t + 1 < strip.slots:
+            count, first = load_int(strip.sizes, t + 1), load_int(strip.first, t + 1)
+        ahead = Ahead(rows.features, rows.index, first, count, sizes.o)
+        cell_forward(m, row, sizes, weights, rows, before, base, x, g, after, scratch, ahead)
         if outputs != 0:
             head_forward(m, row, sizes, weights, after, scratch, outputs)
         if states != 0:
@@ -133,10 +138,10 @@ def head_backward(m: Any, row: Any, sizes: Any, weights: Any, state: Any, dh: An
 
 
 @outlined
-def cell_backward(m: Any, sizes: Any, weights: Any, before: Any, u: Any, x: Any, g: Any, dh: Any, d: Any, dx: Any, grads: Any) -> None:
+def cell_backward(m: Any, sizes: Any, weights: Any, before: Any, u: Any, x: Any, g: Any, dh: Any, d: Any, dx: Any, grads: Any, ahead: Any) -> None:
     """From dh [m, h] of the state after a slot make that of the state before, and dx [m, h] of fc1's output."""
     h, ldd, ldx = sizes.h, 4 * sizes.h + PAD, sizes.h + PAD
-    gates_backward(m, h, g, before, dh, d, ldd)
+    gates_backward(m, h, g, before, dh, d, ldd, ahead)
     multiply(m, h, 3 * h, d + 4 * h, ldd, weights.rec_back, dh, h, dh, h, NO_FLOOR)
     multiply_transposed(h, 3 * h, m, before, h, d + 4 * h, ldd, grads.rec, 3 * h)
     multiply(m, h, 3 * h, d, ldd, weights.inp_back, dx, ldx, weights.zeros, 0, NO_FLOOR)
@@ -202,7 +207,8 @@ def backward_strip(strip: Any, sizes: Any, weights: Any, rows: Any, memory: Any,
                 store(dh, j, load(dh, j) + load(ends.states, row * h + j))
         if ends.outputs != 0:
             head_backward(m, row, sizes, weights, after, dh, other, ends.outputs, grads)
-        cell_backward(m, sizes, weights, before, base, x, g, dh, scratch, dx, grads)
+        ahead = Ahead(rows.features, rows.index, row, m, sizes.o)
+        cell_backward(m, sizes, weights, before, base, x, g, dh, scratch, dx, grads, ahead)
         inputs_backward(m, row, sizes, weights, rows, dx, other, ends, grads)
         later = m
     if ends.hidden != 0:

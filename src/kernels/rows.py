@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pymarl.kernels.simd import (
-    W, exp, fma, load, load1, load_int, root, splat, store, store1, tanh, total, where_positive,
+    W, exp, fma, load, load1, load_int, prefetch, splat, store, store1, tanh, total, where_positive,
 )  # fmt: skip
 from pymarl.utils.jit import outlined
 
@@ -72,13 +72,26 @@ def keep_positive(m: Any, h: Any, gradient: Any, ld: Any, x: Any, ldx: Any) -> N
 
 
 @outlined
-def gates(m: Any, h: Any, g: Any, before: Any, after: Any) -> None:
+def prefetch_row(i: Any, ahead: Any) -> None:
+    """Have the cache fetch the i-th of the rows ahead."""
+    if i < ahead.count:
+        row = ahead.first + i
+        if ahead.index != 0:
+            row = load_int(ahead.index, row)
+        for j in range(0, ahead.width, 16):  # a cache line
+            prefetch(ahead.source, row * ahead.width + j)
+
+
+@outlined
+def gates(m: Any, h: Any, g: Any, before: Any, after: Any, ahead: Any) -> None:
     """Take a GRU's step: g [m, 4h] holds n's input part, r, z and n's recurrent part; n, r and z become activations.
 
-    after = (1 - z) * n + z * before, both [m, h].
+    after = (1 - z) * n + z * before, both [m, h]. `ahead`: what will be read next. This is all arithmetic, so that
+    memory has time to answer.
     """
     one = splat(ONE)
     for i in range(m):
+        prefetch_row(i, ahead)
         gi, bi, ai = g + 16 * i * h, before + 4 * i * h, after + 4 * i * h
         for j in range(0, h, W):
             r = one + exp(splat(ZERO) - load(gi, h + j))
@@ -93,10 +106,11 @@ def gates(m: Any, h: Any, g: Any, before: Any, after: Any) -> None:
 
 
 @outlined
-def gates_backward(m: Any, h: Any, g: Any, before: Any, grad: Any, d: Any, ldd: Any) -> None:
+def gates_backward(m: Any, h: Any, g: Any, before: Any, grad: Any, d: Any, ldd: Any, ahead: Any) -> None:
     """Write the gradients of what `gates` read, in its order, to d [m, 4h]; grad [m, h] of `after` becomes grad * z."""
     one = splat(ONE)
     for i in range(m):
+        prefetch_row(i, ahead)
         gi, bi, qi, di = g + 16 * i * h, before + 4 * i * h, grad + 4 * i * h, d + 4 * i * ldd
         for j in range(0, h, W):
             n, r, z = load(gi, j), load(gi, h + j), load(gi, 2 * h + j)
