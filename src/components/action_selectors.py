@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pymarl.components.epsilon_schedules import DecayThenFlatSchedule
-from pymarl.components.masking import mask_unavailable
+from pymarl.components.masking import epsilon_greedy_actions, greedy_actions, mask_unavailable
 from pymarl.utils.config import PositiveInt, Probability
 from pymarl.utils.registry import Registry
 
@@ -109,11 +109,6 @@ class ActionSelector:
         return torch.rand(shape, generator=generator, device=generator.device)
 
 
-def _greedy(values: Tensor, avail_actions: Tensor) -> Tensor:
-    """Return [B, N], the first best available action."""
-    return mask_unavailable(values, avail_actions).argmax(dim=-1)
-
-
 def available_share(probs: Tensor, avail_actions: Tensor) -> Tensor:
     """Return probabilities [..., A] among the available actions alone; uniform ones where they have none at all."""
     avail = avail_actions.to(probs.dtype)
@@ -155,15 +150,14 @@ class EpsilonGreedyActionSelector(ActionSelector):
         if not test_mode:
             epsilon = self.epsilon = self.schedule.eval(t_env)
         if test_mode and not epsilon:
-            return _greedy(agent_outputs, avail_actions)
+            return greedy_actions(agent_outputs, avail_actions)
         b, n, a = agent_outputs.shape
-        draws = self._rand((b, n, a + 1), test_mode)  # A keys, whose highest available one is a uniform choice; a coin
-        scores = torch.where(draws[..., a:] < epsilon, draws[..., :a], agent_outputs)
-        return _greedy(scores, avail_actions)
+        draws = self._rand((b, n, a + 1), test_mode)
+        return epsilon_greedy_actions(agent_outputs, avail_actions, draws, epsilon)
 
     def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
         """Return [..., A]; see ActionSelector.distribution."""
-        best = torch.zeros_like(agent_outputs).scatter_(-1, _greedy(agent_outputs, avail_actions).unsqueeze(-1), 1.0)
+        best = torch.zeros_like(agent_outputs).scatter_(-1, greedy_actions(agent_outputs, avail_actions).unsqueeze(-1), 1.0)
         return _mixed_with_uniform(best, avail_actions, self.schedule.eval(t_env))
 
 
@@ -189,13 +183,13 @@ class MultinomialActionSelector(ActionSelector):
     def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
         """Return [B, N] actions for probabilities `agent_outputs`; see ActionSelector.select_action."""
         if test_mode and self.config.test_greedy:
-            return _greedy(agent_outputs, avail_actions)
+            return greedy_actions(agent_outputs, avail_actions)
         if not test_mode:
             self.epsilon = self.schedule.eval(t_env)
         probs = self._probs(agent_outputs, avail_actions, self.epsilon)
         # An exponential race: action a wins with probability probs[a].
         draws = -torch.log1p(-self._rand(tuple(probs.shape), test_mode)) + 1e-30
-        return _greedy(probs / draws, avail_actions)
+        return greedy_actions(probs / draws, avail_actions)
 
     def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
         """Return [..., A]; see ActionSelector.distribution."""
@@ -219,9 +213,9 @@ class GumbelSoftmaxMultinomialActionSelector(ActionSelector):
     def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
         """Return [B, N] actions for logits `agent_outputs`; see ActionSelector.select_action."""
         if test_mode and self.config.test_greedy:
-            return _greedy(agent_outputs, avail_actions)
+            return greedy_actions(agent_outputs, avail_actions)
         draws = -torch.log1p(-self._rand(tuple(agent_outputs.shape), test_mode)) + 1e-30  # exponential
-        return _greedy(agent_outputs - draws.log(), avail_actions)
+        return greedy_actions(agent_outputs - draws.log(), avail_actions)
 
     def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
         """Return [..., A]; see ActionSelector.distribution."""

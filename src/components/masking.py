@@ -1,9 +1,13 @@
-"""The one way to take unavailable actions out of the running."""
+"""The one way to take unavailable actions out of the running, and choices among the others."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+from pymarl.utils.compiled import fit_kernels, kernels
 
 
 def mask_unavailable(values: Tensor, avail_actions: Tensor) -> Tensor:
@@ -18,3 +22,36 @@ def mask_unavailable(values: Tensor, avail_actions: Tensor) -> Tensor:
         max is -inf: it shows instead of passing for a choice.
     """
     return torch.where(avail_actions, values, -float("inf"))
+
+
+def greedy_actions(values: Tensor, avail_actions: Tensor) -> Tensor:
+    """Return [...] int64, the first of the best available actions; 0 in a row without any.
+
+    Args:
+        values: [..., A] float without gradient.
+        avail_actions: [..., A] bool.
+    """
+    if fit_kernels(values):
+        return kernels.greedy(values, avail_actions)
+    return mask_unavailable(values, avail_actions).argmax(dim=-1)
+
+
+def epsilon_greedy_actions(values: Tensor, avail_actions: Tensor, draws: Tensor, epsilon: float) -> Tensor:
+    """Return [...] int64: with probability epsilon a uniform choice of the available actions, else the greedy one.
+
+    Args:
+        values, avail_actions: as for `greedy_actions`.
+        draws: [..., A + 1] uniform in [0, 1): A keys, whose highest available one is a uniform choice, and a coin.
+        epsilon: in [0, 1].
+    """
+    if fit_kernels(values, draws):
+        return kernels.epsilon_greedy(values, avail_actions, draws, epsilon)
+    scores = torch.where(draws[..., -1:] < epsilon, draws[..., :-1], values)
+    return mask_unavailable(scores, avail_actions).argmax(dim=-1)
+
+
+def can_choose(values: Tensor, avail_actions: Tensor) -> bool:
+    """Return whether every row has an available action whose value is a finite number, and none that is NaN."""
+    if fit_kernels(values):
+        return kernels.all_finite(values, avail_actions)
+    return math.isfinite(mask_unavailable(values, avail_actions).amax(dim=-1).sum().item())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 from pymarl.components.action_selectors import ActionSelector
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import make_inputs, packed_inputs
-from pymarl.components.masking import mask_unavailable
+from pymarl.components.masking import can_choose, mask_unavailable
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
 from pymarl.modules.inputs import Inputs, OneHot, input_shape
@@ -276,8 +275,7 @@ class BasicMAC(nn.Module):
 
     def _check(self, outputs: Tensor, avail_actions: Tensor, t_ep: int, bs: Any) -> None:
         """Stop the run if a running row has no available action or a NaN output."""
-        best = mask_unavailable(outputs, avail_actions).amax(dim=-1)
-        if math.isfinite(best.sum().item()):
+        if can_choose(outputs, avail_actions):
             return
         stuck = ~avail_actions.any(dim=-1)
         broken = stuck | outputs.isnan().any(dim=-1)  # infinite values may also have cancelled out

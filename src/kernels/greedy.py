@@ -42,20 +42,61 @@ def best_action_of_last(values: Any, available: Any, a: Any) -> Any:
     return best
 
 
+@outlined
+def first_of_row(row: Any, rows: Any, a: Any, values: Any, available: Any) -> Any:
+    """Return the best available action of one of several rows."""
+    if row * a + a + W <= rows * a:
+        return best_action(values + 4 * row * a, available + row * a, a)
+    return best_action_of_last(values + 4 * row * a, available + row * a, a)
+
+
 def _compile(stamp: str) -> Any:
+    """Return the kernels; `stamp` makes compiled code of other sources unfit."""
+
     @kernel
     def best_of_rows(values: Any, available: Any, a: Any, low: Any, high: Any, rows: Any, out: Any) -> None:
         stamp  # noqa: B018
         for row in range(low, high):
-            if row * a + a + W <= rows * a:
-                store_int(out, row, best_action(values + 4 * row * a, available + row * a, a))
+            store_int(out, row, first_of_row(row, rows, a, values, available))
+
+    @kernel
+    def explore_rows(values: Any, available: Any, draws: Any, a: Any, rows: Any, epsilon: Any, out: Any) -> None:
+        """`draws` [rows, a + 1]: a row's keys, the largest of which is a uniform choice, and its coin."""
+        stamp  # noqa: B018
+        for row in range(rows):
+            keys = draws + 4 * row * (a + 1)
+            if load1(keys, a) < epsilon:
+                action = best_action_of_last(keys, available + row * a, a)
             else:
-                store_int(out, row, best_action_of_last(values + 4 * row * a, available + row * a, a))
+                action = first_of_row(row, rows, a, values, available)
+            store_int(out, row, action)
 
-    return best_of_rows
+    @kernel
+    def finite_rows(values: Any, available: Any, a: Any, rows: Any) -> Any:
+        stamp  # noqa: B018
+        for row in range(rows):
+            any_available = False
+            for action in range(a):
+                value = load1(values, row * a + action)
+                if load_byte(available, row * a + action):
+                    any_available = True
+                    if not abs(value) < np.inf:
+                        return False
+            if not any_available:
+                return False
+        return True
+
+    return best_of_rows, explore_rows, finite_rows
 
 
-best_of_rows = _compile(STAMP)
+best_of_rows, explore_rows, finite_rows = _compile(STAMP)
+
+
+def _addresses(values: Tensor, avail_actions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both contiguous. ValueError if their shapes differ."""
+    if values.shape != avail_actions.shape:
+        raise ValueError(f"expected masks of {list(values.shape)}, got {list(avail_actions.shape)}")
+    return values.contiguous(), avail_actions.contiguous()
 
 
 def greedy(values: Tensor, avail_actions: Tensor) -> Tensor:
@@ -65,18 +106,40 @@ def greedy(values: Tensor, avail_actions: Tensor) -> Tensor:
         values: [..., A] float32 on the CPU, without gradient.
         avail_actions: [..., A] bool likewise.
     """
-    if values.shape != avail_actions.shape:
-        raise ValueError(f"expected masks of {list(values.shape)}, got {list(avail_actions.shape)}")
+    values, avail_actions = _addresses(values, avail_actions)
     out = torch.empty(values.shape[:-1], dtype=torch.int64)
-    values, avail_actions = values.contiguous(), avail_actions.contiguous()
-    rows, a = out.numel(), values.shape[-1]
-    tasks = -(-rows // TASK_ROWS)
+    rows, a, to = out.numel(), values.shape[-1], out.data_ptr()
+    places = values.data_ptr(), avail_actions.data_ptr()
+    if rows <= TASK_ROWS:
+        best_of_rows(*places, a, 0, rows, rows, to)
+        return out
 
     def task(number: int) -> None:
-        best_of_rows(
-            values.data_ptr(), avail_actions.data_ptr(), a, number * TASK_ROWS, min(rows, (number + 1) * TASK_ROWS),
-            rows, out.data_ptr(),
-        )  # fmt: skip
+        best_of_rows(*places, a, number * TASK_ROWS, min(rows, (number + 1) * TASK_ROWS), rows, to)
 
-    run_tasks(task, tasks, torch.get_num_threads())
+    run_tasks(task, -(-rows // TASK_ROWS), torch.get_num_threads())
     return out
+
+
+def epsilon_greedy(values: Tensor, avail_actions: Tensor, draws: Tensor, epsilon: float) -> Tensor:
+    """Return [...] int64: `greedy`, or where a coin falls below epsilon a uniform choice among the available actions.
+
+    Args:
+        values, avail_actions: as for `greedy`.
+        draws: [..., A + 1], uniform in [0, 1): a key for each action, the largest of which is chosen, and the coin.
+        epsilon: in [0, 1].
+    """
+    values, avail_actions = _addresses(values, avail_actions)
+    out, draws = torch.empty(values.shape[:-1], dtype=torch.int64), draws.contiguous()
+    explore_rows(
+        values.data_ptr(), avail_actions.data_ptr(), draws.data_ptr(), values.shape[-1], out.numel(), epsilon,
+        out.data_ptr(),
+    )  # fmt: skip
+    return out
+
+
+def all_finite(values: Tensor, avail_actions: Tensor) -> bool:
+    """Return whether every row has an available action and all of its available values are finite; see `greedy`."""
+    values, avail_actions = _addresses(values, avail_actions)
+    a = values.shape[-1]
+    return bool(finite_rows(values.data_ptr(), avail_actions.data_ptr(), a, values.numel() // a))

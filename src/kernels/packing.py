@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from pymarl.kernels.simd import W
+from pymarl.utils.jit import kernel
 
 
 def padded(size: int) -> int:
@@ -14,12 +17,36 @@ def padded(size: int) -> int:
     return -(-size // W) * W
 
 
+@kernel
+def _write_panels(matrix: Any, panel: Any, out: Any) -> None:
+    k, n = matrix.shape
+    at = 0
+    for first in range(0, n, panel):
+        for row in range(k):
+            for column in range(first, min(n, first + panel)):
+                out[at] = matrix[row, column]
+                at += 1
+
+
 def pack(matrix: Tensor) -> Tensor:
     """Return B [K, N], N a multiple of W, as tiles.py wants it: panels of 2 W columns, the last may have W."""
-    k, n = matrix.shape
-    whole = n - n % (2 * W)
-    panels = matrix[:, :whole].reshape(k, -1, 2 * W).transpose(0, 1).reshape(-1)
-    return panels if whole == n else torch.cat([panels, matrix[:, whole:].reshape(-1)])
+    out = torch.empty(matrix.numel())
+    _write_panels(matrix.numpy(), 2 * W, out.numpy())
+    return out
+
+
+@kernel
+def _is_within(index: Any, low: Any, high: Any) -> Any:
+    least, most = high - 1, low
+    for value in index:
+        least, most = min(least, value), max(most, value)
+    return least >= low and most < high
+
+
+def is_within(index: Tensor, low: int, high: int) -> bool:
+    """Return whether all of an int64 [R] are in low .. high - 1."""
+    within: bool = _is_within(index.numpy(), low, high)
+    return within
 
 
 def columns(matrix: Tensor, size: int) -> Tensor:

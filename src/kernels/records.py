@@ -75,7 +75,8 @@ class Rows(NamedTuple):
     Attributes:
         features: [., o], of which packed row r is features[index[r]], or features[r] if index is 0.
         index: int64 [R], or 0.
-        hots: int64 [hots, 2], the address of each one-hot's int64 [R], -1 for none, and its first row in the table.
+        hots: int64 [hots, 3], the address of each one-hot's int64 [R], its first row in the table, and its width; what
+            is not within that is none.
         hidden: [counts[0], h], the states before slot 0.
     """
 

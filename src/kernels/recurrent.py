@@ -28,9 +28,9 @@ def embed(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, x: Any) -> None
     for i in range(m):
         copy(x + 4 * i * h, weights.bias, h)
         for k in range(sizes.hots):
-            hot = load_int(load_int(rows.hots, 2 * k), row + i)
-            if hot >= 0:
-                column = weights.table + 4 * h * (hot + load_int(rows.hots, 2 * k + 1))
+            hot = load_int(load_int(rows.hots, 3 * k), row + i)
+            if 0 <= hot < load_int(rows.hots, 3 * k + 2):
+                column = weights.table + 4 * h * (hot + load_int(rows.hots, 3 * k + 1))
                 for j in range(0, h, W):
                     store(x, i * h + j, load(x, i * h + j) + load(column, j))
 
@@ -161,10 +161,11 @@ def embed_backward(m: Any, row: Any, sizes: Any, rows: Any, dx: Any, ldx: Any, g
     h = sizes.h
     add_rows(grads.bias, m, h, dx, ldx)
     for k in range(sizes.hots):
-        address, first = load_int(rows.hots, 2 * k), load_int(rows.hots, 2 * k + 1)
+        address, first = load_int(rows.hots, 3 * k), load_int(rows.hots, 3 * k + 1)
+        width = load_int(rows.hots, 3 * k + 2)
         for i in range(m):
             hot = load_int(address, row + i)
-            if hot >= 0:
+            if 0 <= hot < width:
                 column = grads.table + 4 * h * (first + hot)
                 for j in range(0, h, W):
                     store(column, j, load(column, j) + load(dx, i * ldx + j))

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pymarl.kernels import recurrent
-from pymarl.kernels.packing import Kept, address, columns, pack, padded
+from pymarl.kernels.packing import Kept, address, columns, is_within, pack, padded
 from pymarl.kernels.records import Ends, Gradients, Rows, Sizes, Strip, Weights
 from pymarl.kernels.simd import W
 from pymarl.kernels.strips import Lease, StripPlan, one_thread, plan_strips, run_tasks
@@ -111,9 +111,9 @@ class _Run:
         self.plan = plan_strips(given.counts)
         hots, row = [], 0
         for index, width in given.one_hots:
-            hots.append((index.data_ptr(), row))
+            hots.append((index.data_ptr(), row, width))
             row += width
-        self._hots = np.array(hots or [(0, 0)], dtype=np.int64)
+        self._hots = np.array(hots or [(0, 0, 0)], dtype=np.int64)
         index = given.index
         self.rows = Rows(
             features.data_ptr(), 0 if index is None else index.data_ptr(), self._hots.ctypes.data, hidden.data_ptr()
@@ -260,7 +260,7 @@ def unroll(
     if own != rows or hidden.shape[0] != counts[0] or any(hot.shape[0] != rows for hot, _ in one_hots):
         raise ValueError(f"expected {rows} rows of inputs and {counts[0]} of hidden states, got {own} and {len(hidden)}")
     for what, low, high in [(index, 0, features.shape[0]), *((hot, -1, width) for hot, width in one_hots)]:
-        if what is not None and not (low <= int(what.min()) and int(what.max()) < high):
+        if what is not None and not is_within(what, low, high):
             raise ValueError(f"an index from {int(what.min())} to {int(what.max())}; expected {low} .. {high - 1}")
     norms = [layers.norm_in or (None, None, 0.0), layers.norm_out or (None, None, 0.0)]
     given = Given(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from pymarl.utils.tensors import misfit
 
@@ -31,6 +32,7 @@ class Optimiser:
     def apply(self) -> None:
         """Move the parameters along their gradients."""
         self.torch_optimiser.step()
+        increment_version(self.params)  # a fused step does not, and who keeps something made of weights looks at it
 
     def state_dict(self) -> dict[str, Any]:
         """Return the running averages and settings, as torch has them."""

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.masking import mask_unavailable
+from pymarl.components.masking import greedy_actions, mask_unavailable
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed, MixerInputs
-
-
-try:
-    from pymarl import kernels
-except ImportError:  # the folder, or numba, is not there
-    kernels = None  # type: ignore[assignment]
 
 
 class Rows(NamedTuple):
@@ -42,7 +35,7 @@ class Rows(NamedTuple):
 
     def greedy(self, q: Tensor) -> Tensor:
         """Return [P, N] int64, the available action of largest `q` [P, N, A]."""
-        return greedy_actions(q, self.avail_actions)
+        return greedy_actions(q.detach(), self.avail_actions)
 
 
 class Loss(NamedTuple):
@@ -63,13 +56,6 @@ class Loss(NamedTuple):
     targets: Tensor
     mask: Tensor
     metrics: Mapping[str, Tensor] = {}
-
-
-def greedy_actions(q: Tensor, avail_actions: Tensor) -> Tensor:
-    """Return [...] int64, the available action of largest `q` [..., A]."""
-    if kernels is not None and q.device.type == "cpu" and q.dtype == torch.float32:
-        return kernels.greedy(q.detach(), avail_actions)
-    return mask_unavailable(q.detach(), avail_actions).max(-1).indices  # faster than argmax
 
 
 def team_value(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
 from pymarl.modules.inputs import Inputs
-from pymarl.modules.layers.gru import GRUNetwork
+from pymarl.modules.layers.gru import GRUNetwork, GRUStep
 from pymarl.modules.layers.plain import is_untouched
 from pymarl.utils.config import PositiveInt
 
@@ -29,6 +29,7 @@ class RNNAgent(Agent):
         self.fc1 = nn.Linear(spec.input_shape, config.rnn_hidden_dim)
         self.rnn = nn.GRUCell(config.rnn_hidden_dim, config.rnn_hidden_dim)
         self.fc2 = nn.Linear(config.rnn_hidden_dim, spec.n_actions)
+        self._step: GRUStep | None = None
 
     def network(self) -> GRUNetwork:
         """Return the layers, whose step is this agent's `forward`."""
@@ -36,11 +37,21 @@ class RNNAgent(Agent):
 
     def init_hidden(self, rows: int) -> Tensor:
         """Return [rows, rnn_hidden_dim] zeros."""
+        self._step = None  # weights may have changed
         return self.fc1.weight.new_zeros(rows, self.rnn.hidden_size)
 
     def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; see Agent.forward."""
         return self.network().step(inputs, hidden)
+
+    def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step without gradient; see Agent.act."""
+        network = self.network()
+        if self._step is None or not self._step.is_current(network, inputs):
+            self._step = GRUStep.of(network, inputs)
+        if self._step is None or not is_untouched(self):
+            return super().act(inputs, hidden)
+        return self._step(inputs, hidden)
 
     def unroll(
         self, inputs: Inputs, counts: Sequence[int], hidden: Tensor | None = None, *, states: bool = False

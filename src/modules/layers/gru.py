@@ -13,13 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from pymarl.modules.inputs import Inputs
-from pymarl.modules.layers.plain import fits_gru, is_plain, weights_of
-
-try:
-    from pymarl import kernels
-except ImportError:  # the folder, or numba, is not there
-    kernels = None  # type: ignore[assignment]
-
+from pymarl.modules.layers.plain import fits_gru, is_plain, is_untouched, stamp_of, weights_of
+from pymarl.utils.compiled import fit_kernels, kernels
 
 class GRUNetwork(NamedTuple):
     """The layers of an agent: fc1 E -> H, rnn H -> H, fc2 H -> A.
@@ -64,11 +59,11 @@ class GRUNetwork(NamedTuple):
             weights, the features and `hidden`.
         """
         counts = [count for count in counts if count]
-        if kernels is not None and self._is_of_kernels(hidden):
+        if fit_kernels(hidden, *self.weights()):
             source, index = inputs.source()
             one_hots = [(one_hot.index, one_hot.width) for one_hot in inputs.one_hots]
             outputs, after = kernels.unroll(
-                source, index, one_hots, counts, hidden, self._kernel_layers(), outputs=True, states=states
+                source, index, one_hots, counts, hidden, self.kernel_layers(), outputs=True, states=states
             )
             return cast(Tensor, outputs), after
         return self._unroll_library(inputs, counts, hidden, states)
@@ -80,10 +75,15 @@ class GRUNetwork(NamedTuple):
     def _head(self, hidden: Tensor) -> Tensor:
         return self.fc2(hidden if self.norm_out is None else self.norm_out(hidden))
 
-    def _is_of_kernels(self, hidden: Tensor) -> bool:
-        return all(t.device.type == "cpu" and t.dtype == torch.float32 for t in (hidden, *self.rnn.parameters()))
+    def layers(self) -> list[nn.Module]:
+        """Return the layers that are there."""
+        return [layer for layer in self if layer is not None]
 
-    def _kernel_layers(self) -> Any:
+    def weights(self) -> list[Tensor]:
+        """Return their own parameters."""
+        return weights_of(*self.layers())
+
+    def kernel_layers(self) -> Any:
         """Return the weights as the kernels take them."""
         fc1, rnn, fc2 = cast(nn.Linear, self.fc1), cast(nn.GRUCell, self.rnn), cast(nn.Linear, self.fc2)
         norms = [
@@ -106,3 +106,42 @@ class GRUNetwork(NamedTuple):
         # data, batch sizes, state, weights, has biases, layers, dropout, training, bidirectional
         after = torch._VF.gru(self._embedded(inputs), sizes, before, weights, True, 1, 0.0, training, False)[0]
         return self._head(after), after if states else None
+
+
+class GRUStep:
+    """A network's step in one kernel, for a number of rows, as long as its layers and weights stay as they are.
+
+    Args:
+        network: plain; see `GRUNetwork.is_plain`.
+        inputs: of a first step; later ones have as many rows and parts of the same widths.
+    """
+
+    def __init__(self, network: GRUNetwork, inputs: Inputs) -> None:
+        self._network, self._layers, self._weights = network, network.layers(), network.weights()
+        self._stamp, self._sizes = stamp_of(self._weights), self._sizes_of(inputs)
+        widths = [one_hot.width for one_hot in inputs.one_hots]
+        rows, o = inputs.features.shape
+        self._step = kernels.Step(network.kernel_layers(), o, widths, rows)
+
+    @classmethod
+    def of(cls, network: GRUNetwork, inputs: Inputs) -> GRUStep | None:
+        """Return a step, or None where there is no kernel for such a network."""
+        fits = network.is_plain() and inputs.width == network.fc1.in_features
+        return cls(network, inputs) if fits and fit_kernels(inputs.features, *network.weights()) else None
+
+    def is_current(self, network: GRUNetwork, inputs: Inputs) -> bool:
+        """Return whether this is the step of a network as it is now, for inputs like these."""
+        return (
+            network == self._network
+            and is_untouched(*self._layers)
+            and self._stamp == stamp_of(network.weights())
+            and self._sizes == self._sizes_of(inputs)
+        )
+
+    def __call__(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return [R, A] outputs and [R, H], the state after `hidden`, without gradient."""
+        return self._step(inputs.features, [one_hot.index for one_hot in inputs.one_hots], hidden)
+
+    @staticmethod
+    def _sizes_of(inputs: Inputs) -> list[Any]:
+        return [inputs.features.shape, inputs.features.dtype, *[one_hot.width for one_hot in inputs.one_hots]]

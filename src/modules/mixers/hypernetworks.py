@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from pymarl.modules.layers.plain import is_plain, is_untouched
 from pymarl.modules.mixers.mixer import MixerInputs
-
-try:
-    from pymarl import kernels
-except ImportError:  # the folder, or numba, is not there
-    kernels = None  # type: ignore[assignment]
-
+from pymarl.utils.compiled import fit_kernels, kernels
 
 def mix_in_kernel(
     inputs: MixerInputs, w1: nn.Module, b1: nn.Module, w2: nn.Module, b2: nn.Module
@@ -28,13 +22,11 @@ def mix_in_kernel(
         w2, b2: two layers each, the second weights [E] and bias [1].
     """
     layers = [_layers(module) for module in (w1, b1, w2, b2)]
-    if kernels is None or any(each is None for each in layers) or [len(each) for each in layers if each] != [2, 1, 2, 2]:
+    if any(each is None for each in layers) or [len(each) for each in layers if each] != [2, 1, 2, 2]:
         return None
     tensors = [weight for each in layers for layer in cast(Any, each) for weight in (layer.weight, layer.bias)]
-    if any(t.device.type != "cpu" or t.dtype != torch.float32 for t in (inputs.q, inputs.state, *tensors)):
-        return None
     same_width = tensors[0].shape[0] == tensors[6].shape[0] and tensors[10].shape[0] == tensors[4].shape[0]
-    if inputs.state.requires_grad or not same_width:
+    if inputs.state.requires_grad or not same_width or not fit_kernels(inputs.q, inputs.state, *tensors):
         return None
     networks = kernels.Hypernetworks(
         tuple(tensors[:4]), tuple(tensors[4:6]), tuple(tensors[6:10]), tuple(tensors[10:])  # type: ignore[arg-type]

@@ -1,0 +1,78 @@
+"""One acting step of the recurrent network: at a few rows the number of calls is what costs, not the arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pymarl.kernels import recurrent
+from pymarl.kernels.packing import columns
+from pymarl.kernels.records import Rows, Strip
+from pymarl.kernels.strips import STRIP_ROWS, run_tasks
+from pymarl.kernels.unroll import Given, Layers, Packed
+
+SHARED = 512
+"""Fewer rows are not worth a second thread."""
+
+
+class Step:
+    """Steps a number of rows without gradient, again and again. Weights are copied when it is made.
+
+    Args:
+        layers: the network, see `unroll`.
+        o: features.
+        widths: of the one-hots.
+        rows: R.
+    """
+
+    def __init__(self, layers: Layers, o: int, widths: Sequence[int], rows: int) -> None:
+        norms = [layers.norm_in or (None, None, 0.0), layers.norm_out or (None, None, 0.0)]
+        assert layers.fc2 is not None
+        params = (*layers.fc1, *norms[0][:2], *layers.rnn, *norms[1][:2], *layers.fc2)
+        empty = [(torch.empty(0, dtype=torch.int64), width) for width in widths]
+        given = Given(None, empty, [rows], (norms[0][2], norms[1][2]), True, True, False)
+        self._packed = Packed([None if p is None else p.detach() for p in params], given, o, features_grad=False)
+        self._rows, sizes = rows, self._packed.sizes
+        firsts = np.cumsum([0, *widths])[: len(widths)]
+        self._hots = np.array([(0, *each) for each in zip(firsts, widths, strict=True)] or [(0, 0, 0)], dtype=np.int64)
+        self._starts = np.arange(0, rows, STRIP_ROWS, dtype=np.int64)
+        self._counts = np.minimum(STRIP_ROWS, rows - self._starts)
+        self._strips = [
+            Strip(1, self._starts[i:].ctypes.data, self._counts[i:].ctypes.data) for i in range(len(self._starts))
+        ]
+        top = int(self._counts[0])
+        self._memory = torch.empty(len(self._strips), top * (7 + sizes.norm_in) * sizes.h)
+        self._scratch = torch.empty(len(self._strips), top * max(sizes.o, 2 * sizes.h + sizes.a_padded))
+        self._places = [
+            (memory.data_ptr(), scratch.data_ptr()) for memory, scratch in zip(self._memory, self._scratch, strict=True)
+        ]
+
+    def __call__(self, features: Tensor, one_hots: Sequence[Tensor], hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Return [R, A] outputs and [R, H] states after `hidden` [R, H].
+
+        Args:
+            features: [R, O] float32 on the CPU.
+            one_hots: int64 [R] each, -1 for none.
+            hidden: likewise.
+        """
+        sizes = self._packed.sizes
+        features, hidden = features.contiguous(), columns(hidden, sizes.h).contiguous()
+        for number, index in enumerate(one_hots):
+            self._hots[number, 0] = index.data_ptr()
+        rows = Rows(features.data_ptr(), 0, self._hots.ctypes.data, hidden.data_ptr())
+        outputs, states = torch.empty(self._rows, sizes.a), torch.empty(self._rows, sizes.h)
+        to = outputs.data_ptr(), states.data_ptr()
+
+        def task(number: int) -> None:
+            recurrent.forward(
+                self._strips[number], sizes, self._packed.weights, rows, False, *self._places[number], *to
+            )
+
+        if len(self._strips) == 1:
+            task(0)
+        else:
+            run_tasks(task, len(self._strips), torch.get_num_threads() if self._rows >= SHARED else 1)
+        return outputs, states if sizes.h == sizes.width else states[:, : sizes.width]
