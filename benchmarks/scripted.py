@@ -31,14 +31,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from pymarl.envs import native
 from pymarl.envs.batched import make_batched_env
-from pymarl.utils.stamp import source_stamp
-from pymarl.utils.jit import inlined, kernel, outlined
 from pymarl.envs.native.rng import below
 from pymarl.envs.skirmish import battle
 from pymarl.envs.skirmish.battle.arrays import BIOLOGICAL, FIRST_TARGET, NO_OP, STOP
 from pymarl.envs.skirmish.env import Skirmish
 from pymarl.utils.errors import UserError
+from pymarl.utils.jit import inlined, kernel, outlined
 from pymarl.utils.layers import merge
+from pymarl.utils.stamp import source_stamp
 from scripted_moves import FAR, away, square, towards
 
 POLICIES = ("random", "attack_nearest", "focus_fire", "kite")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import AIR_LAYER, EAST, NORTH, SOUTH, STOP, WEST
+from pymarl.utils.jit import inlined, outlined
 
 FIRST_MOVE = NORTH
 X_STEP, Y_STEP = (0.0, 0.0, 1.0, -1.0), (1.0, -1.0, 0.0, 0.0)  # north, south, east, west

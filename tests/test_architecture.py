@@ -20,6 +20,7 @@ ALLOWED = {
     "learners": {"learners", "controllers", "modules", "components"},
     "controllers": {"controllers", "modules", "components"},
     "modules": {"modules"},
+    "kernels": {"kernels"},
     "components": {"components"},
     "envs": {"envs"},
     "tools": {"envs", "tools"},
@@ -27,12 +28,29 @@ ALLOWED = {
 }
 OURS = set(ALLOWED) - {"main.py", "pymarl.py"}
 OPEN = "pymarl.envs.specs"
-# Folder -> the one module of another folder that it may import as well: the type of what it makes for it.
-ALSO = {"components": "pymarl.modules.inputs"}
+# Folder -> the one module of another folder that it may import as well: the type of what it makes for it; and the
+# kernels' face, which utils/compiled.py gives to everyone.
+ALSO = {"components": "pymarl.modules.inputs", "utils": "pymarl.kernels"}
 # Folder -> its floors, the highest first: a file imports from its own floor and those below.
 FLOORS = {
     "envs/skirmish": ("replay", "env", "scenario", "battle"),
     "envs/workers": ("worker_envs", "process", "worker"),
+    "kernels": (
+        "compiling",
+        "step",
+        "unrolling",
+        "mixer",
+        "choices",
+        "recurrent",
+        "mixing",
+        "rows",
+        "tiles",
+        "packing",
+        "strips",
+        "records",
+        "stamp",
+        "simd",
+    ),
 }
 MOST_LINES, MOST_LINES_OF_FUNCTION = 300, 40
 # Heavy third-party packages that a folder must do without.

@@ -157,7 +157,9 @@ class EpsilonGreedyActionSelector(ActionSelector):
 
     def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
         """Return [..., A]; see ActionSelector.distribution."""
-        best = torch.zeros_like(agent_outputs).scatter_(-1, greedy_actions(agent_outputs, avail_actions).unsqueeze(-1), 1.0)
+        best = torch.zeros_like(agent_outputs).scatter_(
+            -1, greedy_actions(agent_outputs, avail_actions).unsqueeze(-1), 1.0
+        )
         return _mixed_with_uniform(best, avail_actions, self.schedule.eval(t_env))
 
 

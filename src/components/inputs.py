@@ -91,9 +91,7 @@ def _own_numbers(info: EnvInfo, agents: Sequence[int] | None, device: torch.devi
     return (torch.arange(info.n_agents) if agents is None else torch.tensor(list(agents))).to(device)
 
 
-def _one_hots(
-    seen: Seen, names: Sequence[str], info: EnvInfo, own: Tensor, device: torch.device
-) -> tuple[OneHot, ...]:
+def _one_hots(seen: Seen, names: Sequence[str], info: EnvInfo, own: Tensor, device: torch.device) -> tuple[OneHot, ...]:
     return tuple(
         OneHot(index.flatten(0, 1).to(device), width)
         for name in names

@@ -279,10 +279,9 @@ class BasicMAC(nn.Module):
             return
         stuck = ~avail_actions.any(dim=-1)
         broken = stuck | outputs.isnan().any(dim=-1)  # infinite values may also have cancelled out
-        places = broken.nonzero().tolist()
-        if not places:
+        if not broken.any():
             return
-        row, agent = places[0]
+        row, agent = broken.nonzero().tolist()[0]
         env = torch.arange(self.hidden_states.shape[0])[bs][row].item()  # type: ignore[union-attr]
         where = f"env {env}, agent {agent}, step {t_ep}"
         if stuck[row, agent]:

@@ -161,9 +161,7 @@ def mix_backward(low: Any, high: Any, sizes: Any, weights: Any, rows: Any, memor
         for i in range(m):
             grad = load1(rows.y, first + i)
             block += grad
-            mixing_backward(
-                first + i, grad, sizes, weights, rows, p + 4 * i * ld, d + 4 * i * ldd, df + 4 * i * ldf, g
-            )
+            mixing_backward(first + i, grad, sizes, weights, rows, p + 4 * i * ld, d + 4 * i * ldd, df + 4 * i * ldf, g)
         store1(g.b2_bias, 0, load1(g.b2_bias, 0) + block)  # a sum of sums: smaller rounding errors
         multiply(m, y, ne, d, ldd, weights.w1_back, df, ldf, weights.zeros, 0, NO_FLOOR)
         multiply(m, y, e, d + 4 * ne, ldd, weights.w2_back, df + 4 * y, ldf, weights.zeros, 0, NO_FLOOR)

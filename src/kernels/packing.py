@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -71,3 +73,37 @@ class Kept:
             return 0
         self._tensors.append(tensor.contiguous())
         return self._tensors[-1].data_ptr()
+
+
+T = TypeVar("T")
+
+
+class Sums(Generic[T]):
+    """Sums of gradients: each task adds to its own, and they are added in the tasks' order, whoever was first.
+
+    Args:
+        kind: a NamedTuple of addresses.
+        tasks: number of tasks.
+        shapes: of what is at each address.
+    """
+
+    def __init__(self, kind: Callable[..., T], tasks: int, **shapes: tuple[int, ...]) -> None:
+        self._kind, self._shapes = kind, shapes
+        self._sizes = [padded(int(np.prod(shape))) for shape in shapes.values()]
+        self._starts = [0, *np.cumsum(self._sizes).tolist()]
+        self._memory = torch.zeros(tasks, self._starts[-1])
+
+    def of(self, task: int) -> T:
+        """Return where a task adds."""
+        first = self._memory[task].data_ptr()
+        return self._kind(**{name: first + 4 * at for name, at in zip(self._shapes, self._starts, strict=False)})
+
+    def total(self) -> dict[str, Tensor]:
+        """Return the sums by name, in their shapes."""
+        whole, *others = self._memory
+        for other in others:
+            whole += other
+        return {
+            name: whole[at : at + int(np.prod(shape))].view(shape)
+            for (name, shape), at in zip(self._shapes.items(), self._starts, strict=False)
+        }

@@ -73,26 +73,26 @@ class Rows(NamedTuple):
     """Addresses of what a strip reads.
 
     Attributes:
-        features: [., o], of which packed row r is features[index[r]], or features[r] if index is 0.
-        index: int64 [R], or 0.
+        features: [., o], of which packed row r is features[places[r]], or features[r] if places is 0.
+        places: int64 [R], or 0.
         hots: int64 [hots, 3], the address of each one-hot's int64 [R], its first row in the table, and its width; what
             is not within that is none.
         hidden: [counts[0], h], the states before slot 0.
     """
 
     features: int
-    index: int
+    places: int
     hots: int
     hidden: int
 
 
 class Ahead(NamedTuple):
-    """Rows first .. first + count of `source` [., width], or those that `index` names, that will be read next."""
+    """Rows first .. first + rows of `source` [., width], or those that `places` names, that will be read next."""
 
     source: int
-    index: int
+    places: int
     first: int
-    count: int
+    rows: int
     width: int
 
 

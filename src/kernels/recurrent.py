@@ -11,14 +11,26 @@ from typing import Any
 
 from pymarl.kernels.records import Ahead
 from pymarl.kernels.rows import (
-    ZERO, add_rows, copy, fill, gates, gates_backward, gather, keep_positive, normalise, normalise_backward, scatter,
+    ZERO,
+    add_rows,
+    copy,
+    fill,
+    gates,
+    gates_backward,
+    gather,
+    keep_positive,
+    normalise,
+    normalise_backward,
+    scatter,
 )  # fmt: skip
 from pymarl.kernels.simd import W, fma, load, load1, load_int, relu, splat, store, store1
 from pymarl.kernels.stamp import STAMP
 from pymarl.kernels.tiles import NO_FLOOR, RELU, multiply, multiply_transposed
 from pymarl.utils.jit import kernel, outlined
 
-PAD = 16  # floats between the rows of a gradient: a stride that is no power of two keeps them out of one set of the cache
+PAD = (
+    16  # floats between the rows of a gradient: a stride that is no power of two keeps them out of one set of the cache
+)
 
 
 @outlined
@@ -38,9 +50,9 @@ def embed(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, x: Any) -> None
 @outlined
 def features_of(m: Any, row: Any, sizes: Any, rows: Any, scratch: Any) -> Any:
     """Return the address of a slot's features [m, o], gathered to `scratch` if they lie apart."""
-    if rows.index == 0:
+    if rows.places == 0:
         return rows.features + 4 * row * sizes.o
-    gather(scratch, m, sizes.o, rows.features, rows.index, row)
+    gather(scratch, m, sizes.o, rows.features, rows.places, row)
     return scratch
 
 
@@ -53,14 +65,25 @@ def head_forward(m: Any, row: Any, sizes: Any, weights: Any, state: Any, scratch
             m, h, sizes.width, state, weights.mask, weights.out_weight, weights.out_bias, weights.out_eps, scratch
         )
         state = scratch
-    multiply(
-        m, sizes.a_padded, h, state, h, weights.head, out, sizes.a_padded, weights.head_bias, 0, NO_FLOOR
-    )
+    multiply(m, sizes.a_padded, h, state, h, weights.head, out, sizes.a_padded, weights.head_bias, 0, NO_FLOOR)
     scatter(outputs + 4 * row * sizes.a, m, sizes.a, out, sizes.a_padded)
 
 
 @outlined
-def cell_forward(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, before: Any, u: Any, x: Any, g: Any, after: Any, scratch: Any, ahead: Any) -> None:
+def cell_forward(
+    m: Any,
+    row: Any,
+    sizes: Any,
+    weights: Any,
+    rows: Any,
+    before: Any,
+    u: Any,
+    x: Any,
+    g: Any,
+    after: Any,
+    scratch: Any,
+    ahead: Any,
+) -> None:
     """Take one slot's step. before, u (fc1's output), x (after its relu), after: [m, h]; g: [m, 4h]."""
     h, o = sizes.h, sizes.o
     features = features_of(m, row, sizes, rows, scratch)
@@ -78,7 +101,9 @@ def cell_forward(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, before: 
 
 
 @outlined
-def forward_strip(strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, memory: Any, scratch: Any, outputs: Any, states: Any) -> None:
+def forward_strip(
+    strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, memory: Any, scratch: Any, outputs: Any, states: Any
+) -> None:
     """Run a strip. memory: of each slot's activations, or if not `keep` of one slot's and one more state.
 
     outputs [R, a] and states [R, h] are addresses; 0 for what is not wanted.
@@ -97,7 +122,7 @@ def forward_strip(strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, me
         count, first = 0, 0
         if t + 1 < strip.slots:
             count, first = load_int(strip.sizes, t + 1), load_int(strip.first, t + 1)
-        ahead = Ahead(rows.features, rows.index, first, count, sizes.o)
+        ahead = Ahead(rows.features, rows.places, first, count, sizes.o)
         cell_forward(m, row, sizes, weights, rows, before, base, x, g, after, scratch, ahead)
         if outputs != 0:
             head_forward(m, row, sizes, weights, after, scratch, outputs)
@@ -109,7 +134,9 @@ def forward_strip(strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, me
 
 
 @outlined
-def head_backward(m: Any, row: Any, sizes: Any, weights: Any, state: Any, dh: Any, scratch: Any, d_outputs: Any, grads: Any) -> None:
+def head_backward(
+    m: Any, row: Any, sizes: Any, weights: Any, state: Any, dh: Any, scratch: Any, d_outputs: Any, grads: Any
+) -> None:
     """Add to dh [m, h] what the outputs' gradients say. Most of them are zero where actions were chosen: skipped."""
     h, a, to = sizes.h, sizes.a, dh
     if sizes.norm_out:
@@ -138,7 +165,20 @@ def head_backward(m: Any, row: Any, sizes: Any, weights: Any, state: Any, dh: An
 
 
 @outlined
-def cell_backward(m: Any, sizes: Any, weights: Any, before: Any, u: Any, x: Any, g: Any, dh: Any, d: Any, dx: Any, grads: Any, ahead: Any) -> None:
+def cell_backward(
+    m: Any,
+    sizes: Any,
+    weights: Any,
+    before: Any,
+    u: Any,
+    x: Any,
+    g: Any,
+    dh: Any,
+    d: Any,
+    dx: Any,
+    grads: Any,
+    ahead: Any,
+) -> None:
     """From dh [m, h] of the state after a slot make that of the state before, and dx [m, h] of fc1's output."""
     h, ldd, ldx = sizes.h, 4 * sizes.h + PAD, sizes.h + PAD
     gates_backward(m, h, g, before, dh, d, ldd, ahead)
@@ -172,7 +212,9 @@ def embed_backward(m: Any, row: Any, sizes: Any, rows: Any, dx: Any, ldx: Any, g
 
 
 @outlined
-def inputs_backward(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, dx: Any, scratch: Any, ends: Any, grads: Any) -> None:
+def inputs_backward(
+    m: Any, row: Any, sizes: Any, weights: Any, rows: Any, dx: Any, scratch: Any, ends: Any, grads: Any
+) -> None:
     """From dx [m, h] of fc1's output add to its gradients; write those of the features if wanted."""
     h, o, ldx = sizes.h, sizes.o, sizes.h + PAD
     embed_backward(m, row, sizes, rows, dx, ldx, grads)
@@ -187,7 +229,9 @@ def inputs_backward(m: Any, row: Any, sizes: Any, weights: Any, rows: Any, dx: A
 
 
 @outlined
-def backward_strip(strip: Any, sizes: Any, weights: Any, rows: Any, memory: Any, scratch: Any, ends: Any, grads: Any) -> None:
+def backward_strip(
+    strip: Any, sizes: Any, weights: Any, rows: Any, memory: Any, scratch: Any, ends: Any, grads: Any
+) -> None:
     """Add a strip's gradients. scratch: [m0, 4h + PAD], [m0, h], [m0, h + PAD] and what a slot needs beside."""
     h, m0 = sizes.h, load_int(strip.sizes, 0)
     dh = scratch + 4 * m0 * (4 * h + PAD)
@@ -208,7 +252,7 @@ def backward_strip(strip: Any, sizes: Any, weights: Any, rows: Any, memory: Any,
                 store(dh, j, load(dh, j) + load(ends.states, row * h + j))
         if ends.outputs != 0:
             head_backward(m, row, sizes, weights, after, dh, other, ends.outputs, grads)
-        ahead = Ahead(rows.features, rows.index, row, m, sizes.o)
+        ahead = Ahead(rows.features, rows.places, row, m, sizes.o)
         cell_backward(m, sizes, weights, before, base, x, g, dh, scratch, dx, grads, ahead)
         inputs_backward(m, row, sizes, weights, rows, dx, other, ends, grads)
         later = m
@@ -220,12 +264,16 @@ def _compile(stamp: str) -> Any:
     """Return the kernels; `stamp` makes compiled code of other sources unfit."""
 
     @kernel
-    def forward(strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, memory: Any, scratch: Any, outputs: Any, states: Any) -> None:
+    def forward(
+        strip: Any, sizes: Any, weights: Any, rows: Any, keep: Any, memory: Any, scratch: Any, outputs: Any, states: Any
+    ) -> None:
         stamp  # noqa: B018
         forward_strip(strip, sizes, weights, rows, keep, memory, scratch, outputs, states)
 
     @kernel
-    def backward(strip: Any, sizes: Any, weights: Any, rows: Any, memory: Any, scratch: Any, ends: Any, grads: Any) -> None:
+    def backward(
+        strip: Any, sizes: Any, weights: Any, rows: Any, memory: Any, scratch: Any, ends: Any, grads: Any
+    ) -> None:
         stamp  # noqa: B018
         backward_strip(strip, sizes, weights, rows, memory, scratch, ends, grads)
 

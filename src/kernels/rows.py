@@ -10,7 +10,19 @@ from typing import Any
 import numpy as np
 
 from pymarl.kernels.simd import (
-    W, exp, fma, load, load1, load_int, prefetch, splat, store, store1, tanh, total, where_positive,
+    W,
+    exp,
+    fma,
+    load,
+    load1,
+    load_int,
+    prefetch,
+    splat,
+    store,
+    store1,
+    tanh,
+    total,
+    where_positive,
 )  # fmt: skip
 from pymarl.utils.jit import outlined
 
@@ -74,10 +86,10 @@ def keep_positive(m: Any, h: Any, gradient: Any, ld: Any, x: Any, ldx: Any) -> N
 @outlined
 def prefetch_row(i: Any, ahead: Any) -> None:
     """Have the cache fetch the i-th of the rows ahead."""
-    if i < ahead.count:
+    if i < ahead.rows:
         row = ahead.first + i
-        if ahead.index != 0:
-            row = load_int(ahead.index, row)
+        if ahead.places != 0:
+            row = load_int(ahead.places, row)
         for j in range(0, ahead.width, 16):  # a cache line
             prefetch(ahead.source, row * ahead.width + j)
 
@@ -153,7 +165,21 @@ def normalise(m: Any, h: Any, width: Any, x: Any, mask: Any, weight: Any, bias: 
 
 
 @outlined
-def normalise_backward(m: Any, h: Any, width: Any, x: Any, mask: Any, weight: Any, eps: Any, grad: Any, ld: Any, to: Any, add: Any, dw: Any, db: Any) -> None:
+def normalise_backward(
+    m: Any,
+    h: Any,
+    width: Any,
+    x: Any,
+    mask: Any,
+    weight: Any,
+    eps: Any,
+    grad: Any,
+    ld: Any,
+    to: Any,
+    add: Any,
+    dw: Any,
+    db: Any,
+) -> None:
     """From the gradient of y write that of x to `to`, both [m, ld], or add it there; add those of weight and bias."""
     for i in range(m):
         xi, gi, ti = x + 4 * i * h, grad + 4 * i * ld, to + 4 * i * ld

@@ -113,7 +113,14 @@ def exponential(builder: Builder, x: Any) -> Any:
     k = builder.fsub(shifted, magic)
     rest = fused(builder, k, constant(-0.693359375), x)
     rest = fused(builder, k, constant(2.12194440e-4), rest)
-    coefficients = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+    coefficients = (
+        1.9875691500e-4,
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        5.0000001201e-1,
+    )
     value = polynomial(builder, rest, coefficients)
     value = fused(builder, value, builder.fmul(rest, rest), builder.fadd(rest, constant(1.0)))
     exponent = builder.shl(builder.bitcast(shifted, INTS), ir.Constant(INTS, [23] * W))
@@ -242,7 +249,10 @@ total = _function(_FLOAT, (vector,), _total, "The sum of the elements.")
 peak = _function(_FLOAT, (vector,), _peak, "The largest element.")
 largest = _function(vector, (vector, vector), _largest, "The larger of each two elements, y where x is NaN.")
 load_available = _function(
-    vector, (_INT, _INT, _INT), _load_available, "Floats at an address, -inf where their byte at another is 0, or beyond."
+    vector,
+    (_INT, _INT, _INT),
+    _load_available,
+    "Floats at an address, -inf where their byte at another is 0, or beyond.",
 )
 first_equal = _function(_INT, (vector, _FLOAT), _first_equal, "The number of the first element equal to a float, or W.")
 absolute = _function(vector, (vector,), lambda builder, x: _call(builder, "fabs", x), "|x|.")

@@ -12,7 +12,7 @@ from pymarl.kernels import recurrent
 from pymarl.kernels.packing import columns
 from pymarl.kernels.records import Rows, Strip
 from pymarl.kernels.strips import STRIP_ROWS, run_tasks
-from pymarl.kernels.unroll import Given, Layers, Packed
+from pymarl.kernels.unrolling import Given, Layers, Packed
 
 SHARED = 512
 """Fewer rows are not worth a second thread."""
@@ -29,12 +29,10 @@ class Step:
     """
 
     def __init__(self, layers: Layers, o: int, widths: Sequence[int], rows: int) -> None:
-        norms = [layers.norm_in or (None, None, 0.0), layers.norm_out or (None, None, 0.0)]
-        assert layers.fc2 is not None
-        params = (*layers.fc1, *norms[0][:2], *layers.rnn, *norms[1][:2], *layers.fc2)
         empty = [(torch.empty(0, dtype=torch.int64), width) for width in widths]
-        given = Given(None, empty, [rows], (norms[0][2], norms[1][2]), True, True, False)
-        self._packed = Packed([None if p is None else p.detach() for p in params], given, o, features_grad=False)
+        given = Given(None, empty, [rows], layers.eps(), True, True, False)
+        params = [None if param is None else param.detach() for param in layers.params()]
+        self._packed = Packed(params, given, o, features_grad=False)
         self._rows, sizes = rows, self._packed.sizes
         firsts = np.cumsum([0, *widths])[: len(widths)]
         self._hots = np.array([(0, *each) for each in zip(firsts, widths, strict=True)] or [(0, 0, 0)], dtype=np.int64)

@@ -128,7 +128,9 @@ def _make_tile(rows: int, vectors: int, transposed: bool) -> Any:
         return context.get_dummy_value()
 
     @intrinsic
-    def tile(typing: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, init: Any, ldi: Any, k: Any, floor: Any) -> Any:
+    def tile(
+        typing: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, init: Any, ldi: Any, k: Any, floor: Any
+    ) -> Any:
         return types.void(*[types.int64] * 9, types.float32), code
 
     return tile
@@ -138,8 +140,9 @@ def _make_strip(vectors: int, transposed: bool) -> Any:
     """Return a function that computes `vectors * W` columns of C, in tiles of falling height."""
     full, four, two, one = (_make_tile(rows, vectors, transposed) for rows in (ROWS, 4, 2, 1))
 
-    @outlined
-    def strip(m: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, init: Any, ldi: Any, floor: Any) -> None:
+    def strip(
+        m: Any, k: Any, a: Any, lda: Any, b: Any, ldb: Any, c: Any, ldc: Any, init: Any, ldi: Any, floor: Any
+    ) -> None:
         line = 1 if transposed else lda
         row = 0
         while m - row >= ROWS:
@@ -154,7 +157,9 @@ def _make_strip(vectors: int, transposed: bool) -> Any:
         if m - row >= 1:
             one(a + 4 * row * line, lda, b, ldb, c + 4 * row * ldc, ldc, init + 4 * row * ldi, ldi, k, floor)
 
-    return strip
+    # Compiled code is linked by name, across what other processes have left in numba's cache: names must be unique.
+    strip.__qualname__ = f"strip_of_{vectors}{'_transposed' * transposed}"
+    return outlined(strip)
 
 
 _wide, _narrow = _make_strip(2, False), _make_strip(1, False)
@@ -162,7 +167,9 @@ _wide_transposed, _narrow_transposed = _make_strip(2, True), _make_strip(1, True
 
 
 @outlined
-def multiply(m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, c: Any, ldc: Any, init: Any, ldi: Any, floor: Any) -> None:
+def multiply(
+    m: Any, n: Any, k: Any, a: Any, lda: Any, b: Any, c: Any, ldc: Any, init: Any, ldi: Any, floor: Any
+) -> None:
     """C [m, n] = max(init [m, n] + A [m, k] B [k, n], floor), B packed; n a multiple of W. ldi 0 repeats one row."""
     for j in range(0, n - W, 2 * W):
         _wide(m, k, a, lda, b + 4 * j * k, 2 * W, c + 4 * j, ldc, init + 4 * j, ldi, floor)

@@ -24,6 +24,7 @@ from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.run.config import Classes, RunConfig
 from pymarl.runners.runner import Runner
 from pymarl.utils.checkpoint import load_state, read_config
+from pymarl.utils.compiled import kernels
 from pymarl.utils.config import build_config, check_call, config_class, config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.runs import dotted
@@ -131,6 +132,8 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
         }
         learner = build(classes.learner, config, mac, info, torch_generator(run.seed, "learner"), **networks).to(device)
         learner.check_registered()
+        if kernels is not None and device.type == "cpu":
+            kernels.prepare(log.info)
         runner.setup(scheme, groups, preprocess, mac)
     except BaseException:
         runner.close_env()

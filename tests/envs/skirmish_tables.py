@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.utils.jit import outlined
 from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish.battle.arrays import Rules, Terrain, World
 from pymarl.envs.skirmish.battle.features import layout, write_observations
@@ -20,6 +19,7 @@ from pymarl.envs.skirmish.scenario.terrain import make_terrain
 from pymarl.envs.skirmish.scenario.units import load_units
 from pymarl.envs.specs import total_size
 from pymarl.utils.config import build_config
+from pymarl.utils.jit import outlined
 from pymarl.utils.layers import merge
 
 FIELDS = ("x", "y", "health", "shield", "energy", "cooldown")

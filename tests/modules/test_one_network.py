@@ -27,7 +27,7 @@ from pymarl.modules.agents import REGISTRY
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.agents.rnn_agent import RNNAgent
 from pymarl.modules.inputs import Inputs, OneHot
-from pymarl.modules.layers import gru_step
+from pymarl.modules.layers.gru import GRUNetwork
 
 
 class TripleLinear(nn.Linear):
@@ -133,8 +133,8 @@ class LearnedStart(RNNAgent):
 class OwnHead(RNNAgent):
     """Nothing but the head is its own."""
 
-    def _head(self, hidden: Tensor) -> Tensor:
-        return 2 * super()._head(hidden)
+    def network(self) -> GRUNetwork:
+        return super().network()._replace(fc2=nn.Sequential(self.fc2, nn.Tanh()))
 
 
 @pytest.mark.parametrize("cls", [Narrow, LearnedStart, OwnHead])
@@ -142,15 +142,8 @@ def test_users_subclasses(cls: type[RNNAgent]) -> None:
     check_one_network(make(cls))
 
 
-def test_many_combinations_of_one_hots_need_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gru_step, "TABLE_ROWS", N_ACTIONS)
-    agent = make(RNNAgent)
-    check_one_network(agent)
-    assert agent._step is None
-
-
 def test_act_follows_one_hots_of_any_number() -> None:
-    """Only the first may change in place of the table; another tensor for a later one is noticed."""
+    """Each of them may change from step to step."""
     spec = AgentSpec(input_shape=OBS + 3 + 2 + 4, n_actions=N_ACTIONS, n_agents=N_AGENTS)
     agent = RNNAgent(RNNAgent.Config(rnn_hidden_dim=HIDDEN), spec)
     generator, hidden = torch.Generator().manual_seed(0), torch.zeros(6, HIDDEN)

@@ -57,8 +57,8 @@ def make_sc2path(folder: Path, maps: Iterable[str] = (*MAPS, FLAT), faults: str 
 
 def compile_engine() -> None:
     """Compile what the game runs on, unless numba's cache holds it."""
-    from pymarl.utils.stamp import compiled_since
     from pymarl.envs.skirmish.battle.kernels import SOURCES
+    from pymarl.utils.stamp import compiled_since
     from sc2_standin import kernels
     from sc2_standin.game import STOP_ID, Game
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.utils.jit import inlined, kernel
 from pymarl.envs.skirmish.battle.arrays import ATTACK_MOVE
 from pymarl.envs.skirmish.battle.combat import die, explode
 from pymarl.envs.skirmish.battle.engine import advance, command, start
 from pymarl.envs.skirmish.battle.kernels import STAMP, unpack
+from pymarl.utils.jit import inlined, kernel
 
 
 @inlined

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pymarl.utils.stamp import source_stamp
-from pymarl.utils.jit import inlined, kernel
 from pymarl.envs.native.out import Out
 from pymarl.envs.native.rng import below, mix, shuffle, uniform
 from pymarl.envs.stag_hunt.arrays import AGENT, CATCH, DOWN, FIRST_LOOK, HARE, STAG, STAY, UP, Rules, Tables, World
 from pymarl.envs.stag_hunt.views import write_views
+from pymarl.utils.jit import inlined, kernel
+from pymarl.utils.stamp import source_stamp
 
 STAMP = source_stamp(Path(__file__).parent, Path(__file__).parent.parent / "native")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.utils.jit import inlined
 from pymarl.envs.stag_hunt.arrays import AGENT, CATCH, HARE, STAG, STAY
+from pymarl.utils.jit import inlined
 
 UNSEEN = -1.0  # every feature of a cell outside of a cone
 

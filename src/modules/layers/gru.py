@@ -16,6 +16,7 @@ from pymarl.modules.inputs import Inputs
 from pymarl.modules.layers.plain import fits_gru, is_plain, is_untouched, stamp_of, weights_of
 from pymarl.utils.compiled import fit_kernels, kernels
 
+
 class GRUNetwork(NamedTuple):
     """The layers of an agent: fc1 E -> H, rnn H -> H, fc2 H -> A.
 
@@ -39,7 +40,9 @@ class GRUNetwork(NamedTuple):
         """Return whether every layer is exactly torch's own, with sizes and biases that fit: `unroll` wants that."""
         norms = [norm for norm in (self.norm_in, self.norm_out) if norm is not None]
         return fits_gru(self.fc1, self.rnn, self.fc2) and all(
-            is_plain(norm, nn.LayerNorm) and norm.normalized_shape == (self.rnn.hidden_size,) and len(weights_of(norm)) == 2
+            is_plain(norm, nn.LayerNorm)
+            and norm.normalized_shape == (self.rnn.hidden_size,)
+            and len(weights_of(norm)) == 2
             for norm in norms
         )
 
@@ -60,10 +63,10 @@ class GRUNetwork(NamedTuple):
         """
         counts = [count for count in counts if count]
         if fit_kernels(hidden, *self.weights()):
-            source, index = inputs.source()
+            source, places = inputs.source()
             one_hots = [(one_hot.index, one_hot.width) for one_hot in inputs.one_hots]
             outputs, after = kernels.unroll(
-                source, index, one_hots, counts, hidden, self.kernel_layers(), outputs=True, states=states
+                source, places, one_hots, counts, hidden, self.kernel_layers(), outputs=True, states=states
             )
             return cast(Tensor, outputs), after
         return self._unroll_library(inputs, counts, hidden, states)

@@ -10,9 +10,8 @@ from pymarl.modules.layers.plain import is_plain, is_untouched
 from pymarl.modules.mixers.mixer import MixerInputs
 from pymarl.utils.compiled import fit_kernels, kernels
 
-def mix_in_kernel(
-    inputs: MixerInputs, w1: nn.Module, b1: nn.Module, w2: nn.Module, b2: nn.Module
-) -> Tensor | None:
+
+def mix_in_kernel(inputs: MixerInputs, w1: nn.Module, b1: nn.Module, w2: nn.Module, b2: nn.Module) -> Tensor | None:
     """Return [P, 1], or None where there is no kernel for these layers: the mixer then computes it itself.
 
     Args:
@@ -29,7 +28,10 @@ def mix_in_kernel(
     if inputs.state.requires_grad or not same_width or not fit_kernels(inputs.q, inputs.state, *tensors):
         return None
     networks = kernels.Hypernetworks(
-        tuple(tensors[:4]), tuple(tensors[4:6]), tuple(tensors[6:10]), tuple(tensors[10:])  # type: ignore[arg-type]
+        tuple(tensors[:4]),
+        tuple(tensors[4:6]),
+        tuple(tensors[6:10]),
+        tuple(tensors[10:]),
     )
     return kernels.mix(inputs.q, inputs.state, networks)
 

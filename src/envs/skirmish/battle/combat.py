@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import BEAM, BLAST, ENEMY, GRID, GROUND, IDLE, NO_DISC, STRUCTURE
+from pymarl.utils.jit import inlined, outlined
 
 MIN_DAMAGE = 0.5  # what armor leaves of a hit
 HELP_RADIUS = 4.0  # in which friends answer an attack on one of them, cells

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.native.rng import mix, shuffle, uniform
 from pymarl.envs.skirmish.battle.arrays import (
     ALLY,
@@ -38,6 +37,7 @@ from pymarl.envs.skirmish.battle.combat import (
 from pymarl.envs.skirmish.battle.features import is_healer
 from pymarl.envs.skirmish.battle.movement import note_spots, push_apart, walk
 from pymarl.envs.skirmish.battle.targeting import FAR, acquire, choose_patient, obey, wounded
+from pymarl.utils.jit import inlined, outlined
 
 
 @outlined

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import FIRST_TARGET, NO_OP, NORTH, STOP, Rules
 from pymarl.envs.smac_layout import smac_layout
 from pymarl.envs.specs import EntityLayout
+from pymarl.utils.jit import inlined, outlined
 
 SIGHT, SHOOT = 9.0, 6.0  # cells from centre to centre, of every unit
 NINTH = 1.0 / SIGHT  # of a multiple of 1/GRID: the product rounds to the same float32 as the quotient

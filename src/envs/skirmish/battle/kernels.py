@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pymarl.utils.stamp import compiled_since, source_stamp
-from pymarl.utils.jit import inlined, kernel
 from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish.battle.arrays import Rules, Scratch, Terrain, World
 from pymarl.envs.skirmish.battle.engine import advance, start, take_action
 from pymarl.envs.skirmish.battle.features import write_observations
 from pymarl.envs.skirmish.battle.rewards import before_step, settle
+from pymarl.utils.jit import inlined, kernel
+from pymarl.utils.stamp import compiled_since, source_stamp
 
 SOURCES = (Path(__file__).parent, Path(__file__).parents[2] / "native")
 STAMP = source_stamp(*SOURCES)

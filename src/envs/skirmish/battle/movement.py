@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import AIR_LAYER, ATTACK_MOVE
 from pymarl.envs.skirmish.battle.combat import grid
+from pymarl.utils.jit import inlined, outlined
 
 MAX_PUSH = 0.25  # how far overlapping units move apart in a loop, cells
 SQUEEZE = 0.15  # how far a unit walks into a friend that does not fight: about what it walks in a loop, cells

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.utils.jit import inlined
 from pymarl.envs.skirmish.battle.features import is_healer
+from pymarl.utils.jit import inlined
 
 LOST, DRAWN, WON, GOES_ON = -1, 0, 1, 2
 BATTLE_WON, DEAD_ALLIES, DEAD_ENEMIES = range(3)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.utils.jit import inlined, outlined
 from pymarl.envs.skirmish.battle.arrays import ATTACK, BIOLOGICAL, HEAL, HUNT, IDLE
 from pymarl.envs.skirmish.battle.combat import in_reach
+from pymarl.utils.jit import inlined, outlined
 
 FAR = 1e9
 NO_THREAT = 1e6  # added to the squared distance of what does not fight back

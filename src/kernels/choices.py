@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from pymarl.kernels.simd import (
-    W, first_equal, largest, load1, load_available, load_byte, peak, store_int,
+    W,
+    first_equal,
+    largest,
+    load1,
+    load_available,
+    load_byte,
+    peak,
+    store_int,
 )  # fmt: skip
 from pymarl.kernels.stamp import STAMP
 from pymarl.kernels.strips import run_tasks
@@ -65,7 +72,7 @@ def _compile(stamp: str) -> Any:
         stamp  # noqa: B018
         for row in range(rows):
             keys = draws + 4 * row * (a + 1)
-            if load1(keys, a) < epsilon:
+            if load1(keys, a) < np.float32(epsilon):  # as torch compares them
                 action = best_action_of_last(keys, available + row * a, a)
             else:
                 action = first_of_row(row, rows, a, values, available)
@@ -132,7 +139,7 @@ def epsilon_greedy(values: Tensor, avail_actions: Tensor, draws: Tensor, epsilon
     values, avail_actions = _addresses(values, avail_actions)
     out, draws = torch.empty(values.shape[:-1], dtype=torch.int64), draws.contiguous()
     explore_rows(
-        values.data_ptr(), avail_actions.data_ptr(), draws.data_ptr(), values.shape[-1], out.numel(), epsilon,
+        values.data_ptr(), avail_actions.data_ptr(), draws.data_ptr(), values.shape[-1], out.numel(), float(epsilon),
         out.data_ptr(),
     )  # fmt: skip
     return out

@@ -7,15 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pymarl.kernels import recurrent
-from pymarl.kernels.packing import Kept, address, columns, is_within, pack, padded
+from pymarl.kernels.packing import Kept, Sums, address, columns, is_within, pack, padded
 from pymarl.kernels.records import Ends, Gradients, Rows, Sizes, Strip, Weights
-from pymarl.kernels.simd import W
 from pymarl.kernels.strips import Lease, StripPlan, one_thread, plan_strips, run_tasks
 
 Norm = tuple[Tensor, Tensor, float]
@@ -39,11 +37,22 @@ class Layers(NamedTuple):
     norm_in: Norm | None = None
     norm_out: Norm | None = None
 
+    def params(self) -> list[Tensor | None]:
+        """Return 12 tensors, None for what is missing: fc1, norm_in, rnn, norm_out, fc2, each with its bias."""
+        none = (None, None)
+        norms = [none if norm is None else norm[:2] for norm in (self.norm_in, self.norm_out)]
+        return [*self.fc1, *norms[0], *self.rnn, *norms[1], *(self.fc2 or none)]
+
+    def eps(self) -> tuple[float, float]:
+        """Return eps of norm_in and norm_out."""
+        first, second = (0.0 if norm is None else norm[2] for norm in (self.norm_in, self.norm_out))
+        return first, second
+
 
 class Given(NamedTuple):
     """What does not change a layer's shape: see `unroll`."""
 
-    index: Tensor | None
+    places: Tensor | None
     one_hots: list[tuple[Tensor, int]]
     counts: list[int]
     eps: tuple[float, float]
@@ -56,7 +65,7 @@ class Packed:
     """The network's weights as the kernels take them.
 
     Args:
-        params: 12 tensors, None for what is missing: fc1, norm_in, rnn, norm_out, fc2, each with its bias.
+        params: see `Layers.params`.
         given: of the call.
         o: features.
         features_grad: the gradient of the features is wanted.
@@ -114,13 +123,13 @@ class _Run:
             hots.append((index.data_ptr(), row, width))
             row += width
         self._hots = np.array(hots or [(0, 0, 0)], dtype=np.int64)
-        index = given.index
+        places = given.places
         self.rows = Rows(
-            features.data_ptr(), 0 if index is None else index.data_ptr(), self._hots.ctypes.data, hidden.data_ptr()
+            features.data_ptr(), 0 if places is None else places.data_ptr(), self._hots.ctypes.data, hidden.data_ptr()
         )
         self.strips = [Strip(len(p.first), p.first.ctypes.data, p.sizes.ctypes.data) for p in self.plan]
         top = max(int(p.sizes[0]) for p in self.plan)
-        self.scratch = top * max(sizes.o, 2 * sizes.h + sizes.a_padded, padded(sizes.o) + W) + W
+        self.scratch = top * max(sizes.o, 2 * sizes.h + sizes.a_padded, padded(sizes.o)) + padded(sizes.o)
         self.memory = [self._activations(p) for p in self.plan]
         self.starts = np.cumsum([0, *self.memory])
         self.lease = Lease(int(self.starts[-1])) if given.keep else None
@@ -150,33 +159,25 @@ class _Run:
 
     def backward(self, ends: Ends, threads: int) -> dict[str, Tensor]:
         """Write what `ends` asks for; return the weights' gradients by their names in records.Gradients."""
-        sizes, rows = self.packed.sizes, max(self.packed.table_rows, 1)
-        h = sizes.h
-        shapes = Gradients(
-            (sizes.o, h), (rows, h), (h,), (h, 3 * h), (h, 3 * h), (4 * h,), (sizes.a, h), (padded(sizes.a),), (h,), (h,),
-            (h,), (h,),
+        sizes, table = self.packed.sizes, max(self.packed.table_rows, 1)
+        h, a, lease = sizes.h, sizes.a, self.lease
+        assert lease is not None
+        sums = Sums(
+            Gradients, len(self.strips), obs=(sizes.o, h), table=(table, h), bias=(h,), inp=(h, 3 * h), rec=(h, 3 * h),
+            gates=(4 * h,), head=(a, h), head_bias=(a,), in_weight=(h,), in_bias=(h,), out_weight=(h,), out_bias=(h,),
         )  # fmt: skip
-        counts = [int(np.prod(shape)) for shape in shapes]
-        starts = np.cumsum([0, *counts])
-        sums = torch.zeros(len(self.strips), padded(int(starts[-1])) + W)  # each strip's own
         top = max(int(p.sizes[0]) for p in self.plan)
         own = top * (6 * h + 2 * recurrent.PAD) + self.scratch
         scratch = Lease(own * len(self.strips))
-        assert self.lease is not None
 
         def task(number: int) -> None:
-            first = sums[number].data_ptr()
             recurrent.backward(
                 self.strips[number], sizes, self.packed.weights, self.rows,
-                self.lease.address + 4 * int(self.starts[number]), scratch.address + 4 * number * own, ends,
-                Gradients(*(first + 4 * int(start) for start in starts[:-1])),
+                lease.address + 4 * int(self.starts[number]), scratch.address + 4 * number * own, ends, sums.of(number),
             )  # fmt: skip
 
         run_tasks(task, len(self.strips), threads)
-        for number in range(1, len(self.strips)):  # in their order, whoever was first
-            sums[0] += sums[number]
-        parts = sums[0, : int(starts[-1])].split(counts)
-        return {name: part.view(shape) for name, part, shape in zip(Gradients._fields, parts, shapes, strict=True)}
+        return sums.total()
 
 
 class _Unroll(torch.autograd.Function):
@@ -203,7 +204,9 @@ class _Unroll(torch.autograd.Function):
         run, h = ctx.run, ctx.run.packed.sizes.h
         outputs = None if d_outputs is None else d_outputs.contiguous()
         states = None if d_states is None else columns(d_states, h).contiguous()
-        d_features = torch.empty_like(features, memory_format=torch.contiguous_format) if ctx.needs_input_grad[1] else None
+        d_features = (
+            torch.empty_like(features, memory_format=torch.contiguous_format) if ctx.needs_input_grad[1] else None
+        )
         d_hidden = hidden.new_empty(hidden.shape[0], h) if ctx.needs_input_grad[2] else None
         with one_thread() as threads:
             grads = run.backward(Ends(*map(address, (outputs, states, d_features, d_hidden))), threads)
@@ -232,14 +235,14 @@ def parameter_gradients(grads: dict[str, Tensor], sizes: Sizes, table_rows: int)
 
 
 def unroll(
-    features: Tensor, index: Tensor | None, one_hots: Sequence[tuple[Tensor, int]], counts: Sequence[int],
+    features: Tensor, places: Tensor | None, one_hots: Sequence[tuple[Tensor, int]], counts: Sequence[int],
     hidden: Tensor, layers: Layers, *, outputs: bool, states: bool,
 ) -> tuple[Tensor | None, Tensor | None]:  # fmt: skip
     """Run fc1, relu, GRU cell and fc2 over packed sequences, differentiably.
 
     Args:
         features: [X, O].
-        index: [R] int64, packed row r has features[index[r]]; None: features[r].
+        places: [R] int64, packed row r has features[places[r]]; None: features[r].
         one_hots: index [R] int64, -1 for none, and width of each; fc1's columns for them follow those of the features.
         counts: rows in each slot, non-increasing; they sum to R.
         hidden: [counts[0], H], the states before slot 0.
@@ -249,24 +252,33 @@ def unroll(
 
     Returns:
         [R, A] outputs of fc2 and [R, H] states after each row's step, None for what is not wanted; differentiable
-        with respect to the weights, the features (without `index`) and `hidden`.
+        with respect to the weights, the features (without `places`) and `hidden`.
 
     Raises:
         ValueError: numbers of rows do not fit, or an index is out of its range.
     """
     counts = [count for count in counts if count]
-    rows = sum(counts)
-    own = features.shape[0] if index is None else index.shape[0]
-    if own != rows or hidden.shape[0] != counts[0] or any(hot.shape[0] != rows for hot, _ in one_hots):
-        raise ValueError(f"expected {rows} rows of inputs and {counts[0]} of hidden states, got {own} and {len(hidden)}")
-    for what, low, high in [(index, 0, features.shape[0]), *((hot, -1, width) for hot, width in one_hots)]:
-        if what is not None and not is_within(what, low, high):
-            raise ValueError(f"an index from {int(what.min())} to {int(what.max())}; expected {low} .. {high - 1}")
-    norms = [layers.norm_in or (None, None, 0.0), layers.norm_out or (None, None, 0.0)]
-    given = Given(
-        index, [(hot.contiguous(), width) for hot, width in one_hots], counts, (norms[0][2], norms[1][2]), outputs,
-        states, torch.is_grad_enabled(),
-    )  # fmt: skip
-    params = (*layers.fc1, *norms[0][:2], *layers.rnn, *norms[1][:2], *(layers.fc2 or (None, None)))
-    results: tuple[Tensor | None, Tensor | None] = _Unroll.apply(given, features, hidden, *params)
+    _check(features, places, one_hots, counts, hidden)
+    contiguous = [(hot.contiguous(), width) for hot, width in one_hots]
+    given = Given(places, contiguous, counts, layers.eps(), outputs, states, torch.is_grad_enabled())
+    results: tuple[Tensor | None, Tensor | None] = _Unroll.apply(given, features, hidden, *layers.params())
     return results
+
+
+def _check(
+    features: Tensor,
+    places: Tensor | None,
+    one_hots: Sequence[tuple[Tensor, int]],
+    counts: Sequence[int],
+    hidden: Tensor,
+) -> None:
+    """Raise ValueError if a kernel would read beyond what it is given."""
+    rows = sum(counts)
+    own = features.shape[0] if places is None else places.shape[0]
+    if own != rows or hidden.shape[0] != counts[0] or any(hot.shape[0] != rows for hot, _ in one_hots):
+        raise ValueError(
+            f"expected {rows} rows of inputs and {counts[0]} of hidden states, got {own} and {len(hidden)}"
+        )
+    for index, low, high in [(places, 0, features.shape[0]), *((hot, -1, width) for hot, width in one_hots)]:
+        if index is not None and not is_within(index, low, high):
+            raise ValueError(f"an index from {int(index.min())} to {int(index.max())}; expected {low} .. {high - 1}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -13,7 +12,7 @@ from torch.nn import functional as F
 
 from pymarl.kernels import mixing
 from pymarl.kernels.mixing import BLOCK, PAD, MixGradients, MixRows, MixSizes, MixWeights
-from pymarl.kernels.packing import Kept, columns, pack, padded
+from pymarl.kernels.packing import Kept, Sums, columns, pack, padded
 from pymarl.kernels.strips import Lease, one_thread, run_tasks
 
 TASK_ROWS = 4096
@@ -62,78 +61,87 @@ class _Packed:
         )  # fmt: skip
 
 
+class _Run:
+    """One call: its rows in tasks, each of some blocks."""
+
+    def __init__(self, q: Tensor, state: Tensor, params: Sequence[Tensor], keep: bool) -> None:
+        self.packed = _Packed(q.shape[1], params)
+        self.q, self.state, self.keep = q.contiguous(), state.contiguous(), keep
+        _, n, e, y = self.packed.sizes
+        self.line = 2 * y + 4 * e + n * e  # what is kept of a row
+        self.tasks = 1 if len(q) < 4 * BLOCK else 4 * -(-len(q) // (4 * TASK_ROWS))
+        self.edges = [number * len(q) // self.tasks for number in range(self.tasks + 1)]
+        self.lease = Lease(self.line * (len(q) if keep else self.tasks * BLOCK))
+
+    def forward(self, threads: int) -> Tensor:
+        """Return y [P, 1]."""
+        y = self.q.new_empty(len(self.q), 1)
+        rows = MixRows(self.state.data_ptr(), self.q.data_ptr(), y.data_ptr(), 0)
+
+        def task(number: int) -> None:
+            at = self.edges[number] if self.keep else number * BLOCK
+            mixing.forward(
+                self.edges[number], self.edges[number + 1], self.keep, self.packed.sizes, self.packed.weights, rows,
+                self.lease.address + 4 * self.line * at,
+            )  # fmt: skip
+
+        run_tasks(task, self.tasks, threads)
+        return y
+
+    def backward(self, grad: Tensor, threads: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the gradient of q, and those of the weights by their names in MixGradients."""
+        s, n, e, y = self.packed.sizes
+        f, d_q = 2 * y + 2 * e, torch.empty_like(self.q)
+        sums = Sums(
+            MixGradients, self.tasks, first=(s, f), first_bias=(f,), w1=(y, n * e), w1_bias=(n * e,), w2=(y, e),
+            w2_bias=(e,), b2=(e,), b2_bias=(1,),
+        )  # fmt: skip
+        own = BLOCK * (n * e + e + f + 2 * PAD)
+        scratch = Lease(own * self.tasks)
+        rows = MixRows(self.state.data_ptr(), self.q.data_ptr(), grad.data_ptr(), d_q.data_ptr())
+
+        def task(number: int) -> None:
+            low, high = self.edges[number : number + 2]
+            mixing.backward(
+                low, high, self.packed.sizes, self.packed.weights, rows, self.lease.address + 4 * self.line * low,
+                scratch.address + 4 * own * number, sums.of(number),
+            )  # fmt: skip
+
+        run_tasks(task, self.tasks, threads)
+        return d_q, sums.total()
+
+
 class _Mix(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, keep: bool, q: Tensor, state: Tensor, *params: Tensor) -> Tensor:
         with one_thread() as threads:
-            packed = _Packed(q.shape[1], [param.detach() for param in params])
-            q, state = q.detach().contiguous(), state.detach().contiguous()
-            s, n, e, y = packed.sizes
-            result = q.new_empty(len(q), 1)
-            line = 2 * y + 4 * e + n * e
-            tasks = 1 if len(q) < 4 * BLOCK else 4 * -(-len(q) // (4 * TASK_ROWS))
-            edges = [number * len(q) // tasks for number in range(tasks + 1)]
-            lease = Lease(line * (len(q) if keep else tasks * BLOCK))
-            rows = MixRows(state.data_ptr(), q.data_ptr(), result.data_ptr(), 0)
-
-            def task(number: int) -> None:
-                at = edges[number] if keep else number * BLOCK
-                mixing.forward(
-                    edges[number], edges[number + 1], keep, packed.sizes, packed.weights, rows,
-                    lease.address + 4 * line * at,
-                )  # fmt: skip
-
-            run_tasks(task, tasks, threads)
+            run = _Run(q.detach(), state.detach(), [param.detach() for param in params], keep)
+            y = run.forward(threads)
         if keep:
             ctx.save_for_backward(*params)
-            ctx.run = (packed, q, state, edges, lease, line)
-        return result
+            ctx.run = run
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         params = ctx.saved_tensors  # also checks that none has changed since
-        packed, q, state, edges, lease, line = ctx.run
-        s, n, e, y = packed.sizes
-        f, tasks = 2 * y + 2 * e, len(edges) - 1
-        shapes = MixGradients((s, f), (f,), (y, n * e), (n * e,), (y, e), (e,), (e,), (padded(1),))
         with one_thread() as threads:
-            grad, d_q = grad.contiguous(), torch.empty_like(q)
-            counts = [int(np.prod(shape)) for shape in shapes]
-            starts = np.cumsum([0, *counts])
-            sums = q.new_zeros(tasks, int(starts[-1]))
-            own = BLOCK * (n * e + e + f + 2 * PAD)
-            scratch = Lease(own * tasks)
-            rows = MixRows(state.data_ptr(), q.data_ptr(), grad.data_ptr(), d_q.data_ptr())
-
-            def task(number: int) -> None:
-                first = sums[number].data_ptr()
-                mixing.backward(
-                    edges[number], edges[number + 1], packed.sizes, packed.weights, rows,
-                    lease.address + 4 * line * edges[number], scratch.address + 4 * own * number,
-                    MixGradients(*(first + 4 * int(start) for start in starts[:-1])),
-                )  # fmt: skip
-
-            run_tasks(task, tasks, threads)
-            for number in range(1, tasks):  # in their order, whoever was first
-                sums[0] += sums[number]
-            parts = [part.view(shape) for part, shape in zip(sums[0].split(counts), shapes, strict=True)]
-            return None, d_q, None, *_parameter_gradients(parts, params, packed.sizes)
+            d_q, sums = ctx.run.backward(grad.contiguous(), threads)
+            return None, d_q, None, *_parameter_gradients(sums, params, ctx.run.packed.sizes)
 
 
-def _parameter_gradients(parts: Sequence[Tensor], params: Sequence[Tensor], sizes: MixSizes) -> list[Tensor]:
+def _parameter_gradients(sums: dict[str, Tensor], params: Sequence[Tensor], sizes: MixSizes) -> list[Tensor]:
     """Return the gradients in the order and layout of the parameters."""
-    first, first_bias, w1, w1_bias, w2, w2_bias, b2, b2_bias = parts
     width, hidden = params[4].shape[0], params[0].shape[0]  # E, Y
     _, n, e, y = sizes
-    starts = (0, y, 2 * y, 2 * y + e)  # of w1, w2, b2, b1 in the first layers
-    weights = [first[:, at : at + size].t() for at, size in zip(starts, (hidden, hidden, width, width), strict=True)]
-    biases = [first_bias[at : at + size] for at, size in zip(starts, (hidden, hidden, width, width), strict=True)]
-    w1 = w1.view(y, n, e)[:hidden, :, :width].permute(1, 2, 0).flatten(0, 1)
+    places = ((0, hidden), (y, hidden), (2 * y, width), (2 * y + e, width))  # of w1, w2, b2, b1 in the first layers
+    firsts = [(sums["first"][:, at : at + size].t(), sums["first_bias"][at : at + size]) for at, size in places]
+    w1 = sums["w1"].view(y, n, e)[:hidden, :, :width].permute(1, 2, 0).flatten(0, 1)
     return [
-        weights[0], biases[0], w1, w1_bias.view(n, e)[:, :width].flatten(), weights[3], biases[3],
-        weights[1], biases[1], w2[:hidden, :width].t(), w2_bias[:width],
-        weights[2], biases[2], b2[None, :width], b2_bias[:1],
+        *firsts[0], w1, sums["w1_bias"].view(n, e)[:, :width].flatten(), *firsts[3],
+        *firsts[1], sums["w2"][:hidden, :width].t(), sums["w2_bias"][:width],
+        *firsts[2], sums["b2"][None, :width], sums["b2_bias"],
     ]  # fmt: skip
 
 

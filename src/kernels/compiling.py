@@ -1,0 +1,64 @@
+"""Compiling ahead: numba compiles at the first call and keeps the result beside the sources, or in its own cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pymarl.kernels import choices, mixing, recurrent
+from pymarl.kernels.mixer import Hypernetworks, mix
+from pymarl.kernels.stamp import SOURCES
+from pymarl.kernels.step import Step
+from pymarl.kernels.unrolling import Layers, unroll
+from pymarl.utils.stamp import compiled_since
+
+
+def compiled() -> bool:
+    """Return whether the kernels need no compiling."""
+    every: list[Any] = [
+        recurrent.forward, recurrent.backward, mixing.forward, mixing.backward, choices.best_of_rows,
+        choices.explore_rows, choices.finite_rows,
+    ]  # fmt: skip
+    return all(bool(each.signatures) or compiled_since(_cache(each), _name(each), *SOURCES) for each in every)
+
+
+def _cache(kernel: Any) -> Path:
+    return Path(kernel.stats.cache_path)
+
+
+def _name(kernel: Any) -> str:
+    """Return how the kernel's file in numba's cache begins."""
+    return f"{kernel.__module__.split('.')[-1]}.{kernel.py_func.__qualname__}".translate(
+        {ord("<"): None, ord(">"): None}
+    )
+
+
+def prepare(say: Callable[[str], None]) -> None:
+    """Compile the kernels unless that has been done; `say` is told so first."""
+    if compiled():
+        return
+    say("Compiling the CPU kernels, once: about 20 seconds")
+    _use_each_once()
+
+
+def _use_each_once() -> None:
+    """Call every kernel on the smallest of networks."""
+
+    def zeros(*shape: int) -> torch.Tensor:
+        return torch.zeros(shape, requires_grad=True)
+
+    rnn = (zeros(3, 1), zeros(3, 1), zeros(3), zeros(3))
+    layers = Layers((zeros(1, 1), zeros(1)), rnn, (zeros(1, 1), zeros(1)))
+    x = torch.zeros(1, 1)
+    q, _ = unroll(x, None, [], [1], x, layers, outputs=True, states=False)
+    first = (zeros(1, 1), zeros(1), zeros(1, 1), zeros(1))
+    assert q is not None
+    mix(q, x, Hypernetworks(first, (zeros(1, 1), zeros(1)), first, first)).sum().backward()
+    Step(layers, 1, [], 1)(x, [], x)
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    choices.greedy(x, mask)
+    choices.epsilon_greedy(x, mask, torch.zeros(1, 2), 0.5)
+    choices.all_finite(x, mask)

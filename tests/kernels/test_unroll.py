@@ -1,0 +1,185 @@
+"""The recurrent kernels against torch in float64, with every option; strips; what is refused."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pymarl.kernels import Layers, Step, unroll
+from pymarl.kernels.strips import STRIP_ROWS, plan_strips, run_tasks
+
+N_AGENTS, OBS, N_ACTIONS = 3, 11, 5
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+class Case:
+    """A network and packed sequences, in float32 and in float64."""
+
+    def __init__(self, seed: int, h: int, rows: int, slots: int, norms: tuple[bool, bool], gathered: bool) -> None:
+        torch.manual_seed(seed)
+        lengths = torch.randint(1, slots + 1, (rows,))
+        self.counts = [int((lengths > t).sum()) * N_AGENTS for t in range(slots)]
+        self.counts = [count for count in self.counts if count]
+        self.total = sum(self.counts)
+        self.one_hots = [
+            (torch.randint(-1, N_ACTIONS, (self.total,)), N_ACTIONS),
+            (torch.arange(N_AGENTS).repeat(self.total // N_AGENTS), N_AGENTS),
+        ]
+        self.index = torch.randperm(self.total + 5)[: self.total] if gathered else None
+        self.features = torch.randn(self.total + 5 if gathered else self.total, OBS)
+        self.hidden = torch.randn(self.counts[0], h)
+        self.net = nn.ModuleDict(
+            {
+                "fc1": nn.Linear(OBS + N_ACTIONS + N_AGENTS, h), "rnn": nn.GRUCell(h, h),
+                "fc2": nn.Linear(h, N_ACTIONS),
+                **{name: nn.LayerNorm(h) for name, there in zip(("norm_in", "norm_out"), norms, strict=True) if there},
+            }
+        )  # fmt: skip
+        for name in ("norm_in", "norm_out"):
+            if name in self.net:
+                nn.init.normal_(self.net[name].weight, 1.0)  # type: ignore[arg-type]
+                nn.init.normal_(self.net[name].bias)  # type: ignore[arg-type]
+        self.d_outputs, self.d_states = torch.randn(self.total, N_ACTIONS), torch.randn(self.total, h)
+        self.d_outputs[torch.rand_like(self.d_outputs) < 0.7] = 0.0
+
+    def layers(self) -> Layers:
+        net: Any = self.net
+        norms = [
+            (net[name].weight, net[name].bias, net[name].eps) if name in net else None
+            for name in ("norm_in", "norm_out")
+        ]
+        rnn = net["rnn"]
+        return Layers(
+            (net["fc1"].weight, net["fc1"].bias), (rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh),
+            (net["fc2"].weight, net["fc2"].bias), *norms,
+        )  # fmt: skip
+
+    def leaves(self) -> list[Tensor]:
+        return [self.hidden, *([self.features] if self.index is None else []), *self.net.parameters()]
+
+    def gradients(self, outputs: Tensor, states: Tensor) -> list[Tensor]:
+        loss = (outputs * self.d_outputs).sum() + (states * self.d_states).sum()
+        return [outputs.detach(), states.detach(), *torch.autograd.grad(loss, self.leaves())]
+
+    def run(self) -> list[Tensor]:
+        for leaf in self.leaves():
+            leaf.requires_grad_()
+        outputs, states = unroll(
+            self.features, self.index, self.one_hots, self.counts, self.hidden, self.layers(), outputs=True, states=True
+        )
+        assert outputs is not None
+        assert states is not None
+        return self.gradients(outputs, states)
+
+    def reference(self) -> list[Tensor]:
+        """The same in float64, slot by slot, with torch's own layers."""
+        net: Any = self.net.double()
+        self.features = self.features.detach().double().requires_grad_()
+        self.hidden = self.hidden.detach().double().requires_grad_()
+        features = self.features if self.index is None else self.features[self.index]
+        hots = [F.one_hot(index + 1, width + 1)[:, 1:].double() for index, width in self.one_hots]
+        x = net["fc1"](torch.cat([features, *hots], dim=1))
+        x = (net["norm_in"](x) if "norm_in" in net else x).relu()
+        hidden, states, start = self.hidden, [], 0
+        for count in self.counts:
+            hidden = net["rnn"](x[start : start + count], hidden[:count])
+            states.append(hidden)
+            start += count
+        after = torch.cat(states)
+        return self.gradients(net["fc2"](net["norm_out"](after) if "norm_out" in net else after), after)
+
+
+SIZES = [(64, 1, 1), (64, 7, 9), (50, 40, 6), (16, 150, 15), (130, 20, 5)]
+
+
+@pytest.mark.parametrize(("h", "rows", "slots"), SIZES)
+@pytest.mark.parametrize("gathered", [False, True])
+def test_equals_torch_in_float64(h: int, rows: int, slots: int, gathered: bool) -> None:
+    """Outputs, states and every gradient, with and without layer norms; the same bits on any number of threads."""
+    for seed, norms in enumerate(itertools.product([False, True], [False, True])):
+        case = Case(seed, h, rows, slots, norms, gathered)
+        results = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(case.run())
+        for other in results[1:]:
+            assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+        expected = case.reference()
+        errors = [((a - b).abs().max() / b.abs().max()).item() for a, b in zip(results[0], expected, strict=True)]
+        assert max(errors) < 1e-5, (norms, errors)
+
+
+def test_the_sizes_above_make_one_strip_and_several() -> None:
+    assert len(plan_strips([21] * 9)) == 1
+    assert len(plan_strips([450] * 15)) == 8
+
+
+@pytest.mark.parametrize("rows", [1, 24, 2 * STRIP_ROWS + 5, 700])
+def test_a_step_is_an_unroll_of_one_slot(rows: int) -> None:
+    case = Case(0, 50, 1, 1, (True, True), gathered=False)
+    features, hidden = torch.randn(rows, OBS), torch.randn(rows, 50)
+    hots = [(torch.randint(-1, N_ACTIONS, (rows,)), N_ACTIONS), (torch.arange(rows) % N_AGENTS, N_AGENTS)]
+    step = Step(case.layers(), OBS, [width for _, width in hots], rows)
+    for _ in range(2):
+        with torch.no_grad():
+            expected = unroll(features, None, hots, [rows], hidden, case.layers(), outputs=True, states=True)
+        got = step(features, [index for index, _ in hots], hidden)
+        assert torch.equal(got[0], expected[0])  # type: ignore[arg-type]
+        assert torch.equal(got[1], expected[1])  # type: ignore[arg-type]
+        features, hidden = torch.randn(rows, OBS), got[1]
+
+
+@pytest.mark.parametrize("what", ["index", "one_hot"])
+@pytest.mark.parametrize("value", [-2, 10**6])
+def test_an_index_out_of_range_is_refused(what: str, value: int) -> None:
+    case = Case(0, 16, 4, 4, (False, False), gathered=True)
+    assert case.index is not None
+    (case.index if what == "index" else case.one_hots[0][0])[0] = value
+    with pytest.raises(ValueError, match=f"an index from .*{value}"):
+        case.run()
+
+
+@pytest.mark.parametrize("what", ["features", "hidden"])
+def test_other_numbers_of_rows_are_refused(what: str) -> None:
+    case = Case(0, 16, 4, 4, (False, False), gathered=False)
+    setattr(case, what, getattr(case, what)[1:])
+    with pytest.raises(ValueError, match="rows of inputs"):
+        case.run()
+
+
+def test_strips_cover_every_row_once() -> None:
+    torch.manual_seed(0)
+    for rows, slots in [(1, 1), (5, 3), (300, 40), (2000, 4)]:
+        lengths = torch.randint(1, slots + 1, (rows,))
+        counts = [int((lengths > t).sum()) for t in range(slots) if (lengths > t).any()]
+        strips = plan_strips(counts)
+        covered = [first + k for s in strips for first, size in zip(s.first, s.sizes, strict=True) for k in range(size)]
+        assert sorted(covered) == list(range(sum(counts)))
+        assert max(int(strip.sizes[0]) for strip in strips) <= STRIP_ROWS
+
+
+def test_a_failing_task_is_heard_of_and_stops_the_others() -> None:
+    done: list[int] = []
+
+    def task(number: int) -> None:
+        if number == 0:
+            raise MemoryError("no")
+        done.append(number)
+
+    with pytest.raises(MemoryError):
+        run_tasks(task, 1000, 1)
+    assert done == []
+    with pytest.raises(MemoryError):
+        run_tasks(task, 1000, 2)

@@ -1,0 +1,54 @@
+"""Without the folder of kernels the program is slower and equal."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PROGRAM = """
+import json, sys
+import torch
+import learner_kit as kit
+import pymarl
+from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.utils.compiled import kernels
+
+info = EnvInfo(n_agents=3, n_actions=9, obs_shape=30, state_shape=48, episode_limit=20)
+results = {"kernels": kernels is not None}
+for mixer, config in (("nmix", "qmix"), ("vdn", "vdn")):
+    learner = kit.make_learner(kit.flat_config(config, mixer=mixer), info)
+    batch = kit.make_batch([20, 3, 11, 20, 7, 15], info)
+    for update in range(3):
+        result = kit.train(learner, batch, 0, 1)
+    results[mixer] = result.read() | {name: float(p.double().abs().sum()) for name, p in learner.named_parameters()}
+    learner.mac.init_hidden(batch.batch_size)
+    results[mixer] |= {f"act {t}": learner.mac.forward(batch, t).abs().sum().item() for t in range(3)}
+print(json.dumps(results))
+"""
+
+
+def run(source: Path) -> dict[str, dict[str, float]]:
+    path = os.pathsep.join([str(source), str(ROOT / "tests")])
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_losses_weights_and_outputs_are_the_same(tmp_path: Path) -> None:
+    without = tmp_path / "src"
+    shutil.copytree(ROOT / "src", without, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(without / "kernels")
+    ours, plain = run(ROOT / "src"), run(without)
+    assert ours.pop("kernels")
+    assert not plain.pop("kernels")
+    for mixer, numbers in ours.items():
+        for name, number in numbers.items():
+            assert number == pytest.approx(plain[mixer][name], rel=1e-5, abs=1e-7), (mixer, name)
