@@ -121,7 +121,8 @@ def run_tasks(task: Callable[[int], None], count: int, threads: int) -> None:
         work()
         return
     if threads not in _workers:
-        _workers[threads] = ThreadPoolExecutor(threads - 1, "kernels")
+        # Denormal numbers are a thread's own affair: run.run has set it so for the main thread.
+        _workers[threads] = ThreadPoolExecutor(threads - 1, "kernels", torch.set_flush_denormal, (True,))
     others = [_workers[threads].submit(work) for _ in range(threads - 1)]
     with _drained(numbers):
         work()
