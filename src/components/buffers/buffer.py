@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme, stored_fields
 from pymarl.utils.tensors import misfit
@@ -152,15 +153,10 @@ class Buffer:
         longest = max(slots)
         data = {}
         for key, field in self.fields.items():
-            lead = (len(episodes),) if field.const else (len(episodes), longest)
-            padded = torch.empty(*lead, *field.shape, dtype=field.dtype, device=self.device, pin_memory=self.pin_memory)
-            for row, episode in enumerate(episodes):
-                if field.const:
-                    padded[row] = episode[key]
-                else:
-                    padded[row, : slots[row]] = episode[key]
-                    padded[row, slots[row] :] = 0
-            data[key] = padded
+            parts = [episode[key] for episode in episodes]
+            data[key] = torch.stack(parts) if field.const else pad_sequence(parts, batch_first=True)
+            if self.pin_memory:
+                data[key] = data[key].pin_memory()
         lengths = torch.tensor(slots) - 1
         return EpisodeBatch(
             self.scheme, self.groups, len(episodes), longest, self.preprocess, self.device, data, lengths
