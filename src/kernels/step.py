@@ -10,7 +10,6 @@ from torch import Tensor
 
 from pymarl.kernels import recurrent
 from pymarl.kernels.packing import columns
-from pymarl.kernels.records import Rows, Strip
 from pymarl.kernels.strips import STRIP_ROWS, run_tasks
 from pymarl.kernels.unrolling import Given, Layers, Packed
 
@@ -38,15 +37,23 @@ class Step:
         self._hots = np.array([(0, *each) for each in zip(firsts, widths, strict=True)] or [(0, 0, 0)], dtype=np.int64)
         self._starts = np.arange(0, rows, STRIP_ROWS, dtype=np.int64)
         self._counts = np.minimum(STRIP_ROWS, rows - self._starts)
-        self._strips = [
-            Strip(1, self._starts[i:].ctypes.data, self._counts[i:].ctypes.data) for i in range(len(self._starts))
-        ]
         top = int(self._counts[0])
-        self._memory = torch.empty(len(self._strips), top * (7 + sizes.norm_in) * sizes.h)
-        self._scratch = torch.empty(len(self._strips), top * max(sizes.o, 2 * sizes.h + sizes.a_padded))
-        self._places = [
-            (memory.data_ptr(), scratch.data_ptr()) for memory, scratch in zip(self._memory, self._scratch, strict=True)
-        ]
+        memory = top * (7 + sizes.norm_in) * sizes.h
+        scratch = top * max(sizes.o, 2 * sizes.h + sizes.a_padded)
+        self._memory = torch.empty(len(self._starts), memory + scratch)
+        weights = self._packed.weights
+        self._eps = weights.in_eps, weights.out_eps
+        self._tables = np.array(
+            [
+                [
+                    1, self._starts[i:].ctypes.data, self._counts[i:].ctypes.data, *sizes, *weights[:-2],
+                    self._memory[i].data_ptr(), self._memory[i].data_ptr() + 4 * memory, self._hots.ctypes.data,
+                ]
+                for i in range(len(self._starts))
+            ],
+            dtype=np.int64,
+        )  # fmt: skip
+        self._places = [table.ctypes.data for table in self._tables]
 
     def __call__(self, features: Tensor, one_hots: Sequence[Tensor], hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return [R, A] outputs and [R, H] states after `hidden` [R, H].
@@ -60,17 +67,13 @@ class Step:
         features, hidden = features.contiguous(), columns(hidden, sizes.h).contiguous()
         for number, index in enumerate(one_hots):
             self._hots[number, 0] = index.data_ptr()
-        rows = Rows(features.data_ptr(), 0, self._hots.ctypes.data, hidden.data_ptr())
         outputs, states = torch.empty(self._rows, sizes.a), torch.empty(self._rows, sizes.h)
-        to = outputs.data_ptr(), states.data_ptr()
-
-        def task(number: int) -> None:
-            recurrent.forward(
-                self._strips[number], sizes, self._packed.weights, rows, False, *self._places[number], *to
-            )
-
-        if len(self._strips) == 1:
-            task(0)
+        given = features.data_ptr(), hidden.data_ptr(), outputs.data_ptr(), states.data_ptr()
+        if len(self._places) == 1:
+            recurrent.step(self._places[0], *self._eps, *given)
         else:
-            run_tasks(task, len(self._strips), torch.get_num_threads() if self._rows >= SHARED else 1)
+            threads = torch.get_num_threads() if self._rows >= SHARED else 1
+            run_tasks(
+                lambda number: recurrent.step(self._places[number], *self._eps, *given), len(self._places), threads
+            )
         return outputs, states if sizes.h == sizes.width else states[:, : sizes.width]

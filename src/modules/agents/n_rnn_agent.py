@@ -29,7 +29,6 @@ class NRNNAgent(RNNAgent):
 
     def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__(config, spec)
-        self.use_layer_norm = config.use_layer_norm
         if config.use_layer_norm:
             self.layer_norm = nn.LayerNorm(config.rnn_hidden_dim)
         if config.use_orthogonal:
@@ -39,4 +38,4 @@ class NRNNAgent(RNNAgent):
 
     def network(self) -> GRUNetwork:
         """Return the layers, whose step is this agent's `forward`."""
-        return super().network()._replace(norm_out=self.layer_norm if self.use_layer_norm else None)
+        return super().network()._replace(norm_out=self._modules.get("layer_norm"))

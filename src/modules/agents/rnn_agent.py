@@ -33,7 +33,8 @@ class RNNAgent(Agent):
 
     def network(self) -> GRUNetwork:
         """Return the layers, whose step is this agent's `forward`."""
-        return GRUNetwork(self.fc1, self.rnn, self.fc2)
+        layers: dict[str, Any] = self._modules  # as attributes they take as long as a small product
+        return GRUNetwork(layers["fc1"], layers["rnn"], layers["fc2"])
 
     def init_hidden(self, rows: int) -> Tensor:
         """Return [rows, rnn_hidden_dim] zeros."""
