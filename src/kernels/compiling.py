@@ -11,7 +11,7 @@ import torch
 from pymarl.kernels import choices, mixing, recurrent
 from pymarl.kernels.mixer import Hypernetworks, mix
 from pymarl.kernels.stamp import SOURCES
-from pymarl.kernels.step import Step
+from pymarl.kernels.step import Step, step
 from pymarl.kernels.unrolling import Layers, unroll
 from pymarl.utils.stamp import compiled_since
 
@@ -19,7 +19,7 @@ from pymarl.utils.stamp import compiled_since
 def compiled() -> bool:
     """Return whether the kernels need no compiling."""
     every: list[Any] = [
-        recurrent.forward, recurrent.backward, recurrent.step, mixing.forward, mixing.backward, choices.best_of_rows,
+        recurrent.forward, recurrent.backward, step, mixing.forward, mixing.backward, choices.best_of_rows,
         choices.explore_rows, choices.finite_rows,
     ]  # fmt: skip
     return all(bool(each.signatures) or compiled_since(_cache(each), _name(each), *SOURCES) for each in every)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymarl.kernels.records import Ahead, Rows, Sizes, Strip, Weights
+from pymarl.kernels.records import Ahead
 from pymarl.kernels.rows import (
     ZERO,
     add_rows,
@@ -277,29 +277,7 @@ def _compile(stamp: str) -> Any:
         stamp  # noqa: B018
         backward_strip(strip, sizes, weights, rows, memory, scratch, ends, grads)
 
-    @kernel
-    def step(table: Any, in_eps: Any, out_eps: Any, features: Any, hidden: Any, outputs: Any, states: Any) -> None:
-        """A strip of one slot without a backward pass; taking a few integers apart is quicker than being handed tuples.
-
-        `table` is the address of int64: strip, sizes, addresses of weights, memory, scratch, hots; see step.Step.
-        """
-        stamp  # noqa: B018
-        at = table
-        strip = Strip(load_int(at, 0), load_int(at, 1), load_int(at, 2))
-        sizes = Sizes(
-            load_int(at, 3), load_int(at, 4), load_int(at, 5), load_int(at, 6), load_int(at, 7), load_int(at, 8),
-            load_int(at, 9), load_int(at, 10),
-        )  # fmt: skip
-        weights = Weights(
-            load_int(at, 11), load_int(at, 12), load_int(at, 13), load_int(at, 14), load_int(at, 15), load_int(at, 16),
-            load_int(at, 17), load_int(at, 18), load_int(at, 19), load_int(at, 20), load_int(at, 21), load_int(at, 22),
-            load_int(at, 23), load_int(at, 24), load_int(at, 25), load_int(at, 26), load_int(at, 27), load_int(at, 28),
-            load_int(at, 29), load_int(at, 30), in_eps, out_eps,
-        )  # fmt: skip
-        rows = Rows(features, 0, load_int(at, 33), hidden)
-        forward_strip(strip, sizes, weights, rows, False, load_int(at, 31), load_int(at, 32), outputs, states)
-
-    return forward, backward, step
+    return forward, backward
 
 
-forward, backward, step = _compile(STAMP)
+forward, backward = _compile(STAMP)

@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pymarl.kernels import recurrent
 from pymarl.kernels.packing import columns
+from pymarl.kernels.records import Rows, Sizes, Strip, Weights
+from pymarl.kernels.recurrent import forward_strip
+from pymarl.kernels.simd import load_int
+from pymarl.kernels.stamp import STAMP
 from pymarl.kernels.strips import STRIP_ROWS, run_tasks
 from pymarl.kernels.unrolling import Given, Layers, Packed
+from pymarl.utils.jit import kernel
 
 SHARED = 512
 """Fewer rows are not worth a second thread."""
+
+
+def _compile(stamp: str) -> Any:
+    """Return the kernel; `stamp` makes compiled code of other sources unfit."""
+
+    @kernel
+    def step(table: Any, in_eps: Any, out_eps: Any, features: Any, hidden: Any, outputs: Any, states: Any) -> None:
+        """A strip of one slot without a backward pass; taking a few integers apart is quicker than being handed tuples.
+
+        `table` is the address of int64: strip, sizes, addresses of weights, memory, scratch, hots; see Step.
+        """
+        stamp  # noqa: B018
+        at = table
+        strip = Strip(load_int(at, 0), load_int(at, 1), load_int(at, 2))
+        sizes = Sizes(
+            load_int(at, 3), load_int(at, 4), load_int(at, 5), load_int(at, 6), load_int(at, 7), load_int(at, 8),
+            load_int(at, 9), load_int(at, 10),
+        )  # fmt: skip
+        weights = Weights(
+            load_int(at, 11), load_int(at, 12), load_int(at, 13), load_int(at, 14), load_int(at, 15), load_int(at, 16),
+            load_int(at, 17), load_int(at, 18), load_int(at, 19), load_int(at, 20), load_int(at, 21), load_int(at, 22),
+            load_int(at, 23), load_int(at, 24), load_int(at, 25), load_int(at, 26), load_int(at, 27), load_int(at, 28),
+            load_int(at, 29), load_int(at, 30), in_eps, out_eps,
+        )  # fmt: skip
+        rows = Rows(features, 0, load_int(at, 33), hidden)
+        forward_strip(strip, sizes, weights, rows, False, load_int(at, 31), load_int(at, 32), outputs, states)
+
+    return step
+
+
+step = _compile(STAMP)
 
 
 class Step:
@@ -70,10 +106,8 @@ class Step:
         outputs, states = torch.empty(self._rows, sizes.a), torch.empty(self._rows, sizes.h)
         given = features.data_ptr(), hidden.data_ptr(), outputs.data_ptr(), states.data_ptr()
         if len(self._places) == 1:
-            recurrent.step(self._places[0], *self._eps, *given)
+            step(self._places[0], *self._eps, *given)
         else:
             threads = torch.get_num_threads() if self._rows >= SHARED else 1
-            run_tasks(
-                lambda number: recurrent.step(self._places[number], *self._eps, *given), len(self._places), threads
-            )
+            run_tasks(lambda number: step(self._places[number], *self._eps, *given), len(self._places), threads)
         return outputs, states if sizes.h == sizes.width else states[:, : sizes.width]
