@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,11 @@ def _name(kernel: Any) -> str:
     )
 
 
-def prepare(say: Callable[[str], None]) -> None:
-    """Compile the kernels unless that has been done; `say` is told so first."""
+def prepare() -> None:
+    """Compile the kernels unless that has been done, and say so: whoever waits wants to know."""
     if compiled():
         return
-    say("Compiling the CPU kernels, once: about 20 seconds")
+    print("Compiling the CPU kernels, once: about 20 seconds", file=sys.stderr, flush=True)
     _use_each_once()
 
 
