@@ -100,7 +100,9 @@ best_of_rows, explore_rows, finite_rows = _compile(STAMP)
 
 
 def _addresses(values: Tensor, avail_actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both contiguous. ValueError if their shapes differ."""
+    """Return both contiguous. ValueError if their shapes differ, or masks are not bool."""
+    if avail_actions.dtype != torch.bool:
+        raise ValueError(f"expected masks of bool, got {avail_actions.dtype}")
     if values.shape != avail_actions.shape:
         raise ValueError(f"expected masks of {list(values.shape)}, got {list(avail_actions.shape)}")
     return values.contiguous(), avail_actions.contiguous()
@@ -137,6 +139,8 @@ def epsilon_greedy(values: Tensor, avail_actions: Tensor, draws: Tensor, epsilon
         epsilon: in [0, 1].
     """
     values, avail_actions = _addresses(values, avail_actions)
+    if draws.shape != (*values.shape[:-1], values.shape[-1] + 1):
+        raise ValueError(f"expected draws of one more than {list(values.shape)}, got {list(draws.shape)}")
     out, draws = torch.empty(values.shape[:-1], dtype=torch.int64), draws.contiguous()
     explore_rows(
         values.data_ptr(), avail_actions.data_ptr(), draws.data_ptr(), values.shape[-1], out.numel(), float(epsilon),

@@ -11,8 +11,9 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from pymarl.kernels import mixing
-from pymarl.kernels.mixing import BLOCK, PAD, MixGradients, MixRows, MixSizes, MixWeights
+from pymarl.kernels.mixing import BLOCK, MixGradients, MixRows, MixSizes, MixWeights
 from pymarl.kernels.packing import Kept, Sums, columns, pack, padded
+from pymarl.kernels.rows import PAD
 from pymarl.kernels.strips import Lease, one_thread, run_tasks
 
 TASK_ROWS = 4096

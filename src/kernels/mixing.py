@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pymarl.kernels.rows import ONE, ZERO, add_rows, keep_positive
+from pymarl.kernels.rows import ONE, PAD, ZERO, add_rows, keep_positive
 from pymarl.kernels.simd import W, absolute, exp, fma, load, load1, splat, store, store1, total, where_positive
 from pymarl.kernels.stamp import STAMP
 from pymarl.kernels.tiles import NO_FLOOR, RELU, multiply, multiply_transposed
@@ -18,8 +18,6 @@ from pymarl.utils.jit import kernel, outlined
 
 BLOCK = 96
 """Rows that go through all layers together."""
-
-PAD = 16  # see recurrent.PAD
 
 
 class MixSizes(NamedTuple):

@@ -89,8 +89,8 @@ class Sums(Generic[T]):
 
     def __init__(self, kind: Callable[..., T], tasks: int, **shapes: tuple[int, ...]) -> None:
         self._kind, self._shapes = kind, shapes
-        self._sizes = [padded(int(np.prod(shape))) for shape in shapes.values()]
-        self._starts = [0, *np.cumsum(self._sizes).tolist()]
+        sizes = [padded(int(np.prod(shape))) for shape in shapes.values()]
+        self._starts = [0, *np.cumsum(sizes).tolist()]
         self._memory = torch.zeros(tasks, self._starts[-1])
 
     def of(self, task: int) -> T:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pymarl.kernels.records import Ahead
 from pymarl.kernels.rows import (
+    PAD,
     ZERO,
     add_rows,
     copy,
@@ -27,10 +28,6 @@ from pymarl.kernels.simd import W, fma, load, load1, load_int, relu, splat, stor
 from pymarl.kernels.stamp import STAMP
 from pymarl.kernels.tiles import NO_FLOOR, RELU, multiply, multiply_transposed
 from pymarl.utils.jit import kernel, outlined
-
-PAD = (
-    16  # floats between the rows of a gradient: a stride that is no power of two keeps them out of one set of the cache
-)
 
 
 @outlined

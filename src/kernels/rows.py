@@ -29,6 +29,9 @@ from pymarl.utils.jit import outlined
 ZERO = np.float32(0)
 ONE = np.float32(1)
 
+PAD = 16
+"""Floats between the rows of a gradient: a stride that is no power of two keeps them out of one set of the cache."""
+
 
 @outlined
 def fill(to: Any, count: Any, value: Any) -> None:

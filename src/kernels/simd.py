@@ -203,11 +203,6 @@ def _where_positive(builder: Builder, x: Any, yes: Any, no: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", x, constant(0.0)), yes, no)
 
 
-def _sigmoid(builder: Builder, x: Any) -> Any:
-    one = constant(1.0)
-    return builder.fdiv(one, builder.fadd(one, exponential(builder, builder.fneg(x))))
-
-
 def _load_available(builder: Builder, values: Any, available: Any, count: Any) -> Any:
     """Return W floats of which those beyond `count` and those whose byte is 0 are -inf."""
     kind = ir.VectorType(ir.IntType(8), W)
@@ -256,9 +251,7 @@ load_available = _function(
 )
 first_equal = _function(_INT, (vector, _FLOAT), _first_equal, "The number of the first element equal to a float, or W.")
 absolute = _function(vector, (vector,), lambda builder, x: _call(builder, "fabs", x), "|x|.")
-root = _function(vector, (vector,), lambda builder, x: _call(builder, "sqrt", x), "The square root.")
 where_positive = _function(vector, (vector, vector, vector), _where_positive, "yes where x > 0, else no.")
 relu = _function(vector, (vector,), lambda builder, x: _where_positive(builder, x, x, constant(0.0)), "max(x, 0).")
 exp = _function(vector, (vector,), exponential, "exp(x).")
 tanh = _function(vector, (vector,), hyperbolic_tangent, "tanh(x).")
-sigmoid = _function(vector, (vector,), _sigmoid, "1 / (1 + exp(-x)).")

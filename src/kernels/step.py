@@ -100,6 +100,10 @@ class Step:
             hidden: likewise.
         """
         sizes = self._packed.sizes
+        if len(features) != self._rows or len(hidden) != self._rows or hidden.dtype != torch.float32:
+            raise ValueError(
+                f"expected {self._rows} rows of inputs and float32 states, got {len(features)} and {len(hidden)}"
+            )
         features, hidden = features.contiguous(), columns(hidden, sizes.h).contiguous()
         for number, index in enumerate(one_hots):
             self._hots[number, 0] = index.data_ptr()

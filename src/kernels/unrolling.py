@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from pymarl.kernels import recurrent
 from pymarl.kernels.packing import Kept, Sums, address, columns, is_within, pack, padded
 from pymarl.kernels.records import Ends, Gradients, Rows, Sizes, Strip, Weights
+from pymarl.kernels.rows import PAD
 from pymarl.kernels.strips import Lease, StripPlan, one_thread, plan_strips, run_tasks
 
 Norm = tuple[Tensor, Tensor, float]
@@ -129,7 +131,7 @@ class _Run:
         )
         self.strips = [Strip(len(p.first), p.first.ctypes.data, p.sizes.ctypes.data) for p in self.plan]
         top = max(int(p.sizes[0]) for p in self.plan)
-        self.scratch = top * max(sizes.o, 2 * sizes.h + sizes.a_padded, padded(sizes.o)) + padded(sizes.o)
+        self.scratch = top * max(2 * sizes.h + sizes.a_padded, padded(sizes.o)) + padded(sizes.o)
         self.memory = [self._activations(p) for p in self.plan]
         self.starts = np.cumsum([0, *self.memory])
         self.lease = Lease(int(self.starts[-1])) if given.keep else None
@@ -167,7 +169,7 @@ class _Run:
             gates=(4 * h,), head=(a, h), head_bias=(a,), in_weight=(h,), in_bias=(h,), out_weight=(h,), out_bias=(h,),
         )  # fmt: skip
         top = max(int(p.sizes[0]) for p in self.plan)
-        own = top * (6 * h + 2 * recurrent.PAD) + self.scratch
+        own = top * (6 * h + 2 * PAD) + self.scratch
         scratch = Lease(own * len(self.strips))
 
         def task(number: int) -> None:
@@ -259,6 +261,9 @@ def unroll(
     """
     counts = [count for count in counts if count]
     _check(features, places, one_hots, counts, hidden)
+    width = features.shape[1] + sum(size for _, size in one_hots)
+    if width != layers.fc1[0].shape[1]:
+        raise ValueError(f"inputs of width {width} for a layer of {layers.fc1[0].shape[1]}")
     contiguous = [(hot.contiguous(), width) for hot, width in one_hots]
     given = Given(places, contiguous, counts, layers.eps(), outputs, states, torch.is_grad_enabled())
     results: tuple[Tensor | None, Tensor | None] = _Unroll.apply(given, features, hidden, *layers.params())
@@ -279,6 +284,8 @@ def _check(
         raise ValueError(
             f"expected {rows} rows of inputs and {counts[0]} of hidden states, got {own} and {len(hidden)}"
         )
+    if any(later > earlier for earlier, later in itertools.pairwise(counts)):
+        raise ValueError("counts: a slot has more rows than the one before")
     for index, low, high in [(places, 0, features.shape[0]), *((hot, -1, width) for hot, width in one_hots)]:
         if index is not None and not is_within(index, low, high):
             raise ValueError(f"an index from {int(index.min())} to {int(index.max())}; expected {low} .. {high - 1}")

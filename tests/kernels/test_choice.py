@@ -64,3 +64,10 @@ def test_can_choose(values: list[float], avail: list[bool], expected: bool) -> N
 def test_masks_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="expected masks of"):
         greedy_actions(torch.zeros(2, 3), torch.ones(2, 2, dtype=torch.bool))
+
+
+def test_masks_of_another_type_and_too_few_draws_are_refused() -> None:
+    with pytest.raises(ValueError, match="masks of bool"):
+        greedy_actions(torch.zeros(2, 3), torch.ones(2, 3))
+    with pytest.raises(ValueError, match="draws of one more"):
+        epsilon_greedy_actions(torch.zeros(2, 3), torch.ones(2, 3, dtype=torch.bool), torch.zeros(2, 3), 0.5)

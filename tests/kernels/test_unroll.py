@@ -159,6 +159,26 @@ def test_other_numbers_of_rows_are_refused(what: str) -> None:
         case.run()
 
 
+@pytest.mark.parametrize("change", ["counts", "width"])
+def test_what_a_kernel_would_read_beyond_is_refused(change: str) -> None:
+    case = Case(0, 16, 4, 4, (False, False), gathered=False)
+    if change == "counts":
+        case.counts, case.hidden = [3, case.total - 3], case.hidden[:3]
+    else:
+        case.one_hots = case.one_hots[:1]
+    with pytest.raises(ValueError, match="more rows than the one before" if change == "counts" else "inputs of width"):
+        case.run()
+
+
+def test_a_step_refuses_other_rows_and_types() -> None:
+    case = Case(0, 16, 1, 1, (False, False), gathered=False)
+    step = Step(case.layers(), OBS, [N_ACTIONS, N_AGENTS], 6)
+    hots = [torch.zeros(6, dtype=torch.int64)] * 2
+    for hidden in (torch.zeros(5, 16), torch.zeros(6, 16, dtype=torch.float64)):
+        with pytest.raises(ValueError, match="expected 6 rows"):
+            step(torch.zeros(6, OBS), hots, hidden)
+
+
 def test_strips_cover_every_row_once() -> None:
     torch.manual_seed(0)
     for rows, slots in [(1, 1), (5, 3), (300, 40), (2000, 4)]:

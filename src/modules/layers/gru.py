@@ -62,8 +62,8 @@ class GRUNetwork(NamedTuple):
             weights, the features and `hidden`.
         """
         counts = [count for count in counts if count]
-        if fit_kernels(hidden, *self.weights()):
-            source, places = inputs.source()
+        source, places = inputs.source()
+        if fit_kernels(source, hidden, *self.weights()):
             one_hots = [(one_hot.index, one_hot.width) for one_hot in inputs.one_hots]
             outputs, after = kernels.unroll(
                 source, places, one_hots, counts, hidden, self.kernel_layers(), outputs=True, states=states
