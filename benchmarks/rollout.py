@@ -40,8 +40,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import peer
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.run.config import Classes, RunConfig
-from pymarl.run.parts import build_mac, build_runner, choose_device, episode_scheme
-from pymarl.runners.runner import Runner
+from pymarl.run.parts import build_mac, build_local_runner, choose_device, episode_scheme
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 from pymarl.utils.logging import console_logger
@@ -86,7 +86,7 @@ class RandomMAC:
 class Ours:
     """A runner of ours, with watches on its env and policy."""
 
-    runner: Runner
+    runner: LocalRunner
     env_watch: Watch
     policy_watch: Watch
 
@@ -129,7 +129,7 @@ def ours(options: argparse.Namespace, updates: dict[str, Any]) -> Iterator[Ours]
     config = layers.values
     run = build_config(RunConfig, config, layers.origin)
     log = console_logger()
-    runner = build_runner(config, layers.origin, log)
+    runner = build_local_runner(config, layers.origin, log)
     env: Any = runner.env
     try:
         mac: Any = RandomMAC(run.seed)

@@ -26,8 +26,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from pymarl.run.parts import build_runner, episode_scheme
-from pymarl.runners.runner import Runner
+from pymarl.run.parts import build_local_runner, episode_scheme
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.layers import merge
 from pymarl.utils.logging import console_logger
 from rollout import RandomMAC, Watch
@@ -36,17 +36,17 @@ from sc2_standin.install import make_sc2path
 COLUMNS = ("smac", "runner", "worker", "ours", "cpu")
 
 
-def make_runner(map_name: str, num_envs: int) -> Runner:
+def make_runner(map_name: str, num_envs: int) -> LocalRunner:
     """Return a parallel runner over the timed env, in one worker process."""
     updates = {
         "env": "sc2_timed:TimedSC2Env", "env_args": {"map_name": map_name}, "runner": "parallel", "env_workers": 1,
         "batch_size_run": num_envs, "seed": 1,
     }  # fmt: skip
     layers = merge("qmix", "sc2", updates)
-    return build_runner(layers.values, layers.origin, console_logger())
+    return build_local_runner(layers.values, layers.origin, console_logger())
 
 
-def measure(runner: Runner, watches: tuple[Watch, Watch], seconds: float) -> dict[str, float]:
+def measure(runner: LocalRunner, watches: tuple[Watch, Watch], seconds: float) -> dict[str, float]:
     """Roll out for about `seconds`; return us per env step."""
     env, policy = watches
     env.seconds = policy.seconds = 0.0
@@ -62,7 +62,7 @@ def measure(runner: Runner, watches: tuple[Watch, Watch], seconds: float) -> dic
     return {name: 1e6 * part / steps for name, part in parts.items()}
 
 
-def in_worker(runner: Runner) -> dict[str, float]:
+def in_worker(runner: LocalRunner) -> dict[str, float]:
     """Return the seconds of the worker and, over all envs, of the package in it."""
     stats = runner.env.get_stats()
     package = {key: sum(of_env[key] for of_env in stats) for key in ("package_seconds", "package_cpu_seconds")}

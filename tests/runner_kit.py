@@ -8,7 +8,7 @@ from typing import Any
 from pymarl.run.parts import episode_scheme
 from pymarl.runners import REGISTRY
 from pymarl.runners.player import ActingMAC, Tell
-from pymarl.runners.runner import Runner
+from pymarl.runners.local_runner import LocalRunner
 
 
 def make_runner(
@@ -24,7 +24,7 @@ def make_runner(
     with_probs: bool = False,
     rollout_steps: int | None = None,
     tell: Tell = lambda reason: None,
-) -> Runner:
+) -> LocalRunner:
     """Return a runner that is set up; `in_process` overrules its class."""
     runner_class = REGISTRY[kind]
     if in_process is not None:
@@ -33,7 +33,7 @@ def make_runner(
         env=env, env_args=dict(env_args), seed=11, batch_size_run=batch_size, rollout_steps=rollout_steps,
         env_workers=env_workers, max_restarts=max_restarts, env_timeout=env_timeout,
     )  # fmt: skip
-    runner: Runner = runner_class(config, tell=tell)
+    runner: LocalRunner = runner_class(config, tell=tell)
     try:
         stores, hidden = ("probs",) if with_probs else (), None if rollout_steps is None else 0
         runner.setup(*episode_scheme(runner.get_env_info(), stores=stores, hidden=hidden), mac)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import zlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -48,9 +49,18 @@ class ActionSelector:
     def __init__(self, config: Any, generator: torch.Generator) -> None:
         self.config = config
         self.epsilon = 0.0
+        self._draw_from(generator)
+
+    def _draw_from(self, generator: torch.Generator) -> None:
         self.generator = generator
         self.test_generator = torch.Generator(device=generator.device)
         self.test_generator.manual_seed(generator.initial_seed() ^ _TEST_STREAM)
+
+    def twin(self, generator: torch.Generator) -> Self:
+        """Return a selector like this one, with another source of draws: to act somewhere else."""
+        other = copy.copy(self)
+        other._draw_from(generator)
+        return other
 
     def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
         """Return actions.

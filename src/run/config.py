@@ -61,6 +61,7 @@ class RunConfig(Choices):
     seed: Seed
     batch_size_run: PositiveInt
     env_workers: PositiveInt | None
+    async_collect: bool
     t_max: PositiveInt
     use_cuda: bool
     test_nepisode: PositiveInt

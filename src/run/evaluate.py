@@ -14,9 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.multiagentenv import ReplayError
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.player import BrokenTooOften, EpisodeRecord
 from pymarl.runners.runner import Runner
 from pymarl.utils.errors import UserError
@@ -63,7 +65,8 @@ class ReplaySaver:
     """Saves replays of evaluated episodes, with what the policy thought where a replay can show it.
 
     Args:
-        parts: whose runner has played them.
+        runner: has played them.
+        mac: chose the actions.
         directory: where to.
         wanted: save any at all.
 
@@ -71,8 +74,8 @@ class ReplaySaver:
         paths: files so far.
     """
 
-    def __init__(self, parts: Parts, directory: Path, *, wanted: bool) -> None:
-        self._runner, self._mac, self._directory = parts.runner, parts.mac, directory
+    def __init__(self, runner: LocalRunner, mac: BasicMAC, directory: Path, *, wanted: bool) -> None:
+        self._runner, self._mac, self._directory = runner, mac, directory
         self._wanted = wanted
         self.paths: list[Path] = []
 
@@ -162,8 +165,9 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any, stop: St
         KeyboardInterrupt: `stop` was requested.
     """
     runner, log = parts.runner, logger.console_logger
+    assert isinstance(runner, LocalRunner), "run.py builds one to evaluate"
     folder = run_folder(run) or Path(config.local_results_path) / "evaluations"
-    replays = ReplaySaver(parts, Path(config.local_results_path) / "replays", wanted=config.save_replay)
+    replays = ReplaySaver(runner, parts.mac, Path(config.local_results_path) / "replays", wanted=config.save_replay)
     records: list[EpisodeRecord] = []
 
     def keep(batch: EpisodeBatch, new: list[EpisodeRecord]) -> None:

@@ -24,6 +24,11 @@ def check_choices(config: RunConfig, classes: Classes) -> None:
             f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "
             f"write env_workers={config.batch_size_run} or env_workers=None"
         )
+    if config.async_collect and classes.buffer.gives != "replay":
+        raise UserError(
+            f"async_collect=True plays with the networks of one iteration before, but buffer={config.buffer!r} gives "
+            f"{WHAT[classes.buffer.gives]}, which have to come from those that learn; write async_collect=False"
+        )
     if (config.evaluate or config.save_replay) and not config.checkpoint_path:
         given = "evaluate" if config.evaluate else "save_replay"
         raise UserError(f"{given}=True needs networks to play with; add checkpoint_path=results/models/<token>")

@@ -22,6 +22,8 @@ from pymarl.learners.learner import Learner
 from pymarl.learners.model_files import DoesNotFit
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.run.config import Classes, RunConfig
+from pymarl.runners.async_runner import AsyncRunner
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.runner import Runner
 from pymarl.utils.checkpoint import load_state, read_config
 from pymarl.utils.compiled import kernels
@@ -97,11 +99,21 @@ def network_spec(network: Any, config: Mapping[str, Any], classes: Classes, info
     return spec
 
 
-def build_runner(
+def build_local_runner(
     config: Mapping[str, Any], origin: Mapping[str, str], log: logging.Logger, *, trial: bool = False
-) -> Runner:
-    """Return the runner with its env; see Runner for `origin` and `trial`."""
-    runner: Runner = build(Classes.of(config).runner, config, origin, partial(log.warning, "%s"), trial=trial)
+) -> LocalRunner:
+    """Return a runner with its envs here, to evaluate or to try out; see LocalRunner for `origin` and `trial`."""
+    named = Classes.of(config).runner
+    runner: LocalRunner = build(named.local or named, config, origin, partial(log.warning, "%s"), trial=trial)
+    return runner
+
+
+def build_runner(config: Mapping[str, Any], run: RunConfig, log: logging.Logger) -> Runner:
+    """Return the runner that trains."""
+    named, tell = Classes.of(config).runner, partial(log.warning, "%s")
+    if run.async_collect and named.local is None:
+        return AsyncRunner(build_config(named.Config, config, {}), {}, tell, plays=named)
+    runner: Runner = build(named, config, {}, tell)
     return runner
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from pymarl.run.allocation import refuse_too_large
 from pymarl.run.config import RunConfig
-from pymarl.run.parts import build_parts, build_runner, load_networks
+from pymarl.run.parts import build_local_runner, build_parts, load_networks
 from pymarl.run.training import Training
-from pymarl.runners.runner import Runner
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.checkpoint import (
     CONFIG_FILE,
     RUN_FILE,
@@ -48,7 +48,7 @@ def preflight(layers: Layers, results: Path) -> None:
     quiet.disabled = True
     _check_results(config, results)
     step = _checkpoint_to_resume(config, quiet) if config.resume else None
-    runner = build_runner(layers.values, layers.origin, quiet, trial=True)
+    runner = build_local_runner(layers.values, layers.origin, quiet, trial=True)
     try:
         runner.try_out()
         refuse_too_large(layers.values, config, runner)
@@ -92,7 +92,7 @@ def _checkpoint_to_resume(config: RunConfig, quiet: logging.Logger) -> Path:
     return step
 
 
-def _try_replay(runner: Runner) -> None:
+def _try_replay(runner: LocalRunner) -> None:
     """Save a replay and forget it. UserError if the env has none."""
     with tempfile.TemporaryDirectory() as folder:
         for path in runner.save_replay(Path(folder)):

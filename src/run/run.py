@@ -14,7 +14,7 @@ import torch
 from pymarl.run.allocation import memory_as_user_error
 from pymarl.run.config import RunConfig
 from pymarl.run.evaluate import evaluate, run_folder
-from pymarl.run.parts import Parts, build_parts, build_runner, load_networks
+from pymarl.run.parts import Parts, build_local_runner, build_parts, build_runner, load_networks
 from pymarl.run.training import Training
 from pymarl.utils.checkpoint import (
     CONFIG_FILE,
@@ -62,7 +62,8 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
     log = logger.console_logger
     lower = "batch_size_run or the sizes in env_args"
     with memory_as_user_error(lower, cap=False):  # which worker processes and games would inherit
-        runner = build_runner(flat, {}, log)
+        playing = config.evaluate or config.save_replay
+        runner = build_local_runner(flat, {}, log) if playing else build_runner(flat, config, log)
     with memory_as_user_error(lower):
         parts = build_parts(flat, config, runner, log)
     try:
@@ -71,7 +72,7 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
             log.info("Loading model from %s", step)
             load_networks(parts.learner, flat, config, parts.runner.get_env_info(), step)
             parts.runner.t_env = int(step.name) if is_step(step.name) else 0
-        if config.evaluate or config.save_replay:
+        if playing:
             logger.setup_sacred(run)
             with stop.deferred():
                 evaluate(parts, config, logger, run, stop)

@@ -142,6 +142,8 @@ class Training:
         """Learn from what the buffer gives after this collect; None if that is nothing."""
         buffer, learner, runner = self.parts.buffer, self.parts.learner, self.parts.runner
         result, before, started = None, self.gradient_steps, time.perf_counter()
+        if runner.t_env <= self.config.t_max:
+            runner.run_ahead()
         for sample in buffer.samples(Clock(runner.t_env, self.episode + len(runner.episodes))):
             result = learner.train(sample.to(learner.device), runner.t_env, self.episode)
             buffer.feedback(sample, result)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pymarl.runners.runner import Runner
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.errors import UserError
 
 
-class EpisodeRunner(Runner):
+class EpisodeRunner(LocalRunner):
     """Plays one episode at a time; in this process, but for envs with a game behind them."""
 
     in_process = True

@@ -50,8 +50,13 @@ def numpy_generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(_sequence(seed, name))
 
 
+def child_seed(seed: int, name: str) -> int:
+    """Return the seed of the run's part called `name`, below 2**63."""
+    return int(_sequence(seed, name).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 def torch_generator(seed: int, name: str, device: torch.device | str = "cpu") -> torch.Generator:
     """Return the torch generator of the run's part called `name`."""
     generator = torch.Generator(device=device)
-    generator.manual_seed(int(_sequence(seed, name).generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    generator.manual_seed(child_seed(seed, name))
     return generator

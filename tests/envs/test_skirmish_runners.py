@@ -8,7 +8,7 @@ import torch
 
 from fake_mac import FakeMAC
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.runners.runner import Runner
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.layers import merge
 from runner_kit import make_runner
 
@@ -21,7 +21,7 @@ class LastAvailable(FakeMAC):
         return (available * torch.arange(1, available.shape[-1] + 1)).argmax(-1)
 
 
-def build(kind: str, rows: int, threads: int) -> Runner:
+def build(kind: str, rows: int, threads: int) -> LocalRunner:
     layers = merge(None, "skirmish", {"env_args": {"map_name": "2s3z", "threads": threads}})
     return make_runner(kind, "skirmish", layers.values["env_args"], LastAvailable(), rows)
 

@@ -13,7 +13,8 @@ import pytest
 from pymarl.envs.adapter import constructor_seeds
 from pymarl.envs.batched import SerialEnvs, make_batched_env
 from pymarl.envs.multiagentenv import ReplayError
-from pymarl.envs.workers.worker import STEP, Channel
+from pymarl.envs.workers.worker import STEP
+from pymarl.utils.child import Channel
 from pymarl.envs.workers.worker_envs import EnvError, WorkerEnvs
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import merge

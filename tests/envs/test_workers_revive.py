@@ -129,7 +129,7 @@ def test_a_worker_that_cannot_be_started_breaks_the_episode(monkeypatch: pytest.
     env.reset(rows, seeds)
     os.kill(env._processes[1].pid, signal.SIGKILL)
     with monkeypatch.context() as patch:
-        patch.setattr("pymarl.envs.workers.process.subprocess.Popen", no_memory)
+        patch.setattr("pymarl.utils.child.subprocess.Popen", no_memory)
         env.step(actions, rows)
         env.reset(rows[1:], seeds[1:])
         assert env.arrays.broken.tolist() == [False, True]

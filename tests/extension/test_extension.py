@@ -17,7 +17,7 @@ from learner_kit import spoil_padding
 from pymarl import main
 from pymarl.components.buffers.buffer import Sample
 from pymarl.run.config import RunConfig
-from pymarl.run.parts import Parts, build_parts, build_runner
+from pymarl.run.parts import Parts, build_parts, build_local_runner
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 from run_kit import models, numbers, run_folders
@@ -142,7 +142,7 @@ def build_parts_of(method: str, **keys: Any) -> Parts:
     config = build_config(RunConfig, layers.values, {})
     log = logging.getLogger("test_extension")
     torch.manual_seed(7)
-    return build_parts(layers.values, config, build_runner(layers.values, {}, log), log)
+    return build_parts(layers.values, config, build_local_runner(layers.values, {}, log), log)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.run.check import check
 from pymarl.run.config import Classes, RunConfig
 from pymarl.run.foreign import take_foreign
-from pymarl.run.parts import Parts, build_parts, build_runner
+from pymarl.run.parts import Parts, build_parts, build_local_runner
 from pymarl.run.training import Training
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import CONFIG, merge
@@ -34,7 +34,7 @@ def build(alg: str, **updates: Any) -> tuple[Parts, RunConfig]:
     check(layers)
     config = build_config(RunConfig, layers.values, layers.origin)
     log = logging.getLogger("test")
-    return build_parts(layers.values, config, build_runner(layers.values, {}, log), log), config
+    return build_parts(layers.values, config, build_local_runner(layers.values, {}, log), log), config
 
 
 VARIANTS = {

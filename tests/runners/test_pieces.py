@@ -18,9 +18,9 @@ from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.returns import gae, td_lambda_targets
 from pymarl.envs.multiagentenv import env_seed
 from pymarl.run.config import Classes, RunConfig
-from pymarl.run.parts import Parts, build_parts, build_runner
+from pymarl.run.parts import Parts, build_parts, build_local_runner
 from pymarl.runners.player import EpisodeRecord
-from pymarl.runners.runner import Runner
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.config import build_config
 from runner_kit import make_runner
 
@@ -30,9 +30,9 @@ QUIET = logging.getLogger("test_pieces")
 
 @pytest.fixture
 def build() -> Iterator[Any]:
-    made: list[Runner] = []
+    made: list[LocalRunner] = []
 
-    def make(rows: int = ROWS, steps: int | None = STEPS, env: str = NAME, **kw: Any) -> Runner:
+    def make(rows: int = ROWS, steps: int | None = STEPS, env: str = NAME, **kw: Any) -> LocalRunner:
         options = {key: kw.pop(key) for key in ("max_restarts",) if key in kw}
         kind = "episode" if rows == 1 else "parallel"
         made.append(make_runner(kind, env, kw, FakeMAC(), rows, in_process=True, rollout_steps=steps, **options))
@@ -43,7 +43,7 @@ def build() -> Iterator[Any]:
         runner.close_env()
 
 
-def run_some(runner: Runner, times: int) -> tuple[list[EpisodeBatch], list[EpisodeRecord]]:
+def run_some(runner: LocalRunner, times: int) -> tuple[list[EpisodeBatch], list[EpisodeRecord]]:
     batches, records = [], []
     for _ in range(times):
         batches.append(runner.run())
@@ -202,7 +202,7 @@ def parts_with(**keys: Any) -> Parts:
     )  # fmt: skip
     config = build_config(RunConfig, flat, {})
     assert Classes.of(flat).buffer.gives == "replay"
-    return build_parts(flat, config, build_runner(flat, {}, QUIET), QUIET)
+    return build_parts(flat, config, build_local_runner(flat, {}, QUIET), QUIET)
 
 
 @pytest.mark.parametrize("agent", ["rnn", "n_rnn", "rnn_ns"])

@@ -17,7 +17,7 @@ from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.batched import SerialEnvs
 from pymarl.envs.multiagentenv import env_seed
 from pymarl.runners.player import BrokenTooOften
-from pymarl.runners.runner import Runner
+from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.seeds import EpisodeSeeds
 from pymarl.utils.errors import UserError
 from runner_kit import make_runner
@@ -33,9 +33,9 @@ def reasons() -> list[str]:
 
 @pytest.fixture
 def build(reasons: list[str]) -> Iterator[Any]:
-    made: list[Runner] = []
+    made: list[LocalRunner] = []
 
-    def make(kind: str, batch_size: int = 1, env: str = NAME, mac: Any = None, **kw: Any) -> Runner:
+    def make(kind: str, batch_size: int = 1, env: str = NAME, mac: Any = None, **kw: Any) -> LocalRunner:
         options = {key: kw.pop(key) for key in ("env_workers", "max_restarts", "in_process", "with_probs") if key in kw}
         mac = mac or FakeMAC(with_probs=options.get("with_probs", False))
         made.append(make_runner(kind, env, kw, mac, batch_size, tell=reasons.append, **options))
@@ -50,7 +50,7 @@ def copy(batch: EpisodeBatch) -> dict[str, Any]:
     return {key: tensor.clone() for key, tensor in batch.data.items()} | {"lengths": batch.lengths.clone()}
 
 
-def play(runner: Runner, runs: int) -> None:
+def play(runner: LocalRunner, runs: int) -> None:
     for _ in range(runs):
         runner.run()
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,14 +15,9 @@ from pymarl.envs.faults import EnvError, EnvUserError, env_error
 from pymarl.envs.stacks import stack_of
 from pymarl.envs.watchdog import CLOSE_SECONDS
 from pymarl.envs.workers import worker
-from pymarl.envs.workers.worker import Channel, ChannelClosed, WorkerSpec
+from pymarl.envs.workers.worker import WorkerSpec
+from pymarl.utils.child import ChannelClosed, start_child
 
-# A fresh interpreter that knows our import path and nothing else of us: the user's script is not run again.
-_START = (
-    "import sys; sys.path[:] = sys.argv[3:]; "
-    "from pymarl.envs.workers.worker import main; main(*map(int, sys.argv[1:3]))"
-)
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 EXIT_SECONDS = 2
 __all__ = ["EnvError", "EnvUserError", "WorkerDied", "WorkerProcess"]
 
@@ -49,29 +42,10 @@ class WorkerProcess:
     def __init__(self, env: str, spec: WorkerSpec) -> None:
         self.rows = spec.rows
         self._env, self._stacks = env, spec.stacks
-        ours, theirs = socket.socketpair()
-        self._channel = Channel(ours)
-        arguments = [str(theirs.fileno()), str(os.getpid()), *sys.path]
-        environment = {key: "1" for key in _ONE_THREAD} | dict(os.environ)
-        # Blocked signals stay blocked in a new process: a Ctrl-C cannot hit it before it ignores them itself.
-        previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, *arguments],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(), spec.memory, spec.stacks),
-                env=environment,
-                process_group=0,
-            )
+            self._process, self._channel = start_child("pymarl.envs.workers.worker:main", (spec.memory, spec.stacks))
         except OSError as error:
-            ours.close()
             raise WorkerDied(f"{self._name()} could not be started: {error.strerror}") from error
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, previous)
-            theirs.close()
         self.send(worker.SPEC, spec)
 
     @property

@@ -8,17 +8,13 @@ when the run is killed; because it may be deep inside a step just then, the kern
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import socket
-import struct
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from pymarl.envs.adapter import EnvAdapter, save_replays
@@ -27,8 +23,8 @@ from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.envs.shared import SharedArrays, shared_clock
 from pymarl.envs.stacks import dump_on_signal
 from pymarl.envs.watchdog import CLOSE_SECONDS
+from pymarl.utils.child import Channel, ChannelClosed, Terminated, guard, ignore_signals
 from pymarl.utils.errors import UserError
-from pymarl.utils.processes import parent_death_signal
 
 # A message is one of these with a pickle of plain values. The two ends take turns.
 SPEC, BIND, RESET = b"w", b"B", b"R"  # to the worker: its WorkerSpec; nothing; {row: episode's seed}
@@ -37,8 +33,6 @@ STEP, STATS, REPLAY = b"S", b"T", b"P"  # rows to step; nothing; (directory, row
 # episodes that ended or broke, of STATS: [stats], of REPLAY: ([path], [why one is missing]). USER_ERROR: its message
 # and details. ENV_ERROR: row, line and details.
 RESULT, USER_ERROR, ENV_ERROR = b"r", b"u", b"x"
-_HEADER = struct.Struct("<cQ")  # kind and length
-_READ_SIZE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,60 +54,6 @@ class WorkerSpec:
     batch_size: int
     memory: int
     stacks: int
-
-
-class ChannelClosed(Exception):
-    """The other end is closed, or its process is gone."""
-
-
-class Channel:
-    """One end of the socket between the run and a worker.
-
-    Its errors have a class of their own, because an env may have broken pipes and resets of its own.
-    """
-
-    def __init__(self, end: socket.socket) -> None:
-        self._socket = end
-
-    def fileno(self) -> int:
-        """Return the descriptor."""
-        return self._socket.fileno()
-
-    def send(self, kind: bytes, value: Any = None) -> None:
-        """Send a message. ChannelClosed if nobody is there."""
-        payload = pickle.dumps(value)
-        try:
-            self._socket.sendall(_HEADER.pack(kind, len(payload)) + payload)
-        except (BrokenPipeError, ConnectionResetError) as error:
-            raise ChannelClosed from error
-
-    def receive(self) -> tuple[bytes, Any]:
-        """Wait for a message and return its kind and value. ChannelClosed if none will come."""
-        data = self._read(_READ_SIZE)  # nearly always the whole message, and never more: the ends take turns
-        while len(data) < _HEADER.size:
-            data += self._read(_READ_SIZE)
-        kind, length = _HEADER.unpack_from(data)
-        missing = _HEADER.size + length - len(data)
-        if missing:
-            chunks = [data]
-            while missing:
-                chunks.append(self._read(missing))
-                missing -= len(chunks[-1])
-            data = b"".join(chunks)
-        return kind, pickle.loads(memoryview(data)[_HEADER.size :])
-
-    def _read(self, size: int) -> bytes:
-        try:
-            data = self._socket.recv(size)
-        except ConnectionResetError as error:
-            raise ChannelClosed from error
-        if not data:
-            raise ChannelClosed
-        return data
-
-    def close(self) -> None:
-        """Close this end."""
-        self._socket.close()
 
 
 class Rows:
@@ -186,7 +126,7 @@ class Rows:
 
 def main(descriptor: int, parent: int) -> None:
     """Run a worker whose socket is `descriptor`, until `parent` (its process id) closes its end or dies."""
-    _guard(parent)
+    guard(parent)
     os.set_inheritable(descriptor, False)  # a game process must not hold it open
     channel = Channel(socket.socket(fileno=descriptor))
     rows = Rows()
@@ -194,9 +134,9 @@ def main(descriptor: int, parent: int) -> None:
         try:
             _work(channel, rows)
         finally:  # a signal may still break in here, but only one ever does
-            _ignore_signals()
+            ignore_signals()
     finally:
-        _ignore_signals()
+        ignore_signals()
         rows.close()
 
 
@@ -210,7 +150,7 @@ def _work(channel: Channel, rows: Rows) -> None:
             channel.send(RESULT, _answer(rows, spec, *channel.receive()))
     except ChannelClosed:
         pass
-    except _Terminated:
+    except Terminated:
         raise
     except UserError as error:
         _report(channel, USER_ERROR, str(error), error.details)
@@ -235,35 +175,3 @@ def _answer(rows: Rows, spec: WorkerSpec, command: bytes, value: Any) -> Any:
 def _report(channel: Channel, kind: bytes, *values: Any) -> None:
     with suppress(ChannelClosed):  # the run has ended, by the fault of another worker that it has told of, or killed
         channel.send(kind, values)
-
-
-class _Terminated(SystemExit):
-    """The process was asked to end. Any other SystemExit is the env's."""
-
-
-def _guard(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end with it even in the middle of a step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.signal(signal.SIGTERM, _terminate)
-
-    def orphaned(number: int, frame: FrameType | None) -> None:
-        # The kernel means the parent's THREAD, which may end before the process does: look.
-        if os.getppid() != parent:
-            _terminate(number, frame)
-
-    signal.signal(signal.SIGHUP, orphaned)
-    parent_death_signal(signal.SIGHUP)()
-    if os.getppid() != parent:  # it died before we could ask
-        sys.exit(1)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    """End the process by way of main's `finally`, which closes the env."""
-    _ignore_signals()
-    raise _Terminated(128 + number)
-
-
-def _ignore_signals() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
