@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 import peer
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.run.config import Classes, RunConfig
-from pymarl.run.parts import build_mac, build_local_runner, choose_device, episode_scheme
+from pymarl.run.parts import build_local_runner, build_mac, choose_device, episode_scheme
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge

@@ -7,8 +7,8 @@ from typing import Any
 
 from pymarl.run.parts import episode_scheme
 from pymarl.runners import REGISTRY
-from pymarl.runners.player import ActingMAC, Tell
 from pymarl.runners.local_runner import LocalRunner
+from pymarl.runners.player import ActingMAC, Tell
 
 
 def make_runner(

@@ -15,6 +15,7 @@ from pymarl.components.buffers.buffer import Clock
 from pymarl.learners.train_result import TrainResult
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
+from pymarl.runners.remote_runner import local_state
 from pymarl.utils.checkpoint import (
     BUFFER_FILE,
     RUN_FILE,
@@ -221,21 +222,23 @@ class Training:
     def check(self, directory: Path) -> None:
         """Raise UserError if `load` could not go on from a checkpoint; the replay buffer is not kept in memory."""
         verify(directory, *files_of(directory))
-        self.load(directory, keep_buffer=False, verified=True)
+        self.load(directory, keep_buffer=False, verified=True, trial=True)
 
-    def load(self, directory: Path, *, keep_buffer: bool = True, verified: bool = False) -> None:
+    def load(self, directory: Path, *, keep_buffer: bool = True, verified: bool = False, trial: bool = False) -> None:
         """Continue from a checkpoint. Without its buffer.pt the replay buffer starts empty, and a warning says so.
 
         Args:
             directory: of the checkpoint.
             keep_buffer: False only checks that the replay buffer could be read.
             verified: its files were verified before.
+            trial: the runner is one to try out, whatever that of the run is.
 
         Raises:
             UserError: a file is damaged, or what it holds is not of this run.
         """
         with _reading(directory / RUN_FILE):
-            self._load_state(load_state(directory, verified=verified))
+            state = load_state(directory, verified=verified)
+            self._load_state(state | {"runner": local_state(state["runner"])} if trial else state)
         if directory.parent == self.models:
             self.saved_t = self.parts.runner.t_env
         if BUFFER_FILE not in files_of(directory):

@@ -282,6 +282,11 @@ class RemoteRunner(Runner):
             )
 
 
+def local_state(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the state of the local runner that played: of the first collector, if others played."""
+    return state["collectors"][0]["runner"] if "collectors" in state else state
+
+
 def _result(remote: Remote) -> Any:
     """Return a collector's answer, or raise what it raised."""
     value = remote.receive()

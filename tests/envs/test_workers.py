@@ -14,8 +14,8 @@ from pymarl.envs.adapter import constructor_seeds
 from pymarl.envs.batched import SerialEnvs, make_batched_env
 from pymarl.envs.multiagentenv import ReplayError
 from pymarl.envs.workers.worker import STEP
-from pymarl.utils.child import Channel
 from pymarl.envs.workers.worker_envs import EnvError, WorkerEnvs
+from pymarl.utils.child import Channel
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import merge
 from worker_kit import nothing_left, play, start

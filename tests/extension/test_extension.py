@@ -17,7 +17,7 @@ from learner_kit import spoil_padding
 from pymarl import main
 from pymarl.components.buffers.buffer import Sample
 from pymarl.run.config import RunConfig
-from pymarl.run.parts import Parts, build_parts, build_local_runner
+from pymarl.run.parts import Parts, build_local_runner, build_parts
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 from run_kit import models, numbers, run_folders

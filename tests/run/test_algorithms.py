@@ -14,7 +14,7 @@ from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.run.check import check
 from pymarl.run.config import Classes, RunConfig
 from pymarl.run.foreign import take_foreign
-from pymarl.run.parts import Parts, build_parts, build_local_runner
+from pymarl.run.parts import Parts, build_local_runner, build_parts
 from pymarl.run.training import Training
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import CONFIG, merge

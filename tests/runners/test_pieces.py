@@ -18,9 +18,9 @@ from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.returns import gae, td_lambda_targets
 from pymarl.envs.multiagentenv import env_seed
 from pymarl.run.config import Classes, RunConfig
-from pymarl.run.parts import Parts, build_parts, build_local_runner
-from pymarl.runners.player import EpisodeRecord
+from pymarl.run.parts import Parts, build_local_runner, build_parts
 from pymarl.runners.local_runner import LocalRunner
+from pymarl.runners.player import EpisodeRecord
 from pymarl.utils.config import build_config
 from runner_kit import make_runner
 

@@ -16,8 +16,8 @@ from fake_mac import FakeMAC
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.batched import SerialEnvs
 from pymarl.envs.multiagentenv import env_seed
-from pymarl.runners.player import BrokenTooOften
 from pymarl.runners.local_runner import LocalRunner
+from pymarl.runners.player import BrokenTooOften
 from pymarl.runners.seeds import EpisodeSeeds
 from pymarl.utils.errors import UserError
 from runner_kit import make_runner
