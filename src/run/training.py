@@ -123,7 +123,9 @@ class Training:
     def _collect(self) -> None:
         runner, started = self.parts.runner, time.perf_counter()
         before = runner.t_env
-        self.parts.buffer.insert_episode_batch(runner.run(test_mode=False))
+        batch = runner.run(test_mode=False)
+        runner.run_ahead()  # also if this was the last one: the run may go on from its end
+        self.parts.buffer.insert_episode_batch(batch)
         self.stopwatch.add("collect", started, runner.t_env - before)
         for record in runner.episodes:
             self.stats.add(record.ret, record.length, record.info)
@@ -143,8 +145,6 @@ class Training:
         """Learn from what the buffer gives after this collect; None if that is nothing."""
         buffer, learner, runner = self.parts.buffer, self.parts.learner, self.parts.runner
         result, before, started = None, self.gradient_steps, time.perf_counter()
-        if runner.t_env <= self.config.t_max:
-            runner.run_ahead()
         for sample in buffer.samples(Clock(runner.t_env, self.episode + len(runner.episodes))):
             result = learner.train(sample.to(learner.device), runner.t_env, self.episode)
             buffer.feedback(sample, result)

@@ -62,6 +62,8 @@ class _Worker:
 class RemoteRunner(Runner):
     """Lets collectors play, each its share of the rows. Subclasses say where: `start_remote` and `ship`.
 
+    The batch that `run` returns stays as it is, also when the next run is under way.
+
     A collector that is lost is replaced by another one, which goes on from what was last heard of it: what it was
     playing is played again, from the same seeds and states.
 
@@ -152,6 +154,7 @@ class RemoteRunner(Runner):
         batch, self._collected = self._collected, None
         self.episodes, self._collected_episodes = self._collected_episodes, []
         self.t_env += int(batch.lengths.sum())
+        self._mac.action_selector.epsilon = self._workers[0].state["selector"]["epsilon"]  # for the log
         return batch
 
     def _finish(self) -> None:

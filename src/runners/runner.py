@@ -98,7 +98,10 @@ class Runner:
         raise NotImplementedError
 
     def run_ahead(self) -> None:
-        """Begin the next `run` of training now, with the networks as they are, if this runner can."""
+        """Begin the next `run` of training now, with the networks as they are, if this is a runner that plays ahead.
+
+        What the last run returned is left alone by that.
+        """
 
     def close_env(self) -> None:
         """Free what the envs hold."""

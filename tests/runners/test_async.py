@@ -26,7 +26,7 @@ from pymarl.runners.async_runner import AsyncRunner
 from pymarl.runners.player import BrokenTooOften
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
-from run_kit import SMALL_HUNT, kill_and_resume, numbers, run_folders, run_main, start_main
+from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, run_folders, run_main, start_main
 
 QUIET = logging.getLogger("test_async")
 Make = Callable[..., Parts]
@@ -91,6 +91,7 @@ def test_a_batch_comes_from_the_weights_of_when_it_was_begun(make: Make, keys: d
         assert_same(play(ahead), expected)
         assert ahead.runner.t_env == plain.runner.t_env
         assert ahead.runner.episodes == plain.runner.episodes
+        assert ahead.mac.action_selector.epsilon == plain.mac.action_selector.epsilon < 1
 
 
 def test_a_test_has_the_weights_of_its_moment_and_leaves_what_is_ahead(make: Make) -> None:
@@ -180,15 +181,19 @@ AHEAD = (*SMALL_HUNT, "runner=parallel", "async_collect=True")
 
 
 def test_resume_equals_never_stopping(tmp_path: Path) -> None:
-    """What was played ahead is in the checkpoint; and the run can be repeated."""
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    whole.mkdir()
-    broken.mkdir()
+    """What was played ahead is in the checkpoint, also in that of a run's end; and the run can be repeated."""
+    whole, broken, ended = (tmp_path / name for name in ("whole", "broken", "ended"))
+    for folder in (whole, broken, ended):
+        folder.mkdir()
     code, _, err = run_main(whole, *AHEAD)
     assert code == 0, err
     kill_and_resume(broken, AHEAD, 1200)
     seen = numbers(run_folders(whole)[0])
     assert numbers(run_folders(broken)[-1]) == seen
+    assert run_main(ended, *AHEAD, "t_max=600")[0] == 0
+    code, _, err = run_main(ended, *AHEAD, f"resume={models(ended)}")
+    assert code == 0, err
+    assert numbers(run_folders(ended)[-1]) == seen
     assert seen["gradient_steps"][-1] > 3
 
 
