@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any, Protocol
 
-import numpy as np
 from torch import nn
 
 from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
 from pymarl.envs.specs import EnvInfo
 from pymarl.runners.collector import Failure, Order, Played, Start
+from pymarl.runners.joining import join
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.player import BrokenTooOften, EpisodeRecord, Tell
 from pymarl.runners.runner import Runner
@@ -144,7 +144,7 @@ class RemoteRunner(Runner):
         self._finish()
         if test_mode:
             self._send_orders(test_mode, phase)
-            tested, self.episodes = self._join([self._played(worker) for worker in self._workers])
+            tested, self.episodes = join([self._played(worker) for worker in self._workers], self._recorded)
             return tested
         if self._collected is None:
             self._send_orders(test_mode, phase)
@@ -161,7 +161,9 @@ class RemoteRunner(Runner):
         """Wait for what is being played for training; what its playing raises is raised here."""
         if self._playing:
             self._playing = False
-            self._collected, self._collected_episodes = self._join([self._played(worker) for worker in self._workers])
+            self._collected, self._collected_episodes = join(
+                [self._played(worker) for worker in self._workers], self._recorded
+            )
 
     def _stamp_of_weights(self) -> list[tuple[int, int]]:
         return [(tensor.data_ptr(), tensor._version) for tensor in self._mac.state_dict().values()]
@@ -218,32 +220,6 @@ class RemoteRunner(Runner):
             self.tell(line)
         self._send_order(worker)
 
-    def _join(self, parts: Sequence[Played]) -> tuple[EpisodeBatch, list[EpisodeRecord]]:
-        """Return what was played as one batch, and the records; whole episodes in the order of their numbers."""
-        pieces = "start_hidden" in parts[0].data
-        counts = [len(part.lengths) for part in parts]
-        rows = _places(counts, in_turns=not pieces)
-        lengths = np.zeros(sum(counts), np.int64)
-        for at, part in zip(rows, parts, strict=True):
-            lengths[at] = part.lengths
-        slots = max(part.data["reward"].shape[1] for part in parts)
-        scheme, groups, preprocess = self._recorded
-        own = {key: entry for key, entry in scheme.items() if key in parts[0].data}
-        batch = EpisodeBatch(own, groups, len(lengths), slots, preprocess)
-        for key, tensor in batch.data.items():
-            array, const = tensor.numpy(), batch.fields[key].const
-            for at, part in zip(rows, parts, strict=True):
-                given = part.data[key]
-                if const:
-                    array[at] = given
-                else:
-                    array[at, : given.shape[1]] = given
-        batch.set_lengths(lengths)
-        episodes = [part.episodes for part in parts]
-        if pieces:
-            return batch, [record for of_part in episodes for record in of_part]
-        return batch, [record for in_turn in zip(*episodes, strict=True) for record in in_turn]
-
     def close_env(self) -> None:
         """End the collectors."""
         for worker in self._workers:
@@ -296,11 +272,3 @@ def _result(remote: Remote) -> Any:
     if isinstance(value, Failure):
         raise value.error from _RemoteTraceback(value.trace)
     return value
-
-
-def _places(counts: Sequence[int], *, in_turns: bool) -> list[slice]:
-    """Return which rows of the whole each part's are: one after the other, or each part's first, then each's second."""
-    if in_turns:
-        return [slice(number, None, len(counts)) for number in range(len(counts))]
-    ends = np.cumsum(counts).tolist()
-    return [slice(end - length, end) for end, length in zip(ends, counts, strict=True)]
