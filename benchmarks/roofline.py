@@ -27,7 +27,7 @@ from numba import njit
 
 from learner_kit import flat_config, make_batch
 from pymarl.envs.specs import EnvInfo
-from pymarl.kernels.packing import pack
+from pymarl.kernels.layout import Block, Layout, Part
 from pymarl.kernels.strips import STRIP_ROWS
 from pymarl.kernels.tiles import NO_FLOOR, multiply
 from pymarl.utils.memory import keep_freed_memory
@@ -61,13 +61,16 @@ def _products(times: int, m: int, n: int, k: int, a: int, b: int, c: int, init: 
 def matrix_rate(h: int) -> float:
     """Return one core's operations per second in the kernels' product of [96, h] and [h, 3h]: the best of ten."""
     m, n, k, times = STRIP_ROWS, 3 * h, h, 2000
-    left, right, result, start = torch.randn(m, k), pack(torch.randn(k, n)), torch.empty(m, n), torch.zeros(n)
-    addresses = [tensor.data_ptr() for tensor in (left, right, result, start)]
+    left, result, start = torch.randn(m, k), torch.empty(m, n), torch.zeros(n)
+    layout = Layout({"right": Part(k, n, panels=True)}, [Block("right", 0, k, n, n, 1)])
+    memory, at = layout.fill([torch.randn(k, n)])  # which has to live as long as it is read
+    addresses = [left.data_ptr(), at["right"], result.data_ptr(), start.data_ptr()]
     seconds = []
     for _ in range(11):
         begin = time.perf_counter()
         _products(times, m, n, k, *addresses)
         seconds.append(time.perf_counter() - begin)
+    del memory
     return 2 * m * n * k * times / min(seconds[1:])
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pymarl.utils.compiled import fit_kernels, kernels
+
 
 class Advantages(NamedTuple):
     """What `gae` returns; both are [batch, time, agent], without gradient, 0 where filled is 0."""
@@ -186,6 +188,8 @@ def _steps(terminated: Tensor, filled: Tensor, gamma: float) -> _Steps:
 
 def _accumulate(bias: Tensor, decay: Tensor) -> Tensor:
     """Return x with x_t = bias_t + decay_t * x_{t+1} and x = 0 after the last step, for [batch, time, agent]."""
+    if bias.numel() and fit_kernels(bias, decay):
+        return kernels.accumulate(bias, decay)
     bias, decay = bias.transpose(0, 1).contiguous(), decay.transpose(0, 1).contiguous()  # [T, B, A]: whole rows
     total = bias.clone()
     for t in range(total.shape[0] - 2, -1, -1):

@@ -3,7 +3,12 @@
 from pymarl.kernels.choices import all_finite, epsilon_greedy, greedy
 from pymarl.kernels.compiling import prepare
 from pymarl.kernels.mixer import Hypernetworks, mix
+from pymarl.kernels.network import Layers
+from pymarl.kernels.scan import accumulate
 from pymarl.kernels.step import Step
-from pymarl.kernels.unrolling import Layers, unroll
+from pymarl.kernels.unrolling import unroll
 
-__all__ = ["Hypernetworks", "Layers", "Step", "all_finite", "epsilon_greedy", "greedy", "mix", "prepare", "unroll"]
+__all__ = [
+    "Hypernetworks", "Layers", "Step", "accumulate", "all_finite", "epsilon_greedy", "greedy", "mix", "prepare",
+    "unroll",
+]  # fmt: skip

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from pymarl.kernels import choices, mixing, recurrent
+from pymarl.kernels import choices, layout, mixing, recurrent, scan
 from pymarl.kernels.mixer import Hypernetworks, mix
+from pymarl.kernels.network import Layers
 from pymarl.kernels.stamp import SOURCES
 from pymarl.kernels.step import Step, step
-from pymarl.kernels.unrolling import Layers, unroll
+from pymarl.kernels.unrolling import unroll
 from pymarl.utils.stamp import compiled_since
 
 
@@ -20,7 +21,7 @@ def compiled() -> bool:
     """Return whether the kernels need no compiling."""
     every: list[Any] = [
         recurrent.forward, recurrent.backward, step, mixing.forward, mixing.backward, choices.best_of_rows,
-        choices.explore_rows, choices.finite_rows,
+        choices.explore_rows, choices.finite_rows, layout.place, scan.accumulate_rows,
     ]  # fmt: skip
     return all(bool(each.signatures) or compiled_since(_cache(each), _name(each), *SOURCES) for each in every)
 
@@ -62,3 +63,4 @@ def _use_each_once() -> None:
     choices.greedy(x, mask)
     choices.epsilon_greedy(x, mask, torch.zeros(1, 2), 0.5)
     choices.all_finite(x, mask)
+    scan.accumulate(x[None], x[None])

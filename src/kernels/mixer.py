@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from pymarl.kernels import mixing
+from pymarl.kernels.layout import Block, Layout, Part
 from pymarl.kernels.mixing import BLOCK, MixGradients, MixRows, MixSizes, MixWeights
-from pymarl.kernels.packing import Kept, Sums, columns, pack, padded
+from pymarl.kernels.packing import Sums, padded
 from pymarl.kernels.rows import PAD
 from pymarl.kernels.strips import Lease, one_thread, run_tasks
 
@@ -36,30 +37,43 @@ class Hypernetworks(NamedTuple):
     b2: tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-def _rows(matrix: Tensor, groups: int, size: int) -> Tensor:
-    """Return [groups * size, ...] of [groups * E, ...]: each group padded with zeros."""
-    grouped = matrix.unflatten(0, (groups, -1))
-    return F.pad(grouped, (0,) * 2 * (matrix.dim() - 1) + (0, size - grouped.shape[1])).flatten(0, 1)
-
-
 class _Packed:
     """The hypernetworks' weights as the kernels take them."""
 
     def __init__(self, n: int, params: Sequence[Tensor]) -> None:
-        w1a, w1a_b, w1b, w1b_b, b1, b1_b, w2a, w2a_b, w2b, w2b_b, b2a, b2a_b, b2b, b2b_b = params
-        e, y = padded(b1.shape[0]), padded(w1a.shape[0])
-        self.sizes = MixSizes(b1.shape[1], n, e, y)
-        self.kept = at = Kept()
-        relus = torch.cat([_rows(w1a, 1, y), _rows(w2a, 1, y), _rows(b2a, 1, e)])
-        first = torch.cat([pack(relus.t()), pack(_rows(b1, 1, e).t())])
-        first_bias = torch.cat([_rows(w1a_b, 1, y), _rows(w2a_b, 1, y), _rows(b2a_b, 1, e), _rows(b1_b, 1, e)])
-        w1, w2 = columns(_rows(w1b, n, e), y), columns(_rows(w2b, 1, e), y)
-        self.weights = MixWeights(
-            first=at(first), first_bias=at(first_bias),
-            w1=at(pack(w1.t())), w1_bias=at(_rows(w1b_b, n, e)), w1_back=at(pack(w1)),
-            w2=at(pack(w2.t())), w2_bias=at(_rows(w2b_b, 1, e)), w2_back=at(pack(w2)),
-            b2=at(columns(b2b, e)), b2_bias=at(b2b_b), zeros=at(torch.zeros(y)),
-        )  # fmt: skip
+        s, e, y = params[W1A].shape[1], params[B1].shape[0], params[W1A].shape[0]
+        self.sizes = MixSizes(s, n, padded(e), padded(y))
+        self._memory, addresses = _layout(self.sizes, e, y).fill(params)
+        del addresses["b1"]
+        self.weights = MixWeights(**addresses)
+
+
+W1A, W1A_B, W1B, W1B_B, B1, B1_B, W2A, W2A_B, W2B, W2B_B, B2A, B2A_B, B2B, B2B_B = range(14)
+"""Numbers of the parameters in Hypernetworks."""
+
+
+@lru_cache(maxsize=64)
+def _layout(sizes: MixSizes, embed: int, hidden: int) -> Layout:
+    """Return where the parameters go in mixing.MixWeights; `embed` and `hidden` are E and Y without padding."""
+    s, n, e, y = sizes
+    parts = {
+        "first": Part(s, 2 * y + e, panels=True), "b1": Part(s, e, panels=True),  # right behind it
+        "first_bias": Part(1, 2 * y + 2 * e), "w1": Part(y, n * e, panels=True), "w1_bias": Part(n, e),
+        "w1_back": Part(n * e, y, panels=True), "w2": Part(y, e, panels=True), "w2_bias": Part(1, e),
+        "w2_back": Part(e, y, panels=True), "b2": Part(1, e), "b2_bias": Part(1, 1), "zeros": Part(1, y),
+    }  # fmt: skip
+    firsts = ((W1A, W1A_B, hidden, 0), (W2A, W2A_B, hidden, y), (B2A, B2A_B, embed, 2 * y))
+    return Layout(parts, [
+        *(Block("first", param, s, width, 1, s, to_column=at) for param, _, width, at in firsts),
+        Block("b1", B1, s, embed, 1, s),
+        *(Block("first_bias", bias, 1, width, 0, 1, to_column=at) for _, bias, width, at in firsts),
+        Block("first_bias", B1_B, 1, embed, 0, 1, to_column=2 * y + e),
+        *(Block("w1", W1B, hidden, embed, 1, hidden, agent * embed * hidden, 0, agent * e) for agent in range(n)),
+        *(Block("w1_back", W1B, embed, hidden, hidden, 1, agent * embed * hidden, agent * e) for agent in range(n)),
+        Block("w1_bias", W1B_B, n, embed, embed, 1),
+        Block("w2", W2B, hidden, embed, 1, hidden), Block("w2_back", W2B, embed, hidden, hidden, 1),
+        Block("w2_bias", W2B_B, 1, embed, 0, 1), Block("b2", B2B, 1, embed, 0, 1), Block("b2_bias", B2B_B, 1, 1, 0, 1),
+    ])  # fmt: skip
 
 
 class _Run:

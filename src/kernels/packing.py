@@ -20,24 +20,6 @@ def padded(size: int) -> int:
 
 
 @kernel
-def _write_panels(matrix: Any, panel: Any, out: Any) -> None:
-    k, n = matrix.shape
-    at = 0
-    for first in range(0, n, panel):
-        for row in range(k):
-            for column in range(first, min(n, first + panel)):
-                out[at] = matrix[row, column]
-                at += 1
-
-
-def pack(matrix: Tensor) -> Tensor:
-    """Return B [K, N], N a multiple of W, as tiles.py wants it: panels of 2 W columns, the last may have W."""
-    out = torch.empty(matrix.numel())
-    _write_panels(matrix.numpy(), 2 * W, out.numpy())
-    return out
-
-
-@kernel
 def _is_within(index: Any, low: Any, high: Any) -> Any:
     least, most = high - 1, low
     for value in index:
@@ -59,20 +41,6 @@ def columns(matrix: Tensor, size: int) -> Tensor:
 def address(tensor: Tensor | None) -> int:
     """Return where a tensor's numbers are; 0 for None."""
     return 0 if tensor is None else tensor.data_ptr()
-
-
-class Kept:
-    """Gives out the addresses of tensors, which live as long as this does."""
-
-    def __init__(self) -> None:
-        self._tensors: list[Tensor] = []
-
-    def __call__(self, tensor: Tensor | None) -> int:
-        """Return where a contiguous copy of a tensor is, or the tensor itself; 0 for None."""
-        if tensor is None:
-            return 0
-        self._tensors.append(tensor.contiguous())
-        return self._tensors[-1].data_ptr()
 
 
 T = TypeVar("T")

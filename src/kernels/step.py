@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pymarl.kernels.network import Layers, Packed
 from pymarl.kernels.packing import columns
 from pymarl.kernels.records import Rows, Sizes, Strip, Weights
 from pymarl.kernels.recurrent import forward_strip
 from pymarl.kernels.simd import load_int
 from pymarl.kernels.stamp import STAMP
 from pymarl.kernels.strips import STRIP_ROWS, run_tasks
-from pymarl.kernels.unrolling import Given, Layers, Packed
 from pymarl.utils.jit import kernel
 
 SHARED = 512
@@ -64,10 +64,8 @@ class Step:
     """
 
     def __init__(self, layers: Layers, o: int, widths: Sequence[int], rows: int) -> None:
-        empty = [(torch.empty(0, dtype=torch.int64), width) for width in widths]
-        given = Given(None, empty, [rows], layers.eps(), True, True, False)
         params = [None if param is None else param.detach() for param in layers.params()]
-        self._packed = Packed(params, given, o, features_grad=False)
+        self._packed = Packed(params, len(widths), layers.eps(), o, features_grad=False)
         self._rows, sizes = rows, self._packed.sizes
         firsts = np.cumsum([0, *widths])[: len(widths)]
         self._hots = np.array([(0, *each) for each in zip(firsts, widths, strict=True)] or [(0, 0, 0)], dtype=np.int64)

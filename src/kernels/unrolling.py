@@ -10,45 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional as F
 
 from pymarl.kernels import recurrent
-from pymarl.kernels.packing import Kept, Sums, address, columns, is_within, pack, padded
-from pymarl.kernels.records import Ends, Gradients, Rows, Sizes, Strip, Weights
+from pymarl.kernels.network import Layers, Packed
+from pymarl.kernels.packing import Sums, address, columns, is_within, padded
+from pymarl.kernels.records import Ends, Gradients, Rows, Sizes, Strip
 from pymarl.kernels.rows import PAD
 from pymarl.kernels.strips import Lease, StripPlan, one_thread, plan_strips, run_tasks
-
-Norm = tuple[Tensor, Tensor, float]
-"""Weight [H], bias [H] and eps of a layer norm."""
-
-
-class Layers(NamedTuple):
-    """The network: fc1, a layer norm, relu, a GRU cell, a layer norm, fc2. Norms and fc2 may be missing.
-
-    Attributes:
-        fc1: weight [H, O + widths of the one-hots] and bias [H].
-        rnn: weight_ih [3H, H], weight_hh [3H, H], bias_ih [3H], bias_hh [3H], gates r, z, n as torch has them.
-        fc2: weight [A, H] and bias [A].
-        norm_in: between fc1 and its relu.
-        norm_out: between the cell and fc2; the recurrence sees the state without it.
-    """
-
-    fc1: tuple[Tensor, Tensor]
-    rnn: tuple[Tensor, Tensor, Tensor, Tensor]
-    fc2: tuple[Tensor, Tensor] | None = None
-    norm_in: Norm | None = None
-    norm_out: Norm | None = None
-
-    def params(self) -> list[Tensor | None]:
-        """Return 12 tensors, None for what is missing: fc1, norm_in, rnn, norm_out, fc2, each with its bias."""
-        none = (None, None)
-        norms = [none if norm is None else norm[:2] for norm in (self.norm_in, self.norm_out)]
-        return [*self.fc1, *norms[0], *self.rnn, *norms[1], *(self.fc2 or none)]
-
-    def eps(self) -> tuple[float, float]:
-        """Return eps of norm_in and norm_out."""
-        first, second = (0.0 if norm is None else norm[2] for norm in (self.norm_in, self.norm_out))
-        return first, second
 
 
 class Given(NamedTuple):
@@ -61,56 +29,6 @@ class Given(NamedTuple):
     outputs: bool
     states: bool
     keep: bool
-
-
-class Packed:
-    """The network's weights as the kernels take them.
-
-    Args:
-        params: see `Layers.params`.
-        given: of the call.
-        o: features.
-        features_grad: the gradient of the features is wanted.
-    """
-
-    def __init__(self, params: Sequence[Any], given: Given, o: int, features_grad: bool) -> None:
-        w1, b1, in_w, in_b, w_ih, w_hh, b_ih, b_hh, out_w, out_b, w2, b2 = params
-        width, h = w1.shape[0], padded(w1.shape[0])
-        a = 0 if w2 is None else w2.shape[0]
-        self.table_rows = w1.shape[1] - o
-        self.sizes = Sizes(
-            h, width, o, a, padded(a), len(given.one_hots), int(in_w is not None), int(out_w is not None)
-        )
-        self._kept = at = Kept()
-        inp, rec = self._gates(w_ih, "nrz"), self._gates(w_hh, "rzn")
-        bias = self._gates(b_ih, "nrz")
-        bias[h:] += self._gates(b_hh, "rz")
-        fc1 = columns(w1.t(), h)
-        head = None if w2 is None else columns(w2, h)
-        mask = torch.zeros(h)
-        mask[:width] = 1
-        vectors = (None if v is None else columns(v[None], h) for v in (in_w, in_b, out_w, out_b))
-        self.weights = Weights(
-            obs=at(pack(fc1[:o])),
-            obs_back=at(pack(columns(fc1[:o].t(), padded(o)))) if features_grad else 0,
-            table=at(fc1[o:].contiguous()), bias=at(columns(b1[None], h)),
-            inp=at(pack(inp.t())), inp_bias=at(bias), inp_back=at(pack(inp)),
-            rec_rz=at(pack(rec[: 2 * h].t())), rec_n=at(pack(rec[2 * h :].t())),
-            rec_n_bias=at(self._gates(b_hh, "n")), rec_back=at(pack(rec)),
-            head=at(None if head is None else pack(columns(head.t(), padded(a)))),
-            head_bias=at(None if b2 is None else columns(b2[None], padded(a))), head_rows=at(head),
-            **dict(zip(("in_weight", "in_bias", "out_weight", "out_bias"), map(at, vectors), strict=True)),
-            mask=at(mask), zeros=at(torch.zeros(h)), in_eps=given.eps[0], out_eps=given.eps[1],
-        )  # fmt: skip
-
-    def _gates(self, values: Tensor, names: str) -> Tensor:
-        """Return the rows of some gates, of torch's r, z, n, each padded to h: [gates * h, h], or [gates * h]."""
-        h, width = self.sizes.h, self.sizes.width
-        parts = dict(zip("rzn", values.split(width), strict=True))
-        joined = torch.stack([parts[name] for name in names])  # [gates, width] or [gates, width, width]
-        if h != width:
-            joined = F.pad(joined, (0, h - width) * (joined.dim() - 1))
-        return joined.flatten(0, 1)
 
 
 class _Run:
@@ -189,7 +107,7 @@ class _Unroll(torch.autograd.Function):
     ) -> tuple[Tensor | None, Tensor | None]:
         detached = [None if p is None else p.detach() for p in params]
         with one_thread() as threads:
-            packed = Packed(detached, given, features.shape[1], ctx.needs_input_grad[1])
+            packed = Packed(detached, len(given.one_hots), given.eps, features.shape[1], ctx.needs_input_grad[1])
             width, h = packed.sizes.width, packed.sizes.h
             run = _Run(given, packed, features.detach().contiguous(), columns(hidden.detach(), h).contiguous())
             outputs, states = run.forward(threads)
