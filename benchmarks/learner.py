@@ -1,14 +1,17 @@
 """Seconds per learner update at the sizes of SMAC maps, on synthetic episodes; with --peer also PyMARL2's.
 
     python benchmarks/learner.py --maps 3m,2s3z,MMM2,27m_vs_30m --lengths full,random --peer DIR
+    python benchmarks/learner.py --maps 3m,2s3z,MMM2 --device cuda,cpu --peer DIR
 
-Both learners get the same episodes and settings and take turns, update by update, in one run; the ratio is of medians.
-"full" episodes last to the map's limit; "random" ones are uniform between 20% and 100% of it.
+All learners get the same episodes and settings and take turns, update by update, in one run; the ratio is of medians.
+"full" episodes last to the map's limit; "random" ones are uniform between 20% and 100% of it. On a GPU the episodes are
+there already, and a time runs until the GPU has finished. The peer computes on the first device.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import platform
 import statistics
@@ -17,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,7 @@ import peer  # noqa: E402
 from learner_kit import flat_config, make_batch, make_learner, train  # noqa: E402
 from pymarl.components.episode_batch import EpisodeBatch  # noqa: E402
 from pymarl.envs.multiagentenv import EnvInfo  # noqa: E402
+from pymarl.run.parts import choose_device  # noqa: E402
 from pymarl.utils.memory import keep_freed_memory  # noqa: E402
 
 # SMAC's own sizes with default options.
@@ -54,18 +58,21 @@ def draw_lengths(kind: str, episodes: int, limit: int) -> list[int]:
     return torch.randint(max(limit // 5, 1), limit + 1, (episodes,), generator=generator).tolist()
 
 
-def our_update(flat: dict[str, Any], info: EnvInfo, batch: EpisodeBatch) -> Callable[[], float]:
+def our_update(flat: dict[str, Any], info: EnvInfo, batch: EpisodeBatch, device: str = "cpu") -> Callable[[], float]:
     """Return a call that makes one of our updates and returns its seconds."""
-    learner = make_learner(flat, info)
+    learner = make_learner(flat, info, device=device)
+    batch, settle = batch.to(learner.device), torch.cuda.synchronize if device == "cuda" else int
 
     def update() -> float:
         # A fresh batch each time, as from a buffer: nothing computed for the last update may be used again.
         fresh = EpisodeBatch(
-            batch.scheme, batch.groups, batch.batch_size, batch.max_seq_length, batch.preprocess, data=batch.data,
-            lengths=batch.lengths,
+            batch.scheme, batch.groups, batch.batch_size, batch.max_seq_length, batch.preprocess, batch.device,
+            data=batch.data, lengths=batch.lengths,
         )  # fmt: skip
+        settle()
         begin = time.perf_counter()
         train(learner, fresh, 0, 0)
+        settle()
         return time.perf_counter() - begin
 
     return update
@@ -73,7 +80,7 @@ def our_update(flat: dict[str, Any], info: EnvInfo, batch: EpisodeBatch) -> Call
 
 @contextmanager
 def peer_update(
-    directory: Path, flat: dict[str, Any], info: EnvInfo, batch: EpisodeBatch, threads: int
+    directory: Path, flat: dict[str, Any], info: EnvInfo, batch: EpisodeBatch, threads: int, device: str = "cpu"
 ) -> Iterator[Callable[[], float]]:
     """Yield a call that makes one of the peer's updates, in its own process, and returns its seconds."""
     dims = {key: info.sizes()[key] for key in ("n_agents", "n_actions", "obs_shape", "state_shape")}
@@ -82,11 +89,11 @@ def peer_update(
         spec = Path(folder, "spec.pt")
         args = {
             **flat,
-            "use_cuda": False,
+            "use_cuda": device == "cuda",
             "use_per": False,
             "mixer": "qmix" if flat["mixer"] == "nmix" else flat["mixer"],
         }
-        torch.save({"args": args, "dims": dims, "batch": stored, "threads": threads}, spec)
+        torch.save({"args": args, "dims": dims, "batch": stored, "threads": threads, "device": device}, spec)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         process = peer.start(directory, HERE / "peer_learner.py", str(spec), threads=threads, **pipes)
         assert process.stdin is not None
@@ -138,14 +145,19 @@ def compare(options: argparse.Namespace, name: str, kind: str) -> None:
     """Measure and print one map with one kind of lengths."""
     info, flat = MAPS[name], flat_config(options.config)
     batch = make_batch(draw_lengths(kind, options.batch, info.episode_limit), info)
-    ours = our_update(flat, info, batch)
-    if options.peer is None:
-        print(f"{name:11} {kind:7} ours {describe(measure([ours], options.repeats)[0])}", flush=True)
-        return
-    with peer_update(options.peer, flat, info, batch, options.threads) as theirs:
-        mine, others = measure([ours, theirs], options.repeats)
-    ratio = statistics.median(others) / statistics.median(mine)
-    print(f"{name:11} {kind:7} ours {describe(mine)}  peer {describe(others)}  ratio {ratio:.2f}", flush=True)
+    first = options.device[0]
+    names = [f"ours on {device}" if len(options.device) > 1 else "ours" for device in options.device]
+    with ExitStack() as stack:
+        updates = [our_update(flat, info, batch, device) for device in options.device]
+        if options.peer is not None:
+            names.append("peer")
+            theirs = peer_update(options.peer, flat, info, batch, options.threads, first)
+            updates.append(stack.enter_context(theirs))
+        seconds = measure(updates, options.repeats)
+    line = "  ".join(f"{who} {describe(taken)}" for who, taken in zip(names, seconds, strict=True))
+    if len(seconds) > 1:
+        line += f"  ratio {statistics.median(seconds[-1]) / statistics.median(seconds[0]):.2f}"
+    print(f"{name:11} {kind:7} {line}", flush=True)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -157,13 +169,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="timed updates of each learner")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch threads of each learner")
     parser.add_argument("--config", default="qmix", help="a file of config/algs")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or both: ours is measured on each, in turns")
     parser.add_argument("--peer", type=Path, help="a PyMARL2 checkout to measure in turns")
     options = parser.parse_args(argv)
     options.maps, options.lengths = options.maps.split(","), options.lengths.split(",")
-    for given, known in ((options.maps, MAPS), (options.lengths, LENGTHS)):
+    options.device = options.device.split(",")
+    for given, known in ((options.maps, MAPS), (options.lengths, LENGTHS), (options.device, ("cpu", "cuda"))):
         for name in given:
             if name not in known:
                 parser.error(f"{name!r} is none of {', '.join(known)}")
+    if "cuda" in options.device and not torch.cuda.is_available():
+        parser.error("--device: there is no GPU here, or this torch cannot use it")
     return options
 
 
@@ -173,6 +189,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     torch.set_flush_denormal(True)  # as run.run does
     keep_freed_memory()
+    if "cuda" in options.device:
+        print(choose_device(True, logging.getLogger()), torch.cuda.get_device_name())
     print(
         f"{platform.processor() or platform.machine()}, {platform.platform()}, torch {torch.__version__}, "
         f"{options.threads} threads, {options.config}, batch {options.batch}, {options.repeats} repeats"

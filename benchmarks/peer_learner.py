@@ -6,7 +6,7 @@
 SPECS is a torch.save of a list of specs, SPEC of one. A spec is a dict: `args` (the peer's flat keys), `dims`
 (n_agents, n_actions, obs_shape, state_shape), `batch` ({field: [B, T, ...]}), and, if given, `networks` ({"agent",
 "mixer", "target_agent", "target_mixer"} state_dicts), `weights` ([B] importance weights), `load_dir`, `save_dir` and
-`updates` (1 unless given); `threads` to be timed with.
+`updates` (1 unless given); `threads` and `device` ("cpu" or "cuda") to be timed with.
 """
 
 from __future__ import annotations
@@ -103,11 +103,19 @@ def numbers(spec: dict[str, Any]) -> dict[str, Any]:
 
 def serve(spec: dict[str, Any]) -> None:
     """Make one update for every line on stdin and answer with its seconds."""
+    spec["args"]["device"] = spec["device"]
     learner, batch, _ = build(spec)
+    settle = int
+    if spec["device"] == "cuda":
+        learner.cuda()
+        batch.to("cuda")
+        settle = torch.cuda.synchronize
     print("ready", flush=True)
     for _ in sys.stdin:
+        settle()
         begin = time.perf_counter()
         update(learner, batch, spec)
+        settle()
         print(f"seconds {time.perf_counter() - begin:.6f}", flush=True)
 
 

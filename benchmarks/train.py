@@ -5,7 +5,8 @@
 
 Takes the words of src/main.py. With --peer, a checkout of another PyMARL-style project trains with the same words,
 alternating with ours in the same call, and the ratio is printed. The clock runs between the first log line after
---warmup env steps (when the replay buffer is full enough to train) and the last one, so start-up does not count.
+--warmup env steps (when the replay buffer is full enough to train) and the last one, so start-up does not count. Both
+compute on the CPU, unless the words say use_cuda=True.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def main(argv: Sequence[str]) -> None:
         words.append("with")
     speeds: dict[str, list[float]] = {"ours": []} | ({"peer": []} if options.peer else {})
     for repeat in range(options.repeats):
-        timed = [*words, f"t_max={options.steps}", f"seed={repeat}", "use_cuda=False"]
+        device = [] if any(word.startswith("use_cuda=") for word in words) else ["use_cuda=False"]
+        timed = [*words, f"t_max={options.steps}", f"seed={repeat}", *device]
         with tempfile.TemporaryDirectory() as results:
             speeds["ours"].append(speed(start_ours(timed, options.threads, results), options.warmup))
         if options.peer:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pymarl.components.transforms import Transform
+from pymarl.utils.devices import upload
 
 Scheme = Mapping[str, Mapping[str, Any]]
 Groups = Mapping[str, int]
@@ -59,8 +60,8 @@ class Packing:
         time, rank = np.nonzero(active)
         self.batch_size, self.max_slots = len(lengths), max_slots
         self.counts: list[int] = active.sum(1).tolist()
-        self.order = torch.from_numpy(order).to(device, non_blocking=True)
-        self.index = torch.from_numpy(order[rank] * max_slots + time).to(device, non_blocking=True)
+        self.order = upload(torch.from_numpy(order), device)
+        self.index = upload(torch.from_numpy(order[rank] * max_slots + time), device)
 
     def pack(self, padded: Tensor) -> Tensor:
         """Return [P, ...] of a padded [B, T, ...]."""
@@ -202,6 +203,8 @@ class EpisodeBatch:
         if start and any(field.const for field in self.fields.values()):
             raise IndexError("a piece without its first slots has not begun with what it says")
         lengths = (self._lengths[rows] - start).clamp(-1, stop - start - 1)
+        if self.device.type != "cpu" and not isinstance(rows, slice):
+            rows = upload(torch.arange(self.batch_size)[rows], self.device)
         data = {
             key: tensor[rows] if self.fields[key].const else tensor[rows, times] for key, tensor in self.data.items()
         }
@@ -214,7 +217,7 @@ class EpisodeBatch:
             return self.data[key]
         if key == "filled":
             time = torch.arange(self.max_seq_length)
-            return (time <= self._lengths[:, None]).unsqueeze(-1).to(self.device, non_blocking=True)  # [B, T, 1]
+            return upload((time <= self._lengths[:, None]).unsqueeze(-1), self.device)  # [B, T, 1]
         for source, (derived, transforms) in self.preprocess.items():
             if derived == key:
                 tensor = self.data[source]
@@ -251,8 +254,8 @@ class EpisodeBatch:
     def with_last_actions(self, actions: Tensor) -> EpisodeBatch:
         """Return this batch with `actions` [B, N] in the last slot of each episode; all else is shared."""
         stored = self.data["actions"].clone()
-        rows = torch.arange(self.batch_size)
-        stored[rows, self._lengths, :, 0] = actions.to(stored)
+        rows = torch.arange(self.batch_size, device=self.device)
+        stored[rows, upload(self._lengths, self.device), :, 0] = actions.to(stored)
         return EpisodeBatch(
             self.scheme, self.groups, self.batch_size, self.max_seq_length, self.preprocess, self.device,
             {**self.data, "actions": stored}, self._lengths,
@@ -266,14 +269,14 @@ class EpisodeBatch:
             self.data["actions"][:, :-1].long(),
             self.data["reward"][:, :-1],
             self.data["terminated"][:, :-1].float(),
-            mask.to(self.device, non_blocking=True),
+            upload(mask, self.device),
         )
 
     def to(self, device: torch.device | str) -> EpisodeBatch:
-        """Return this batch on a device; copies from pinned memory do not wait."""
+        """Return this batch on a device; copies to a GPU are not waited for."""
         if torch.device(device) == self.device:
             return self
-        data = {key: tensor.to(device, non_blocking=True) for key, tensor in self.data.items()}
+        data = {key: upload(tensor, torch.device(device)) for key, tensor in self.data.items()}
         return EpisodeBatch(
             self.scheme, self.groups, self.batch_size, self.max_seq_length, self.preprocess, device, data, self._lengths
         )

@@ -24,6 +24,7 @@ from torch import Tensor
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.inputs import Inputs, OneHot
+from pymarl.utils.devices import upload
 
 
 def packed_inputs(
@@ -75,25 +76,27 @@ def make_inputs(
 ) -> Inputs:
     """Return the inputs of P * n rows; arguments as for `packed_inputs`."""
     obs = seen.obs()
-    own = _own_numbers(info, agents, obs.device)
+    own = own_numbers(info, agents, obs.device)
     features = [FEATURES[name](seen, own) for name in names if name in FEATURES]
     if not features:
         features = [obs.new_empty(len(obs), len(own), 0)]
     joined = features[0] if len(features) == 1 else torch.cat(features, -1)  # [P, n, D]
     return Inputs(
-        features=joined.flatten(0, 1).to(device), one_hots=_one_hots(seen, names, info, own, device),
+        features=upload(joined.flatten(0, 1), device), one_hots=_one_hots(seen, names, info, own, device),
         agents=None if agents is None else tuple(agents),
     )  # fmt: skip
 
 
-def _own_numbers(info: EnvInfo, agents: Sequence[int] | None, device: torch.device) -> Tensor:
+def own_numbers(info: EnvInfo, agents: Sequence[int] | None, device: torch.device) -> Tensor:
     """Return [n] int64, the agents' numbers."""
-    return (torch.arange(info.n_agents) if agents is None else torch.tensor(list(agents))).to(device)
+    if agents is None:
+        return torch.arange(info.n_agents, device=device)
+    return upload(torch.tensor(list(agents)), device)
 
 
 def _one_hots(seen: Seen, names: Sequence[str], info: EnvInfo, own: Tensor, device: torch.device) -> tuple[OneHot, ...]:
     return tuple(
-        OneHot(index.flatten(0, 1).to(device), width)
+        OneHot(upload(index.flatten(0, 1), device), width)
         for name in names
         if name in ONE_HOTS
         for index, width in ONE_HOTS[name](seen, own, info)
@@ -105,10 +108,10 @@ def _of_stored_obs(
 ) -> Inputs:
     """Return inputs whose features are observations alone: they stay where they are stored until someone needs them."""
     obs, packing = seen.batch.data["obs"], seen.batch.packing  # [B, T, N, O]
-    own = _own_numbers(info, agents, obs.device)
+    own = own_numbers(info, agents, obs.device)
     index = (packing.index[:, None] * info.n_agents + own).flatten()
     return Inputs.gathered(
-        obs.flatten(0, 2).to(device), index.to(device), one_hots=_one_hots(seen, names, info, own, device),
+        upload(obs.flatten(0, 2), device), upload(index, device), one_hots=_one_hots(seen, names, info, own, device),
         agents=None if agents is None else tuple(agents),
     )  # fmt: skip
 
@@ -143,9 +146,9 @@ class _Packed:
         return actions
 
 
-def _own(seen: Seen, own: Tensor) -> Tensor:
-    obs = seen.obs()
-    return obs if len(own) == obs.shape[1] else obs.index_select(1, own)
+def _of(own: Tensor, of_all: Tensor) -> Tensor:
+    """Return [P, n, ...] of some agents, of [P, N, ...]."""
+    return of_all if len(own) == of_all.shape[1] else of_all.index_select(1, own)
 
 
 def _for_each(own: Tensor, joint: Tensor) -> Tensor:
@@ -154,7 +157,7 @@ def _for_each(own: Tensor, joint: Tensor) -> Tensor:
 
 
 FEATURES: dict[str, Callable[[Seen, Tensor], Tensor]] = {
-    "obs": _own,
+    "obs": lambda seen, own: _of(own, seen.obs()),
     "state": lambda seen, own: _for_each(own, seen.state()),
     "joint_obs": lambda seen, own: _for_each(own, seen.obs().flatten(1)),
 }
@@ -173,9 +176,9 @@ def _all_agents(actions: Tensor, own: Tensor, info: EnvInfo, *, but_own: bool = 
 
 
 ONE_HOTS: dict[str, Callable[[Seen, Tensor, EnvInfo], Hots]] = {
-    "last_action": lambda seen, own, info: [(seen.last_actions()[:, own], info.n_actions)],
+    "last_action": lambda seen, own, info: [(_of(own, seen.last_actions()), info.n_actions)],
     "agent_id": lambda seen, own, info: [(own.expand(seen.size(), -1), info.n_agents)],
-    "actions": lambda seen, own, info: [(seen.actions()[:, own], info.n_actions)],
+    "actions": lambda seen, own, info: [(_of(own, seen.actions()), info.n_actions)],
     "joint_actions": lambda seen, own, info: _all_agents(seen.actions(), own, info),
     "others_actions": lambda seen, own, info: _all_agents(seen.actions(), own, info, but_own=True),
     "joint_last_action": lambda seen, own, info: _all_agents(seen.last_actions(), own, info),

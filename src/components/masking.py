@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -54,4 +52,9 @@ def can_choose(values: Tensor, avail_actions: Tensor) -> bool:
     """Return whether every row has an available action whose value is a finite number, and none that is NaN."""
     if fit_kernels(values):
         return kernels.all_finite(values, avail_actions)
-    return math.isfinite(mask_unavailable(values, avail_actions).amax(dim=-1).sum().item())
+    return bool(choosable(values, avail_actions))
+
+
+def choosable(values: Tensor, avail_actions: Tensor) -> Tensor:
+    """Return `can_choose` as a 0-d bool that nobody has waited for."""
+    return mask_unavailable(values, avail_actions).amax(dim=-1).sum().isfinite()

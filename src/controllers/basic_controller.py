@@ -13,11 +13,13 @@ from torch import Tensor, nn
 
 from pymarl.components.action_selectors import ActionSelector
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.inputs import make_inputs, packed_inputs
-from pymarl.components.masking import can_choose, mask_unavailable
+from pymarl.components.inputs import make_inputs, own_numbers, packed_inputs
+from pymarl.components.masking import can_choose, choosable, mask_unavailable
+from pymarl.controllers.choosing import check_choice, told
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
 from pymarl.modules.inputs import Inputs, OneHot, input_shape
+from pymarl.utils.devices import upload
 from pymarl.utils.errors import UserError
 
 Outputs = Literal["q", "logits", "probs"]
@@ -149,9 +151,8 @@ class BasicMAC(nn.Module):
         """Let new episodes start in some rows, at the slot that comes next."""
         assert self.hidden_states is not None, "init_hidden comes first"
         fresh = self.agent.init_hidden(len(rows) * self.n_agents).view(len(rows), self.n_agents, -1)
-        self.hidden_states = self.hidden_states.clone()
-        self.hidden_states[rows] = fresh
-        self._acting.restarted = torch.from_numpy(rows).to(self._device)
+        self._acting.restarted = upload(torch.from_numpy(rows), self._device)
+        self.hidden_states = self.hidden_states.index_copy(0, self._acting.restarted, fresh)
 
     @torch.no_grad()
     def select_actions(
@@ -176,13 +177,18 @@ class BasicMAC(nn.Module):
         outputs = self.forward(batch, t_ep, test_mode=test_mode)
         avail_actions = self._slots_of(batch).avail_actions[t_ep]
         if not (isinstance(bs, slice) and bs == slice(None)):
-            outputs, avail_actions = outputs[bs], avail_actions[bs]
-        avail_actions = avail_actions.to(outputs.device)
-        self._check(outputs, avail_actions, t_ep, bs)
+            rows: Any = bs if outputs.is_cpu else upload(torch.arange(len(outputs))[bs], outputs.device)
+            outputs, avail_actions = outputs[rows], avail_actions[bs]
+        avail_actions = upload(avail_actions, outputs.device)
+        if outputs.is_cpu and not can_choose(outputs, avail_actions):
+            check_choice(outputs, avail_actions, t_ep, batch.batch_size, bs)
         actions = self.action_selector.select_action(outputs, avail_actions, t_env, test_mode)
-        if not self.stores:
-            return actions
-        return actions, {"probs": self.action_selector.distribution(outputs, avail_actions, t_env)}
+        kept = {"probs": self.action_selector.distribution(outputs, avail_actions, t_env)} if self.stores else {}
+        if not outputs.is_cpu:  # it is asked once for all of it, when the actions are chosen
+            actions, kept, sure = told(actions, kept, choosable(outputs, avail_actions))
+            if not sure:
+                check_choice(outputs, avail_actions, t_ep, batch.batch_size, bs)
+        return (actions, kept) if kept else actions
 
     def forward(self, batch: EpisodeBatch, t: int, test_mode: bool = False) -> Tensor:
         """Return [B, N, A] outputs of slot `t` and advance `hidden_states`."""
@@ -201,7 +207,7 @@ class BasicMAC(nn.Module):
         if self.config.agent_output_type == "q":
             return outputs
         if self.config.mask_before_softmax:
-            outputs = mask_unavailable(outputs, avail_actions.to(outputs.device))
+            outputs = mask_unavailable(outputs, upload(avail_actions, outputs.device))
         return outputs.softmax(dim=-1)
 
     def unroll(self, batch: EpisodeBatch) -> Tensor:
@@ -229,7 +235,7 @@ class BasicMAC(nn.Module):
         outputs = run.outputs.unflatten(0, (-1, n))
         avail_actions = batch.packed("avail_actions")
         if agents is not None:
-            avail_actions = avail_actions[:, list(agents)]
+            avail_actions = avail_actions.index_select(1, own_numbers(self.info, agents, avail_actions.device))
         return Unrolled(
             self.policy(outputs, avail_actions), None if run.states is None else run.states.unflatten(0, (-1, n))
         )
@@ -239,7 +245,8 @@ class BasicMAC(nn.Module):
         if "start_hidden" not in batch.data:
             return None
         hidden = batch.data["start_hidden"].index_select(0, batch.packing.order)[: batch.packing.counts[0]]
-        hidden = hidden if agents is None else hidden[:, list(agents)]
+        if agents is not None:
+            hidden = hidden.index_select(1, own_numbers(self.info, agents, hidden.device))
         return hidden.flatten(0, 1).to(self.device)
 
     def step_inputs(self, batch: EpisodeBatch, t: int) -> Inputs:
@@ -252,47 +259,25 @@ class BasicMAC(nn.Module):
         if "agent_id" in self.names:
             one_hots.append(self._agent_id)
         obs = self._slots_of(batch).obs[t].reshape(-1, self.info.obs_shape)  # [B*N, O]
-        return Inputs(features=obs.to(self._device), one_hots=tuple(one_hots))
+        return Inputs(features=upload(obs, self._device), one_hots=tuple(one_hots))
 
     def last_action(self, batch: EpisodeBatch, t: int) -> Tensor:
         """Return [B*N] int64, the actions of the slot before; -1 where an episode begins."""
         if t:
-            last = self._slots_of(batch).actions[t - 1].to(self._no_action).view(-1)
+            last = upload(self._slots_of(batch).actions[t - 1], self._device).to(self._no_action).view(-1)
         elif "start_action" in batch.data:
-            last = batch.data["start_action"].to(self._no_action).view(-1)
+            last = upload(batch.data["start_action"], self._device).to(self._no_action).view(-1)
         else:
             last = self._no_action
         if self._acting.restarted is not None:
-            last = last.clone().view(-1, self.n_agents)
-            last[self._acting.restarted] = -1
-            self._acting.restarted, last = None, last.view(-1)
+            last = last.view(-1, self.n_agents).index_fill(0, self._acting.restarted, -1).view(-1)
+            self._acting.restarted = None
         return last
 
     def _slots_of(self, batch: EpisodeBatch) -> _Slots:
         if self._acting.slots is None or not self._acting.slots.shows(batch):
             self._acting.slots = _Slots(batch)
         return self._acting.slots
-
-    def _check(self, outputs: Tensor, avail_actions: Tensor, t_ep: int, bs: Any) -> None:
-        """Stop the run if a running row has no available action or a NaN output."""
-        if can_choose(outputs, avail_actions):
-            return
-        stuck = ~avail_actions.any(dim=-1)
-        broken = stuck | outputs.isnan().any(dim=-1)  # infinite values may also have cancelled out
-        if not broken.any():
-            return
-        row, agent = broken.nonzero().tolist()[0]
-        env = torch.arange(self.hidden_states.shape[0])[bs][row].item()  # type: ignore[union-attr]
-        where = f"env {env}, agent {agent}, step {t_ep}"
-        if stuck[row, agent]:
-            raise UserError(
-                f"{where}: no action is available; expected at least one per agent, so mend the env's "
-                f"get_avail_actions (an agent that can do nothing still needs a no-op)"
-            )
-        raise UserError(
-            f"{where}: the agent's output is NaN; look for NaN or huge observations in the env, or lower lr "
-            f"or grad_norm_clip"
-        )
 
     @property
     def device(self) -> torch.device:

@@ -17,9 +17,10 @@ from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.model_files import load_model, save_models
 from pymarl.learners.optimisers import Optimiser, make_optimiser
-from pymarl.learners.train_result import TrainResult, check_finite
+from pymarl.learners.train_result import TrainResult, Unseen
 from pymarl.modules.agents.agent import Agent
 from pymarl.utils.config import NonNegativeFloat, PositiveFloat, Probability
+from pymarl.utils.devices import upload
 from pymarl.utils.registry import Registry
 from pymarl.utils.tensors import misfit
 
@@ -102,6 +103,7 @@ class Learner(nn.Module):
         self._optimisers: dict[str, Optimiser] = {}
         self._targets: list[_Target] = []
         self._target_moments: list[int] = []
+        self._unseen: Unseen | None = None
 
     # nn.Module's `train(mode)` gives way to PyMARL's: a learner itself has no training mode, its networks have.
     def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
@@ -116,7 +118,7 @@ class Learner(nn.Module):
             Metrics and priorities, nothing of which has been read from the device.
 
         Raises:
-            UserError: a loss or the norm of a gradient is not finite (on a GPU only `TrainResult.read` looks).
+            UserError: as `step` does.
         """
         raise NotImplementedError
 
@@ -183,20 +185,31 @@ class Learner(nn.Module):
 
         Args:
             optimiser: one of this learner's.
-            loss: 0-d.
             name: of the loss, for messages.
 
         Returns:
             The norm of the gradient before clipping, 0-d.
 
         Raises:
-            UserError: the loss or the norm is not finite; on a GPU nobody looks.
+            UserError: the loss or the norm is not finite; the networks stay unspoilt. A GPU is not waited for: what it
+                says of a step is looked at in the next one, or in `check_steps`.
         """
         grad_norm = optimiser.gradients(loss)
-        if loss.device.type == "cpu":  # here looking costs nothing, and the networks stay unspoilt
-            check_finite({name: loss.item(), "grad_norm": grad_norm.item()}, self.t_env)
-        optimiser.apply()
+        unseen = Unseen({name: loss.detach(), "grad_norm": grad_norm}, self.t_env)
+        if loss.is_cpu:
+            unseen.check()
+            optimiser.apply()
+        else:  # a GPU has this step's work to do while the last one's numbers are looked at
+            self.check_steps()
+            self._unseen = unseen
+            optimiser.apply(unseen.tensor)
         return grad_norm
+
+    def check_steps(self) -> None:
+        """Look at the last step's numbers where a GPU had not told them yet; raises UserError as `step` does."""
+        unseen, self._unseen = self._unseen, None
+        if unseen is not None:
+            unseen.check()
 
     @torch.no_grad()
     def with_last_actions(self, batch: EpisodeBatch) -> EpisodeBatch:
@@ -207,14 +220,14 @@ class Learner(nn.Module):
         outputs = self.mac.unroll_packed(batch).outputs
         avail_actions = batch.packed("avail_actions")
         probs = batch.packing.unpack(self.mac.action_selector.distribution(outputs, avail_actions, self.t_env))
-        last = probs[torch.arange(batch.batch_size), batch.lengths]  # [B, N, A]
-        race = torch.empty(last.shape).exponential_(generator=self.generator).to(last.device)
+        rows = torch.arange(batch.batch_size, device=probs.device)
+        last = probs[rows, upload(batch.lengths, probs.device)]  # [B, N, A]
+        race = upload(torch.empty(last.shape).exponential_(generator=self.generator), last.device)
         return batch.with_last_actions((last / race).argmax(-1))
 
     def minibatches(self, rows: int, count: int) -> Iterator[Tensor]:
         """Yield the row numbers of `count` disjoint random parts of 0 .. rows - 1, or fewer if there are fewer rows."""
-        order = torch.randperm(rows, generator=self.generator)
-        yield from order.tensor_split(min(count, rows))
+        yield from torch.randperm(rows, generator=self.generator).tensor_split(min(count, rows))
 
     @property
     def device(self) -> torch.device:
@@ -244,7 +257,8 @@ class Learner(nn.Module):
                 raise ValueError("a target is no attribute of the learner; write self.target_x = self.add_target(...)")
 
     def save_models(self, directory: Path) -> None:
-        """Write `files` to a folder. Each appears whole or not at all."""
+        """Write `files` to a folder. Each appears whole or not at all. Raises UserError as `check_steps` does."""
+        self.check_steps()
         save_models(self.files(), directory)
 
     def load_models(self, directory: Path) -> None:
@@ -258,11 +272,7 @@ class Learner(nn.Module):
         self.copy_targets()
 
     def load_agent(self, directory: Path) -> None:
-        """Read agent.th alone, which is all that acting takes.
-
-        Raises:
-            UserError: it is missing or does not fit this network.
-        """
+        """Read agent.th alone, which is all that acting takes. UserError if it is missing or does not fit."""
         load_model(self.mac.agent, directory, "agent.th", self.device)
 
     def get_extra_state(self) -> dict[str, Any]:

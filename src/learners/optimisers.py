@@ -29,10 +29,26 @@ class Optimiser:
         loss.backward()
         return nn.utils.clip_grad_norm_(self.params, self.clip)
 
-    def apply(self) -> None:
-        """Move the parameters along their gradients."""
+    def apply(self, unseen: Tensor | None = None) -> None:
+        """Move the parameters along their gradients.
+
+        Args:
+            unseen: numbers on a GPU that nobody has looked at: if one of them is not finite the parameters stay.
+        """
+        if unseen is not None:
+            self._hold_if(unseen.isfinite().all().logical_not())
         self.torch_optimiser.step()
         increment_version(self.params)  # a fused step does not, and who keeps something made of weights looks at it
+
+    def _hold_if(self, broken: Tensor) -> None:
+        """Let the next step change no parameter where `broken`, a 0-d bool on their device."""
+        adam: Any = self.torch_optimiser
+        if adam.defaults.get("fused"):
+            adam.found_inf = broken.float()  # as torch.amp.GradScaler tells it; averages stay as well
+            return
+        for param in self.params:
+            if param.grad is not None:
+                param.grad.masked_fill_(broken, 0.0)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the running averages and settings, as torch has them."""
@@ -52,7 +68,7 @@ def make_optimiser(
 ) -> Optimiser:
     """Return "adam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
     if name == "adam":
-        fused = all(param.device.type == "cpu" for param in params)
+        fused = all(param.device.type in {"cpu", "cuda"} for param in params)
         return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay, fused=fused), params, clip)
     return Optimiser(torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip)
 
@@ -68,13 +84,11 @@ def _load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> No
         raise ValueError(problem)
     if orphans := state["state"].keys() - {key for group in state["param_groups"] for key in group["params"]}:
         raise ValueError(f"averages of {', '.join(map(str, orphans))}, which are no parameters of it")
-    settings = []
+    groups = []
     for own, given in zip(optimiser.param_groups, state["param_groups"], strict=True):
         _check_group(type(optimiser).__name__, own, given, state["state"])
-        settings.append({key: value for key, value in own.items() if key != "params"})
-    optimiser.load_state_dict(state)
-    for group, values in zip(optimiser.param_groups, settings, strict=True):
-        group.update(values)
+        groups.append({**own, "params": given["params"]})
+    optimiser.load_state_dict({**state, "param_groups": groups})  # which puts `step` where this kind keeps it
 
 
 def _check_group(kind: str, own: dict[str, Any], given: Any, moments: dict[Any, Any]) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.inputs import packed_inputs
+from pymarl.components.inputs import own_numbers, packed_inputs
 from pymarl.components.masking import mask_unavailable
 from pymarl.components.returns import gae
 from pymarl.components.running_stats import RunningStats
@@ -21,6 +21,7 @@ from pymarl.learners.train_result import TrainResult
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
+from pymarl.utils.devices import upload
 
 
 class Policy(NamedTuple):
@@ -102,7 +103,7 @@ class PolicyLearner(Learner):
         for _ in range(self.config.epochs):
             for rows in self.minibatches(batch.batch_size, self.config.minibatches):
                 whole = len(rows) == batch.batch_size  # then nothing is copied, nor put in another order
-                some = (batch, targets) if whole else (batch[rows], targets.rows(rows.to(batch.device)))
+                some = (batch, targets) if whole else (batch[rows], targets.rows(upload(rows, batch.device)))
                 for name, value in self.update(*some).items():
                     sums[name] = sums.get(name, 0.0) + value
                 steps += 1
@@ -148,7 +149,8 @@ class PolicyLearner(Learner):
         outputs = self.mac.unroll_packed(batch, agents=agents).outputs  # [P, n, A]
         avail_actions, actions = batch.packed("avail_actions"), batch.packed("actions").long()
         if agents is not None:
-            avail_actions, actions = avail_actions[:, list(agents)], actions[:, list(agents)]
+            own = own_numbers(self.info, agents, actions.device)
+            avail_actions, actions = avail_actions.index_select(1, own), actions.index_select(1, own)
         log_probs = self.log_policy(outputs, avail_actions)
         taken = log_probs.gather(-1, actions).squeeze(-1)
         probs = log_probs.exp()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pymarl.utils.devices import Fetched
 from pymarl.utils.errors import UserError
 
 
@@ -36,6 +37,26 @@ class TrainResult:
         values = dict(zip(self.metrics, torch.stack(list(self.metrics.values())).tolist(), strict=True))
         check_finite(values, self.t_env)
         return values
+
+
+class Unseen:
+    """Numbers of a step that nobody has looked at yet: a GPU tells them later.
+
+    Args:
+        numbers: name -> 0-d without gradient.
+        t_env: env steps at the step, for messages.
+
+    Attributes:
+        tensor: the numbers, where they were computed.
+    """
+
+    def __init__(self, numbers: Mapping[str, Tensor], t_env: int) -> None:
+        self.tensor = torch.stack([number.double() for number in numbers.values()])
+        self._names, self._t_env, self._fetched = list(numbers), t_env, Fetched(self.tensor)
+
+    def check(self) -> None:
+        """Look at them, once they are here. Raises UserError if one of them is not finite."""
+        check_finite(dict(zip(self._names, self._fetched.get().tolist(), strict=True)), self._t_env)
 
 
 def check_finite(values: Mapping[str, float], t_env: int) -> None:

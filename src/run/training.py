@@ -215,6 +215,7 @@ class Training:
 
     def finish(self) -> None:
         """Save the last state of a run that keeps checkpoints, or with save_final its networks."""
+        self.parts.learner.check_steps()
         if self.config.save_model or self.config.save_final:
             # A run that was stopped, and saved its buffer then, is to go on as exactly after this.
             self.save(buffer=self.config.save_model or has_buffer(self.models))

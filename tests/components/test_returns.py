@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 
+from pymarl.components import returns
 from pymarl.components.returns import gae, n_step_targets, q_lambda_targets, td_lambda_targets
 
 GAMMA = 0.9
@@ -198,3 +199,16 @@ def test_n_steps_below_one_is_refused():
     batch, _ = random_batch()
     with pytest.raises(ValueError, match="n_steps=0"):
         METHODS["n_step"](batch, 0)
+
+
+@pytest.mark.parametrize("time", [1, 2, 3, 7, 8, 9, 180])
+def test_what_a_gpu_sums_in_rounds_is_the_sum_step_by_step(time):
+    g = torch.Generator().manual_seed(time)
+    bias = torch.randn(time, 4, 3, generator=g, dtype=torch.float64)
+    decay = torch.rand(time, 4, 1, generator=g, dtype=torch.float64) * (torch.rand(time, 4, 1, generator=g) < 0.9)
+    expected = bias.clone()
+    for t in range(time - 2, -1, -1):
+        expected[t] += decay[t] * expected[t + 1]
+    torch.testing.assert_close(returns._doubling(bias, decay), expected)
+    single = returns._doubling(bias.float(), decay.float())
+    torch.testing.assert_close(single, expected.float(), rtol=1e-5, atol=1e-5)

@@ -251,21 +251,4 @@ def test_return_priorities_are_scaled_by_the_range_seen_so_far():
         assert train(learner, batch, 0, 0).priorities.tolist() == pytest.approx(expected, abs=1e-5)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@each_learner
-def test_training_on_a_gpu_does_not_wait_for_it(learner_name, mixer):
-    learner = make_learner(small_config(learner_name, mixer), device="cuda")
-    batch = mixed_batch().to("cuda")
-    train(learner, batch, 0, 0)
-    batch = mixed_batch(seed=1).to("cuda")
-    batch.packing  # noqa: B018  its index is copied to the device here
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        result = train(learner, batch, 0, 0)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-    assert all(math.isfinite(value) for value in result.read().values())
-
-
 assert SMALL.episode_limit >= max(LENGTHS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from pymarl.components.buffers.staging import join, pad, places
 from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme, stored_fields
+from pymarl.utils.devices import upload
 from pymarl.utils.tensors import misfit
 
 GIB = 2**30
@@ -53,9 +55,10 @@ class Sample:
     replayed: EpisodeBatch | None = None
 
     def to(self, device: torch.device | str) -> Sample:
-        """Return the sample with its batches on a device."""
+        """Return the sample with its batches and weights on a device."""
         replayed = None if self.replayed is None else self.replayed.to(device)
-        return Sample(batch=self.batch.to(device), indices=self.indices, weights=self.weights, replayed=replayed)
+        weights = None if self.weights is None else upload(self.weights, torch.device(device))
+        return Sample(batch=self.batch.to(device), indices=self.indices, weights=weights, replayed=replayed)
 
 
 class Learned(Protocol):
@@ -75,7 +78,7 @@ class Buffer:
         max_seq_length: slots of the longest episode (or piece).
         rng: source of all draws; its state is part of `state_dict`.
         device: where episodes are kept.
-        pin_memory: sample into pinned memory, for asynchronous copies to a GPU.
+        sample_device: where samples are wanted; `device` unless given. The copies to a GPU are queued, not waited for.
 
     Attributes:
         gives: what its samples hold; a learner says what it trains on.
@@ -94,10 +97,11 @@ class Buffer:
         preprocess: Preprocess | None,
         rng: np.random.Generator,
         device: torch.device | str = "cpu",
-        pin_memory: bool = False,
+        sample_device: torch.device | str | None = None,
     ) -> None:
         self.config, self.scheme, self.groups, self.preprocess = config, scheme, groups, preprocess
-        self.max_seq_length, self.device, self.pin_memory = max_seq_length, torch.device(device), pin_memory
+        self.max_seq_length, self.device = max_seq_length, torch.device(device)
+        self.sample_device = self.device if sample_device is None else torch.device(sample_device)
         self.rng = rng
         self.fields = stored_fields(scheme, groups)
 
@@ -138,47 +142,74 @@ class Buffer:
         raise NotImplementedError
 
     def cut(self, batch: EpisodeBatch) -> Iterator[Episode]:
-        """Yield a copy of each episode of a batch, at its true length."""
-        for row, length in enumerate(batch.lengths.tolist()):
-            yield {
-                key: (batch.data[key][row] if field.const else batch.data[key][row, : length + 1]).to(
-                    self.device, copy=True
-                )
+        """Yield a copy of each episode of a batch, at its true length, on `device`."""
+        slots = (batch.lengths + 1).tolist()
+        episodes = (
+            {
+                key: batch.data[key][row] if field.const else batch.data[key][row, :count]
                 for key, field in self.fields.items()
             }
+            for row, count in enumerate(slots)
+        )
+        if self.device.type == "cpu":
+            yield from ({key: view.clone() for key, view in episode.items()} for episode in episodes)
+        elif (
+            slots
+        ):  # one copy for each field; the parts of a collect share their memory until the last of them is replaced
+            joined = self._joined(list(episodes), pinned=self.device.type == "cuda")
+            yield from self._parts({key: upload(tensor, self.device) for key, tensor in joined.items()}, slots)
 
     def gather(self, episodes: Sequence[Episode]) -> EpisodeBatch:
-        """Return episodes as one batch, padded with zeros to the longest."""
+        """Return episodes as one batch on `sample_device`, padded with zeros to the longest."""
         slots = [slots_of(episode) for episode in episodes]
-        longest = max(slots)
+        data = self._pad(episodes) if self.sample_device.type == "cpu" else self._pad_there(episodes, slots)
+        lengths = torch.tensor(slots) - 1
+        return EpisodeBatch(
+            self.scheme, self.groups, len(episodes), max(slots), self.preprocess, self.sample_device, data, lengths
+        )
+
+    def _pad(self, episodes: Sequence[Episode]) -> dict[str, Tensor]:
         data = {}
         for key, field in self.fields.items():
             parts = [episode[key] for episode in episodes]
             data[key] = torch.stack(parts) if field.const else pad_sequence(parts, batch_first=True)
-            if self.pin_memory:
-                data[key] = data[key].pin_memory()
-        lengths = torch.tensor(slots) - 1
-        return EpisodeBatch(
-            self.scheme, self.groups, len(episodes), longest, self.preprocess, self.device, data, lengths
-        )
+        return data
+
+    def _pad_there(self, episodes: Sequence[Episode], slots: list[int]) -> dict[str, Tensor]:
+        """The same on a GPU, to which only what the episodes hold is copied, if they are not there already."""
+        pinned = self.device.type == "cpu" and self.sample_device.type == "cuda"
+        where = upload(places(slots), self.sample_device)
+        data = {}
+        for key, tensor in self._joined(episodes, pinned=pinned).items():
+            there = upload(tensor, self.sample_device)
+            data[key] = there if self.fields[key].const else pad(there, where, len(slots), max(slots))
+        return data
+
+    def _joined(self, episodes: Sequence[Episode], *, pinned: bool = False) -> dict[str, Tensor]:
+        """Return each field of at least one episode as one tensor; see `join`."""
+        return {
+            key: join([episode[key] for episode in episodes], const=field.const, pinned=pinned)
+            for key, field in self.fields.items()
+        }
+
+    def _parts(self, joined: Mapping[str, Tensor], slots: list[int]) -> list[Episode]:
+        """Return the episodes of what `_joined` returned, as views."""
+        parts = {
+            key: tensor.unbind() if self.fields[key].const else tensor.split(slots) for key, tensor in joined.items()
+        }
+        return [{key: parts[key][i] for key in parts} for i in range(len(slots))]
 
     def episodes_state(self, episodes: Sequence[Episode]) -> dict[str, Any]:
         """Return episodes as few large tensors: concatenated over time."""
-        join = {key: torch.stack if field.const else torch.cat for key, field in self.fields.items()}
-        together = {key: join[key]([episode[key] for episode in episodes]) for key in self.fields} if episodes else {}
         return {
-            "episodes": together,
+            "episodes": self._joined(episodes) if episodes else {},
             "slots": torch.tensor([slots_of(episode) for episode in episodes], dtype=torch.int64),
         }
 
     def episodes_of(self, state: dict[str, Any]) -> list[Episode]:
         """Return the episodes of an `episodes_state`."""
-        slots = state["slots"].tolist()
-        parts = {
-            key: tensor.unbind() if self.fields[key].const else tensor.split(slots)
-            for key, tensor in state["episodes"].items()
-        }
-        return [{key: parts[key][i].to(self.device, copy=True) for key in parts} for i in range(len(slots))]
+        episodes = self._parts(state["episodes"], state["slots"].tolist())
+        return [{key: part.to(self.device, copy=True) for key, part in episode.items()} for episode in episodes]
 
     def check_episodes(self, state: dict[str, Any], most: int) -> None:
         """Raise ValueError if this is no `episodes_state` of at most so many; only shapes and types are read."""

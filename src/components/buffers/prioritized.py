@@ -11,6 +11,7 @@ import torch
 from pymarl.components.buffers.buffer import Clock, Episode, Learned, Sample
 from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.utils.config import PositiveInt, Probability
+from pymarl.utils.devices import Fetched
 from pymarl.utils.tensors import misfit
 
 
@@ -37,9 +38,11 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         self.alpha, self.beta_start, self.t_max = config.per_alpha, config.per_beta, config.t_max
         self.max_priority = 1.0
         self.priorities = np.zeros(self.buffer_size)  # p^alpha; 0 where no episode is
+        self._told: tuple[Any, Fetched] | None = None  # indices and priorities of a feedback yet to be heeded
 
     def insert(self, episode: Episode) -> int:
         """Put an episode into the ring, with the largest priority so far, and return where."""
+        self._heed()
         index = super().insert(episode)
         self.priorities[index] = self.max_priority**self.alpha
         return index
@@ -50,6 +53,7 @@ class PrioritizedReplayBuffer(ReplayBuffer):
 
     def sample(self, count: int, clock: Clock) -> Sample:
         """Return `count` episodes (one may come twice) and their importance weights."""
+        self._heed()
         priorities = self.priorities[: len(self.episodes)]
         cumulative = np.cumsum(priorities)
         strata = (np.arange(count) + self.rng.random(count)) / count
@@ -59,14 +63,26 @@ class PrioritizedReplayBuffer(ReplayBuffer):
         return Sample(batch=batch, indices=indices, weights=torch.from_numpy(weights).float())
 
     def feedback(self, sample: Sample, learned: Learned) -> None:
-        """Set the priorities of a sample's episodes; a small constant keeps every episode reachable."""
+        """Set the priorities of a sample's episodes; a small constant keeps every episode reachable.
+
+        What a GPU has to say is awaited when the priorities are next needed.
+        """
         assert learned.priorities is not None, "the learner says that it gives them"
-        values = learned.priorities.double().cpu().numpy() + 1e-6
-        self.priorities[sample.indices] = values**self.alpha
-        self.max_priority = max(self.max_priority, float(values.max()))
+        self._told = (sample.indices, Fetched(learned.priorities.double()))
+        if learned.priorities.is_cpu:
+            self._heed()
+
+    def _heed(self) -> None:
+        """Set the priorities of the last feedback, if that has not been done."""
+        told, self._told = self._told, None
+        if told is not None:
+            values = told[1].get().numpy() + 1e-6
+            self.priorities[told[0]] = values**self.alpha
+            self.max_priority = max(self.max_priority, float(values.max()))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the ring and its priorities."""
+        self._heed()
         return super().state_dict() | {
             "priorities": torch.from_numpy(self.priorities.copy()),
             "max_priority": self.max_priority,
@@ -87,5 +103,6 @@ class PrioritizedReplayBuffer(ReplayBuffer):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where `state_dict` was taken. ValueError if it is not of such a buffer."""
         super().load_state_dict(state)
+        self._told = None
         self.priorities[:] = state["priorities"].numpy()
         self.max_priority = state["max_priority"]

@@ -105,10 +105,23 @@ class GRUNetwork(NamedTuple):
         before = hidden.unsqueeze(0).contiguous()  # [1, counts[0], H]
         rnn = cast(nn.GRUCell, self.rnn)
         weights = [rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh]
+        if hidden.is_cuda:
+            lay_together(rnn)
         sizes, training = torch.tensor(counts), torch.is_grad_enabled()
         # data, batch sizes, state, weights, has biases, layers, dropout, training, bidirectional
         after = torch._VF.gru(self._embedded(inputs), sizes, before, weights, True, 1, 0.0, training, False)[0]
         return self._head(after), after if states else None
+
+
+def lay_together(cell: nn.GRUCell) -> None:
+    """Lay the weights of a cell on a GPU into one piece of memory, which cuDNN else does in each call."""
+    weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
+    pieces = {weight.untyped_storage().data_ptr() for weight in weights}
+    if len(pieces) == 1 or not torch.backends.cudnn.is_acceptable(cell.weight_ih.data):
+        return
+    gru = nn.GRU(cell.input_size, cell.hidden_size, device="meta")
+    gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_ih_l0, gru.bias_hh_l0 = weights
+    gru.flatten_parameters()  # which moves the memory of these same parameters
 
 
 class GRUStep:
