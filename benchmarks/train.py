@@ -26,17 +26,21 @@ import torch
 import peer
 
 ROOT = Path(__file__).resolve().parent.parent
-LOG_LINE = re.compile(r"Recent Stats \| t_env:\s+(\d+)")
+LOG_LINE = re.compile(r"Recent Stats \| t_env:\s+(\d+) \| Episode:\s+(\d+)")
 
 
-def log_times(process: subprocess.Popen[str]) -> Iterator[tuple[float, int]]:
-    """Yield (seconds, env steps) at each of a training's log lines. RuntimeError with its output if it fails."""
+def log_times(process: subprocess.Popen[str]) -> Iterator[tuple[float, int, int]]:
+    """Yield (seconds, env steps, episodes) at each of a training's log lines.
+
+    Raises:
+        RuntimeError: it fails; with the end of its output.
+    """
     lines = []
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)
         if match := LOG_LINE.search(line):
-            yield time.perf_counter(), int(match[1])
+            yield time.perf_counter(), int(match[1]), int(match[2])
     if process.wait():
         raise RuntimeError(f"the training exited with {process.returncode}:\n{''.join(lines[-40:])}")
 
@@ -46,7 +50,7 @@ def speed(process: subprocess.Popen[str], warmup: int) -> float:
     points = [point for point in log_times(process) if point[1] >= warmup]
     if len(points) < 2:
         raise RuntimeError(f"fewer than two log lines after {warmup} env steps: raise --steps or lower log_interval")
-    (first_time, first_steps), (last_time, last_steps) = points[0], points[-1]
+    (first_time, first_steps, _), (last_time, last_steps, _) = points[0], points[-1]
     return (last_steps - first_steps) / (last_time - first_time)
 
 
