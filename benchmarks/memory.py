@@ -31,7 +31,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import peer
-from pymarl.components.buffers.buffer import slots_of
+from pymarl.components.buffers.buffer import Buffer, slots_of
 from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.run.config import RunConfig
@@ -152,8 +152,9 @@ def full_length(runner: Runner) -> EpisodeBatch:
     return batch
 
 
-def fill(buffer: ReplayBuffer, play: Callable[[], EpisodeBatch]) -> tuple[float, float, float]:
+def fill(buffer: Buffer, play: Callable[[], EpisodeBatch]) -> tuple[float, float, float]:
     """Fill a buffer; return per episode the bytes of its tensors, those the process grows by, and the env steps."""
+    assert isinstance(buffer, ReplayBuffer), "qmix's"
     resident = psutil.Process().memory_info().rss
     while len(buffer.episodes) < buffer.buffer_size:
         buffer.insert_episode_batch(play())

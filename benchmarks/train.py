@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
     options, words = parser.parse_known_args(argv)
     if "with" not in words:
         words.append("with")
-    speeds: dict[str, list[float]] = {"ours": []} | ({"peer": []} if options.peer else {})
+    speeds: dict[str, list[float]] = {name: [] for name in (("ours", "peer") if options.peer else ("ours",))}
     for repeat in range(options.repeats):
         timed = [*words, f"t_max={options.steps}", f"seed={repeat}", "use_cuda=False"]
         with tempfile.TemporaryDirectory() as results:
