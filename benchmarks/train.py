@@ -27,17 +27,21 @@ import torch
 import peer
 
 ROOT = Path(__file__).resolve().parent.parent
-LOG_LINE = re.compile(r"Recent Stats \| t_env:\s+(\d+)")
+LOG_LINE = re.compile(r"Recent Stats \| t_env:\s+(\d+) \| Episode:\s+(\d+)")
 
 
-def log_times(process: subprocess.Popen[str]) -> Iterator[tuple[float, int]]:
-    """Yield (seconds, env steps) at each of a training's log lines. RuntimeError with its output if it fails."""
+def log_times(process: subprocess.Popen[str]) -> Iterator[tuple[float, int, int]]:
+    """Yield (seconds, env steps, episodes) at each of a training's log lines.
+
+    Raises:
+        RuntimeError: it fails; with the end of its output.
+    """
     lines = []
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)
         if match := LOG_LINE.search(line):
-            yield time.perf_counter(), int(match[1])
+            yield time.perf_counter(), int(match[1]), int(match[2])
     if process.wait():
         raise RuntimeError(f"the training exited with {process.returncode}:\n{''.join(lines[-40:])}")
 
@@ -47,7 +51,7 @@ def speed(process: subprocess.Popen[str], warmup: int) -> float:
     points = [point for point in log_times(process) if point[1] >= warmup]
     if len(points) < 2:
         raise RuntimeError(f"fewer than two log lines after {warmup} env steps: raise --steps or lower log_interval")
-    (first_time, first_steps), (last_time, last_steps) = points[0], points[-1]
+    (first_time, first_steps, _), (last_time, last_steps, _) = points[0], points[-1]
     return (last_steps - first_steps) / (last_time - first_time)
 
 
@@ -76,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
     options, words = parser.parse_known_args(argv)
     if "with" not in words:
         words.append("with")
-    speeds: dict[str, list[float]] = {"ours": []} | ({"peer": []} if options.peer else {})
+    speeds: dict[str, list[float]] = {name: [] for name in (("ours", "peer") if options.peer else ("ours",))}
     for repeat in range(options.repeats):
         device = [] if any(word.startswith("use_cuda=") for word in words) else ["use_cuda=False"]
         timed = [*words, f"t_max={options.steps}", f"seed={repeat}", *device]
