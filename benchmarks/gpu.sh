@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the GPU path in one call of under eight minutes: updates, acting and whole trainings, and the tests marked gpu.
+# Measures the GPU path in one call of under eight minutes: updates, samples, acting, whole trainings; and runs its tests.
 #
 #     benchmarks/gpu.sh                                    makes .venv by setup.sh first, if it is not there
 #     PYTHON=python3 PYMARL2=DIR OUT=DIR benchmarks/gpu.sh
@@ -18,7 +18,7 @@ if [ -z "${PYTHON:-}" ]; then
     set +e
     PYTHON=$python
 fi
-shown=(peer updates acting acting_cpu training training_main training_gpu training_cpu tests)
+shown=(peer updates samples acting acting_cpu training training_main training_gpu training_cpu tests)
 mkdir -p "$out" || exit 1
 for name in machine steps compile summary "${shown[@]}"; do rm -f "$out/$name.txt"; done
 export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=$threads
@@ -79,6 +79,8 @@ if [ "$device" = cuda ]; then # compile the kernels here, not in what is timed
 fi
 step updates 120 "$PYTHON" benchmarks/learner.py --maps $maps --lengths $lengths --device $devices \
     --threads "$threads" "${updates[@]}" "${against[@]}"
+step samples 40 "$PYTHON" benchmarks/sampling.py --maps $maps --lengths $lengths --device "$device" \
+    --threads "$threads" "${updates[@]}"
 step acting 60 "$PYTHON" benchmarks/rollout.py --env skirmish "${acting[@]}" "${use_cuda[@]}"
 [ "$device" = cpu ] || step acting_cpu 60 "$PYTHON" benchmarks/rollout.py --env skirmish "${acting[@]}"
 if [ "$device" = cpu ]; then

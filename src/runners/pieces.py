@@ -204,7 +204,8 @@ class PiecePlayer(Player):
                 if key in self.observations:
                     own = None if piece.last is None else torch.from_numpy(np.asarray(piece.last[key]))
                     into[index, length] = tape[piece.row, piece.stop] if own is None else own
-        batch.data["start_hidden"].copy_(torch.stack([piece.hidden for piece in pieces]))
+        if pieces:  # none if the only row's episode broke in the last step
+            batch.data["start_hidden"].copy_(torch.stack([piece.hidden for piece in pieces]))
         for index, piece in enumerate(pieces):
             batch.data["start_action"][index, :, 0] = torch.from_numpy(piece.action)
         batch.set_lengths(lengths)

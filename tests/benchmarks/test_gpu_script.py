@@ -34,12 +34,12 @@ def test_every_step_runs(tmp_path: Path) -> None:
     for line in ("3m          random  ours 0.", "policy_us", "ours: median"):
         assert line in summary
     steps = summary.partition("--- steps\n")[2].splitlines()
-    assert [line.split()[0] for line in steps] == ["updates", "acting", "training"]
+    assert [line.split()[0] for line in steps] == ["updates", "samples", "acting", "training"]
     assert all(line.endswith(" ok") for line in steps)
 
 
 def test_a_step_that_fails_is_told_and_the_others_run(tmp_path: Path) -> None:
     code, summary = run(tmp_path, "false", PYMARL2=str(tmp_path))
-    assert code == 3
-    assert summary.count("failed with 1") == 3
+    assert code == 4
+    assert summary.count("failed with 1") == 4
     assert f"PYMARL2={tmp_path} has no src folder" in summary
