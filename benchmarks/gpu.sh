@@ -18,7 +18,7 @@ if [ -z "${PYTHON:-}" ]; then
     set +e
     PYTHON=$python
 fi
-shown=(peer updates samples acting acting_cpu training training_main training_gpu training_cpu tests)
+shown=(peer updates samples acting acting_cpu training training_main training_gpu training_async training_cpu tests)
 mkdir -p "$out" || exit 1
 for name in machine steps compile summary "${shown[@]}"; do rm -f "$out/$name.txt"; done
 export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=$threads
@@ -88,6 +88,7 @@ if [ "$device" = cpu ]; then
 else
     training training_main 40 use_cuda=True buffer_cpu_only=True
     training training_gpu 40 use_cuda=True buffer_cpu_only=False
+    training training_async 40 use_cuda=True async_collect=True
     training training_cpu 40 use_cuda=False
     step tests 90 "$PYTHON" -m pytest -m gpu -p no:cacheprovider -rs tests
 fi

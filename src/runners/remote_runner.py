@@ -19,6 +19,7 @@ from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.player import BrokenTooOften, EpisodeRecord, Tell
 from pymarl.runners.runner import Runner
 from pymarl.runners.seeds import Phase, Share
+from pymarl.utils.devices import Fetched
 from pymarl.utils.errors import UserError
 from pymarl.utils.seeding import torch_generator
 
@@ -182,7 +183,8 @@ class RemoteRunner(Runner):
         weights = None
         if worker.version != worker.order.version:
             if self._shipped[0] != self._version:
-                own = {key: tensor.detach().cpu().numpy().copy() for key, tensor in self._mac.state_dict().items()}
+                fetched = {key: Fetched(tensor.detach()) for key, tensor in self._mac.state_dict().items()}
+                own = {key: each.get().numpy().copy() for key, each in fetched.items()}
                 self._shipped = self._version, self.ship(own)
             weights, worker.version = self._shipped[1], self._version
         worker.remote.send("play", worker.order._replace(weights=weights))
