@@ -106,8 +106,8 @@ def look_at_buffer(directory: Path) -> tuple[int, int, list[str]]:
     """Return episodes and env steps in the replay buffer, and what is wrong with them."""
     buffer = load_state(directory, BUFFER_FILE)
     faults, steps = [], 0
-    parts = {key: tensor.split(buffer["slots"].tolist()) for key, tensor in buffer["episodes"].items()}
-    for number, (state, ended) in enumerate(zip(parts["state"], parts["terminated"], strict=True)):
+    episodes = buffer["episodes"]
+    for number, (state, ended) in enumerate(zip(episodes["state"], episodes["terminated"], strict=True)):
         length = len(ended) - 1
         steps += length
         allies = state[:, : 4 * N_AGENTS].reshape(-1, N_AGENTS, 4)[:, :, 0]

@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Any
-
 import torch
 
-from pymarl.kernels import choices, layout, mixing, recurrent, scan
+from pymarl.kernels import choices, scan
 from pymarl.kernels.mixer import Hypernetworks, mix
 from pymarl.kernels.network import Layers
 from pymarl.kernels.stamp import SOURCES
 from pymarl.kernels.step import Step, step
 from pymarl.kernels.unrolling import unroll
-from pymarl.utils.stamp import compiled_since
-
-
-def compiled() -> bool:
-    """Return whether the kernels need no compiling."""
-    every: list[Any] = [
-        recurrent.forward, recurrent.backward, step, mixing.forward, mixing.backward, choices.best_of_rows,
-        choices.explore_rows, choices.finite_rows, layout.place, scan.accumulate_rows,
-    ]  # fmt: skip
-    return all(bool(each.signatures) or compiled_since(_cache(each), _name(each), *SOURCES) for each in every)
-
-
-def _cache(kernel: Any) -> Path:
-    return Path(kernel.stats.cache_path)
-
-
-def _name(kernel: Any) -> str:
-    """Return how the kernel's file in numba's cache begins."""
-    return f"{kernel.__module__.split('.')[-1]}.{kernel.py_func.__qualname__}".translate(
-        {ord("<"): None, ord(">"): None}
-    )
+from pymarl.utils.jit import Compiled
 
 
 def prepare() -> None:
     """Compile the kernels unless that has been done, and say so: whoever waits wants to know."""
-    if compiled():
-        return
-    print("Compiling the CPU kernels, once: about 20 seconds", file=sys.stderr, flush=True)
-    _use_each_once()
+    compiled = Compiled("kernels", step, *SOURCES)
+    if compiled.announce("the CPU kernels, once: about 20 seconds"):
+        _use_each_once()
+        compiled.note()
 
 
 def _use_each_once() -> None:

@@ -6,13 +6,6 @@ import hashlib
 from pathlib import Path
 
 
-def compiled_since(cache: Path, kernel: str, *folders: Path) -> bool:
-    """Tell whether numba's cache holds the kernel named as it is now: whoever waits for a compiler wants to know."""
-    compiled = [path.stat().st_mtime for path in cache.glob(f"*{kernel}*.nbc")]
-    written = [path.stat().st_mtime for folder in folders for path in folder.glob("*.py")]
-    return bool(compiled) and max(compiled) > max(written)
-
-
 def source_stamp(*folders: Path) -> str:
     """Return a hash of all Python files in `folders`.
 
@@ -25,3 +18,9 @@ def source_stamp(*folders: Path) -> str:
         for path in sorted(folder.glob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def dates(*folders: Path) -> str:
+    """Return when each Python file in `folders` was written, and its size: numba compiles anew what has changed."""
+    files = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    return " ".join(f"{path.name} {path.stat().st_mtime_ns} {path.stat().st_size}" for path in files)

@@ -58,15 +58,15 @@ def make_sc2path(folder: Path, maps: Iterable[str] = (*MAPS, FLAT), faults: str 
 def compile_engine() -> None:
     """Compile what the game runs on, unless numba's cache holds it."""
     from pymarl.envs.skirmish.battle.kernels import SOURCES
-    from pymarl.utils.stamp import compiled_since
+    from pymarl.utils.jit import Compiled
     from sc2_standin import kernels
     from sc2_standin.game import STOP_ID, Game
 
-    cache = Path(kernels.kill.stats.cache_path)
-    if all(compiled_since(cache, name, *SOURCES) for name in ("begin", "play", "tell", "kill")):
+    compiled = Compiled("standin", kernels.kill, *SOURCES, Path(__file__).parent)
+    if not compiled.announce("the stand-in's engine, once: about half a minute"):
         return
-    print("Compiling the stand-in's engine, once: about half a minute", file=sys.stderr, flush=True)
     game = Game("MMM", 0)
     game.step(1)
     game.order([(game.tags[0], STOP_ID, 0, None)])
     game.kill(game.tags)
+    compiled.note()

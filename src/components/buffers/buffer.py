@@ -200,16 +200,25 @@ class Buffer:
         return [{key: parts[key][i] for key in parts} for i in range(len(slots))]
 
     def episodes_state(self, episodes: Sequence[Episode]) -> dict[str, Any]:
-        """Return episodes as few large tensors: concatenated over time."""
+        """Return {key: [tensor of each episode]}, on the CPU, and their slots.
+
+        They are the tensors that are stored, not copies: a buffer may be half of the memory there is.
+        """
+        slots = [slots_of(episode) for episode in episodes]
+        if self.device.type != "cpu" and slots:
+            joined = {key: tensor.cpu() for key, tensor in self._joined(episodes).items()}
+            episodes = self._parts(joined, slots)
         return {
-            "episodes": self._joined(episodes) if episodes else {},
-            "slots": torch.tensor([slots_of(episode) for episode in episodes], dtype=torch.int64),
+            "episodes": {key: [episode[key] for episode in episodes] for key in self.fields},
+            "slots": torch.tensor(slots, dtype=torch.int64),
         }
 
     def episodes_of(self, state: dict[str, Any]) -> list[Episode]:
         """Return the episodes of an `episodes_state`."""
-        episodes = self._parts(state["episodes"], state["slots"].tolist())
-        return [{key: part.to(self.device, copy=True) for key, part in episode.items()} for episode in episodes]
+        return [
+            {key: parts[number].to(self.device, copy=True) for key, parts in state["episodes"].items()}
+            for number in range(len(state["slots"]))
+        ]
 
     def check_episodes(self, state: dict[str, Any], most: int) -> None:
         """Raise ValueError if this is no `episodes_state` of at most so many; only shapes and types are read."""
@@ -222,18 +231,19 @@ class Buffer:
                 f"slots: {count} episodes of {min(slots.tolist(), default=0)} to {max(slots.tolist(), default=0)} "
                 f"slots, expected up to {most} of 1 to {self.max_seq_length}"
             )
-        if not count:
-            return
-        lead = {True: count, False: int(slots.sum())}
-        fields = {
-            key: torch.empty(lead[field.const], *field.shape, dtype=field.dtype, device="meta")
-            for key, field in self.fields.items()
-        }
-        if problem := misfit(fields, state.get("episodes"), "episodes"):
+        if problem := misfit({key: [] for key in self.fields}, state.get("episodes"), "episodes"):
             raise ValueError(problem)
         for key, field in self.fields.items():
-            if state["episodes"][key].dtype != field.dtype:
-                raise ValueError(f"episodes.{key} is of {state['episodes'][key].dtype}, expected {field.dtype}")
+            parts = state["episodes"][key]
+            if len(parts) != count:
+                raise ValueError(f"episodes.{key}: {len(parts)} of {count} episodes")
+            for number, (part, of_part) in enumerate(zip(parts, slots.tolist(), strict=True)):
+                shape = field.shape if field.const else (of_part, *field.shape)
+                own = torch.empty(shape, dtype=field.dtype, device="meta")
+                if problem := misfit(own, part, f"episodes.{key}[{number}]"):
+                    raise ValueError(problem)
+                if part.dtype != field.dtype:
+                    raise ValueError(f"episodes.{key}[{number}] is of {part.dtype}, expected {field.dtype}")
 
 
 def slots_of(episode: Episode) -> int:

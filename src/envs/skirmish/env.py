@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -80,14 +79,14 @@ class Skirmish:
         scratch = make_scratch(self.rules, config.threads)
         self._packed = kernels.pack(self.rules, self.terrain, self.kinds, self._world, scratch, Out.of(self.arrays))
         self.seeds = np.zeros(batch_size, np.uint64)
-        self._compiled = kernels.compiled()
+        self._prepared = False
         self._pool = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Start the episode of `seeds[k]` in row `rows[k]`; writes obs, state and avail_actions of these rows."""
-        if not self._compiled:
-            self._compiled = True
-            print("Compiling skirmish, once: about half a minute", file=sys.stderr, flush=True)
+        if not self._prepared:
+            self._prepared = True
+            kernels.prepare(self._packed, NO_FRAMES)
         self.seeds[rows] = seeds
         kernels.reset_rows(rows, seeds, 0, self._packed)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pymarl.envs.native.out import Out
 from pymarl.envs.skirmish.battle.arrays import Rules, Scratch, Terrain, World
 from pymarl.envs.skirmish.battle.engine import advance, start, take_action
 from pymarl.envs.skirmish.battle.features import write_observations
 from pymarl.envs.skirmish.battle.rewards import before_step, settle
-from pymarl.utils.jit import inlined, kernel
-from pymarl.utils.stamp import compiled_since, source_stamp
+from pymarl.utils.jit import Compiled, inlined, kernel
+from pymarl.utils.stamp import source_stamp
 
 SOURCES = (Path(__file__).parent, Path(__file__).parents[2] / "native")
 STAMP = source_stamp(*SOURCES)
@@ -111,6 +113,12 @@ def compile_kernels(stamp: str) -> Any:
 reset_rows, step_rows = compile_kernels(STAMP)
 
 
-def compiled() -> bool:
-    """Tell whether the kernels need no compiling, which takes about half a minute."""
-    return bool(step_rows.signatures) or compiled_since(Path(step_rows.stats.cache_path), "step_rows", *SOURCES)
+def prepare(env: Packed, no_frames: Any) -> None:
+    """Compile the kernels for `pack`'s env unless that has been done, and say so; nothing is played."""
+    if step_rows.signatures:
+        return
+    compiled = Compiled("skirmish", step_rows, *SOURCES)
+    if compiled.announce("skirmish, once: about half a minute"):
+        reset_rows(np.zeros(0, np.int64), np.zeros(0, np.uint64), 0, env)
+        step_rows(np.zeros(0, np.int64), np.zeros((0, 0), np.int64), no_frames, 0, env)
+        compiled.note()
