@@ -49,6 +49,7 @@ def check(layers: Layers) -> list[str]:
             f"beginning with a dot, at most {LONGEST_NAME} bytes; write name={shown(as_file_name(config.name))}"
         )
     refuse_workers(config.env, config.env_workers)
+    classes.runner.check_config(build_config(classes.runner.Config, layers.values, layers.origin))
     check_choices(config, classes)
     unread = sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
     return [f"{key} (of {' and '.join(owners)})" if (owners := owners_of(key)) else key for key in unread]

@@ -18,7 +18,6 @@ WHAT = {"replay": "episodes drawn from many collects", "rollout": "the episodes 
 
 def check_choices(config: RunConfig, classes: Classes) -> None:
     """Raise UserError for keys that contradict each other."""
-    classes.runner.check_rows(config.batch_size_run)
     if config.env_workers is not None and config.env_workers > config.batch_size_run:
         raise UserError(
             f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "

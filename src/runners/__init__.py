@@ -9,5 +9,6 @@ REGISTRY = Registry(
     {
         "episode": "pymarl.runners.episode_runner:EpisodeRunner",
         "parallel": "pymarl.runners.parallel_runner:ParallelRunner",
+        "ray": "pymarl.runners.ray_runner:RayRunner",
     },
 )

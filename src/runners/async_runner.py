@@ -24,7 +24,7 @@ class AsyncRunner(RemoteRunner):
     """
 
     def __init__(self, config: Any, origin: Mapping[str, str], tell: Tell, *, plays: type[LocalRunner]) -> None:
-        plays.check_rows(config.batch_size_run)
+        plays.check_config(config)
         super().__init__(config, origin, tell, plays=plays, workers=1, ahead=True)
 
     def start_remote(self, start: Start) -> CollectorProcess:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.utils.errors import UserError
 
@@ -12,10 +14,10 @@ class EpisodeRunner(LocalRunner):
     in_process = True
 
     @classmethod
-    def check_rows(cls, rows: int) -> None:
-        """Raise UserError for more than one."""
-        if rows != 1:
+    def check_config(cls, config: Any) -> None:
+        """Raise UserError for more than one env."""
+        if config.batch_size_run != 1:
             raise UserError(
-                f"batch_size_run={rows} with runner='episode', which runs one env; "
+                f"batch_size_run={config.batch_size_run} with runner='episode', which runs one env; "
                 f"write runner=parallel or batch_size_run=1"
             )

@@ -49,7 +49,7 @@ class LocalRunner(Runner):
         share: Share = WHOLE,
         trial: bool = False,
     ) -> None:
-        self.check_rows(config.batch_size_run)
+        self.check_config(config)
         super().__init__(config, origin, tell)
         self._trial, self._share = trial, share
         self.batch_size = 1 if trial else share.rows(config.batch_size_run)

@@ -48,8 +48,8 @@ class Runner:
     batch_size: int
 
     @classmethod
-    def check_rows(cls, rows: int) -> None:
-        """Raise UserError if it cannot play so many episodes at once."""
+    def check_config(cls, config: Any) -> None:
+        """Raise UserError if values of its Config do not go together; nothing has been started yet."""
 
     def __init__(self, config: Any, origin: Mapping[str, str], tell: Tell) -> None:
         self.config, self.origin, self.tell = config, origin, tell

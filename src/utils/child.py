@@ -15,7 +15,7 @@ from typing import Any
 
 from pymarl.utils.processes import parent_death_signal
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _HEADER = struct.Struct("<cQ")  # kind and length
 _READ_SIZE = 4096
 
@@ -39,7 +39,7 @@ def start_child(main: str, pass_fds: Sequence[int] = ()) -> tuple[subprocess.Pop
         f"import sys; sys.path[:] = sys.argv[3:]; from {module} import {function} as main; "
         "main(*map(int, sys.argv[1:3]))"
     )
-    environment = {key: "1" for key in _ONE_THREAD} | dict(os.environ)
+    environment = {key: "1" for key in ONE_THREAD} | dict(os.environ)
     # Blocked signals stay blocked in a new process: a Ctrl-C cannot hit it before it ignores them itself.
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

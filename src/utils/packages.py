@@ -15,6 +15,7 @@ SOURCES = {
     "pressureplate": "git+https://github.com/uoe-agents/pressureplate.git",
     "pygame": "pygame-ce",
     "pymunk": "pymunk",
+    "ray": "ray",
     "rlcard": "rlcard",
     "rware": "rware",
     "shimmy": "shimmy",

@@ -1,0 +1,122 @@
+"""Ray, as a run needs it: a cluster that is there, or one on this machine that the run starts and that ends with it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pymarl.utils.child import ONE_THREAD, Channel, ChannelClosed, guard, ignore_signals, start_child
+from pymarl.utils.errors import UserError, message_line
+
+WATCH = b"w"  # the processes to watch; to the watching process
+
+
+def import_ray() -> Any:
+    """Return the package, which takes a second to import and may not be installed."""
+    return importlib.import_module("ray")
+
+
+class Cluster:
+    """A connection to ray. If this process has one already, that is used, and left as it is.
+
+    Args:
+        address: of the head of a cluster; None starts ray on this machine, and `close` ends it.
+        workers: how many are to run.
+        cpus: CPU cores for each.
+
+    Attributes:
+        ray: the package.
+
+    Raises:
+        UserError: there is no such cluster, ray cannot be started, or has too few CPU cores.
+    """
+
+    def __init__(self, address: str | None, workers: int, cpus: float) -> None:
+        self.ray = import_ray()
+        self._connected = False
+        self._watch: tuple[Any, Channel] | None = None
+        try:
+            if not self.ray.is_initialized():
+                self._connect(address)
+            there = self.ray.cluster_resources().get("CPU", 0.0)
+            if workers * cpus > there:
+                raise UserError(
+                    f"ray_workers={workers} with ray_cpus_per_worker={cpus:g} take {workers * cpus:g} CPU cores, ray "
+                    f"has {there:g} {'here' if address is None else f'at {address}'}; write fewer or smaller ones"
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, address: str | None) -> None:
+        """Connect, or start; a signal means afterwards what it did before."""
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        heard = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = set(psutil.Process().children(recursive=True))
+        options = {"include_dashboard": False} if address is None else {}
+        try:
+            self._connected = True  # also if it fails half-way
+            self.ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **options)
+        except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
+            raise UserError(f"ray_address={address!r}: {message_line(error)}") from error
+        finally:
+            for number, handler in heard.items():
+                signal.signal(number, handler)
+        if address is None:
+            self._watch = start_child("pymarl.runners.ray_cluster:watch")
+            started = set(psutil.Process().children(recursive=True)) - before
+            self._watch[1].send(WATCH, [(process.pid, process.create_time()) for process in started])
+
+    def close(self) -> None:
+        """Leave the cluster, and end it if it was started here."""
+        if self._connected:
+            self._connected = False
+            self.ray.shutdown()
+        if self._watch is not None:
+            process, channel = self._watch
+            channel.close()
+            process.wait()
+
+
+def watch(descriptor: int, parent: int) -> None:
+    """End what is left of ray's processes here once `parent` is gone. Some of them would stay for a minute."""
+    guard(parent)
+    processes: list[tuple[int, float]] = []
+    try:
+        with suppress(ChannelClosed):
+            channel = Channel(socket.socket(fileno=descriptor))
+            processes = channel.receive()[1]
+            channel.receive()
+    finally:
+        ignore_signals()
+        for pid, created in processes:
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.create_time() == created and pid != os.getpid():
+                    process.kill()
+
+
+def worker_environment() -> dict[str, str]:
+    """Return the environment variables of workers: our import path beyond Python's own, one thread, and no GPU."""
+    python = tuple(str(Path(prefix).resolve()) + os.sep for prefix in {sys.prefix, sys.base_prefix})
+    path = [str(Path(entry).resolve()) for entry in sys.path if not entry.endswith(".zip")]
+    own = [entry for entry in path if not f"{entry}{os.sep}".startswith(python)]
+    return {key: os.environ.get(key, "1") for key in ONE_THREAD} | {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(own)),
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+
+
+def reason(error: Exception) -> str:
+    """Return what is of use in a message of ray's, in one line."""
+    lines = [line for line in str(error).splitlines() if not line.startswith("\t")]
+    kept = lines[1:] if len(lines) > 1 and lines[0].startswith("The actor ") else lines
+    return " ".join(" ".join(kept).split()) or type(error).__name__
