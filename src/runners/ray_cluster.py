@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import socket
 import sys
+import textwrap
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,12 @@ import psutil
 
 from pymarl.utils.child import ONE_THREAD, Channel, ChannelClosed, guard, ignore_signals, start_child
 from pymarl.utils.errors import UserError, message_line
+
+KNOCK_SECONDS = 10
+"""For the head of a cluster to take a connection."""
+
+LONGEST_REASON = 250
+"""Letters of what ray says of a worker that is lost: advice of a general kind comes behind them."""
 
 WATCH = b"w"  # the processes to watch; to the watching process
 
@@ -58,6 +66,8 @@ class Cluster:
 
     def _connect(self, address: str | None) -> None:
         """Connect, or start; a signal means afterwards what it did before."""
+        if address is not None:
+            _knock(address)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         heard = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         before = set(psutil.Process().children(recursive=True))
@@ -67,6 +77,8 @@ class Cluster:
             self.ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **options)
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             raise UserError(f"ray_address={address!r}: {message_line(error)}") from error
+        else:
+            _hush()
         finally:
             for number, handler in heard.items():
                 signal.signal(number, handler)
@@ -84,6 +96,31 @@ class Cluster:
             process, channel = self._watch
             channel.close()
             process.wait()
+
+
+def _knock(address: str) -> None:
+    """Raise UserError if nothing listens at an address. Ray itself would wait for it without end."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise UserError(
+            f"ray_address={address!r}: expected HOST:PORT of a cluster's head, as `ray start --head` says it"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"ray_address={address!r}: nothing answers there ({message_line(error)}); start the cluster, or write "
+            "ray_address=None to have ray started here"
+        ) from error
+
+
+def _hush() -> None:
+    """Keep what ray prints of workers and machines that are lost, up to twenty lines each, for its logger's debugging.
+
+    The runner says it in one line. Ray has no switch for this.
+    """
+    internals = importlib.import_module("ray._private.worker")
+    internals.print_to_stdstream = lambda data, *_, **__: logging.getLogger("ray").debug("%s", data)
 
 
 def watch(descriptor: int, parent: int) -> None:
@@ -118,5 +155,5 @@ def worker_environment() -> dict[str, str]:
 def reason(error: Exception) -> str:
     """Return what is of use in a message of ray's, in one line."""
     lines = [line for line in str(error).splitlines() if not line.startswith("\t")]
-    kept = lines[1:] if len(lines) > 1 and lines[0].startswith("The actor ") else lines
-    return " ".join(" ".join(kept).split()) or type(error).__name__
+    kept = lines[1:] if len(lines) > 1 and lines[0].startswith("The actor died unexpectedly") else lines
+    return textwrap.shorten(" ".join(kept), LONGEST_REASON, placeholder=" ...") or type(error).__name__

@@ -30,6 +30,10 @@ EXIT_SECONDS = 5
 """For a worker to finish what it plays, and to close its envs, before it is ended."""
 
 
+PAUSE_SECONDS = 0.5
+"""Before ray is asked for a worker once more."""
+
+
 class RayRunner(RemoteRunner):
     """Lets workers of ray play, each with a `ParallelRunner` of its own; tests, too.
 
@@ -122,32 +126,58 @@ class RayCollector:
             "scheduling_strategy": "SPREAD",
             "runtime_env": {"env_vars": worker_environment()},
         }
-        self._ray, self._cpus = ray, cpus
-        self._actor = ray.remote(**options)(Actor).remote(start, str(Path.cwd()))
-        self._placed = self._actor.place.remote()
-        self._place = "a worker of ray's"
-        self._asked: deque[Any] = deque()
+        self._ray, self._cpus, self._start = ray, cpus, start
+        self._class = ray.remote(**options)(Actor)
+        self._place: str | None = None
+        self._asked: deque[tuple[Any, tuple[Any, ...]]] = deque()  # answers to come, and what was asked
         self._left: tuple[Any, float] | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Ask ray for an actor, and it for what there is to ask."""
+        self._actor = self._class.remote(self._start, str(Path.cwd()))
+        self._placed = self._actor.place.remote()
+        self._asked = deque((self._actor.call.remote(*call), call) for _, call in self._asked)
 
     def send(self, method: str, *arguments: Any) -> None:
         """Ask for a method of Collector. If nobody is there, `receive` says so."""
-        self._asked.append(self._actor.call.remote(method, *arguments))
+        self._asked.append((self._actor.call.remote(method, *arguments), (method, *arguments)))
 
     def receive(self) -> Any:
         """Return the answer to the oldest call that has none yet. CollectorLost if none will come."""
-        errors = self._ray.exceptions
         try:
-            if self._placed is not None:
-                self._place, self._placed = self._ray.get(self._placed, timeout=self.place_seconds), None
-            return self._ray.get(self._asked.popleft())
-        except errors.GetTimeoutError as error:
-            raise CollectorLost(
-                f"no machine of the ray cluster had {self._cpus:g} free CPU cores within {self.place_seconds:g} s"
-            ) from error
-        except errors.RayTaskError:
+            if self._place is None:
+                self._place = self._find_place()
+            return self._ray.get(self._asked.popleft()[0])
+        except self._ray.exceptions.RayTaskError:
             raise  # by what is around the collector: a fault of ours
-        except errors.RayError as error:
-            raise CollectorLost(f"{self._place} is lost: {reason(error)}") from error
+        except self._ray.exceptions.RayError as error:
+            raise CollectorLost(f"{self._place or 'a ray worker'} is lost: {reason(error)}") from error
+
+    def _find_place(self) -> str:
+        """Wait for the process to start, and return what to call it.
+
+        It takes a while until ray knows that a machine is gone, and until then it may send workers there.
+        """
+        errors, deadline = self._ray.exceptions, time.monotonic() + self.place_seconds
+        while True:
+            try:
+                place: str = self._ray.get(self._placed, timeout=max(0.0, deadline - time.monotonic()))
+                return place
+            except errors.GetTimeoutError as error:
+                raise CollectorLost(
+                    f"no machine of the ray cluster had {self._cpus:g} free CPU cores within {self.place_seconds:g} s"
+                ) from error
+            except errors.RayActorError as error:
+                if error.actor_init_failed:
+                    raise UserError(
+                        f"a ray worker cannot start: {str(error).splitlines()[-1]}; every machine needs this checkout "
+                        "and its Python packages at the same path, see docs/ray.md"
+                    ) from error
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_SECONDS)
+                self._begin()
 
     def leave(self) -> None:
         """Tell it to close its envs, without waiting."""
@@ -159,7 +189,8 @@ class RayCollector:
         self.leave()
         assert self._left is not None
         closed, deadline = self._left
-        self._ray.wait([closed], timeout=max(0.0, deadline - time.monotonic()))
+        if self._place is not None:  # else it may never start
+            self._ray.wait([closed], timeout=max(0.0, deadline - time.monotonic()))
         self._ray.kill(self._actor)
 
 
