@@ -84,8 +84,11 @@ class Cluster:
                 signal.signal(number, handler)
         if address is None:
             self._watch = start_child("pymarl.runners.ray_cluster:watch")
-            started = set(psutil.Process().children(recursive=True)) - before
-            self._watch[1].send(WATCH, [(process.pid, process.create_time()) for process in started])
+            started = []
+            for process in set(psutil.Process().children(recursive=True)) - before:
+                with suppress(psutil.NoSuchProcess):
+                    started.append((process.pid, process.create_time()))
+            self._watch[1].send(WATCH, started)
 
     def close(self) -> None:
         """Leave the cluster, and end it if it was started here."""
@@ -119,7 +122,7 @@ def _hush() -> None:
 
     The runner says it in one line. Ray has no switch for this.
     """
-    internals = importlib.import_module("ray._private.worker")
+    internals: Any = importlib.import_module("ray._private.worker")
     internals.print_to_stdstream = lambda data, *_, **__: logging.getLogger("ray").debug("%s", data)
 
 

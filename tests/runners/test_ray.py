@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import logging
 import os
@@ -11,7 +12,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -159,6 +162,37 @@ def raylet(node: Any) -> int:
     (started,) = node.all_processes["raylet"]
     pid: int = started.process.pid
     return pid
+
+
+class NeverStarts:
+    """Stands in for ray: the first worker that it is asked for never starts, as on a machine that is gone."""
+
+    def __init__(self) -> None:
+        self.exceptions = importlib.import_module("ray.exceptions")
+        self.begun = 0
+
+    def remote(self, **options: Any) -> Any:
+        return lambda actor: SimpleNamespace(remote=self.begin)
+
+    def begin(self, *arguments: Any) -> Any:
+        self.begun += 1
+        method = SimpleNamespace(remote=partial(lambda *call: call, self.begun))
+        return SimpleNamespace(place=method, call=method)
+
+    def get(self, answer: tuple[Any, ...], timeout: float | None = None) -> Any:
+        if answer[0] == 1:
+            raise self.exceptions.ActorDiedError
+        return answer
+
+
+def test_what_never_started_is_asked_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray may send a worker to a machine that it does not know to be gone; that is not one more loss."""
+    monkeypatch.setattr("pymarl.runners.ray_runner.PAUSE_SECONDS", 0.0)
+    start: Any = None
+    collector = RayCollector(NeverStarts(), start, 1.0)
+    collector.send("info")
+    collector.send("play", "order")
+    assert [collector.receive(), collector.receive()] == [(2, "info"), (2, "play", "order")]
 
 
 def test_without_a_free_cpu_core_the_wait_ends(make: Make, machines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
