@@ -29,6 +29,7 @@ from pymarl.components.buffers.buffer import Clock
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts, build_parts, build_runner
 from pymarl.runners.collector import Order
+from pymarl.runners.ray_cluster import worker_environment
 from pymarl.runners.ray_runner import Actor, RayRunner, _fetched
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
@@ -74,8 +75,8 @@ def round_trips(parts: Parts) -> None:
     assert isinstance(parts.runner, RayRunner)
     ray, runner = parts.runner._cluster.ray, parts.runner
     weights = {key: tensor.numpy().copy() for key, tensor in parts.mac.state_dict().items()}
-    # As large as a collector's, but in nobody's way: it asks for no CPU core.
-    echo = ray.remote(num_cpus=0)(Echo).remote(None, "")
+    environment = {"env_vars": worker_environment()}
+    echo = ray.remote(num_cpus=0, runtime_env=environment)(Echo).remote(None, ".")  # beside the workers: no CPU core
     order = Order(0, None, 0, False, None)
     ray.get(echo.take.remote(order))
     cpu = time.process_time()

@@ -76,7 +76,8 @@ class Cluster:
             self._connected = True  # also if it fails half-way
             self.ray.init(address or "local", log_to_driver=False, logging_level="ERROR", **options)
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
-            raise UserError(f"ray_address={address!r}: {message_line(error)}") from error
+            hint = "" if address is None else "; where a cluster has a token, RAY_AUTH_MODE=token is needed here too"
+            raise UserError(f"ray_address={address!r}: {message_line(error)}{hint}") from error
         else:
             _hush()
         finally:
