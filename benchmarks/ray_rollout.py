@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from pymarl.components.buffers.buffer import Clock
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts, build_parts, build_runner
+from pymarl.runners import remote_runner
 from pymarl.runners.collector import Order
 from pymarl.runners.ray_cluster import worker_environment
 from pymarl.runners.ray_runner import Actor, RayRunner, _fetched
@@ -109,7 +110,7 @@ def roll_out(parts: Parts, seconds: float) -> tuple[float, int, float, float]:
 def compare(plain: Parts, ray: Parts, options: argparse.Namespace) -> None:
     """Print speeds in turns, and what an episode costs the driver."""
     join, insert = Watch(), Watch()
-    ray.runner._join = join.over(ray.runner._join)  # type: ignore[attr-defined]
+    remote_runner.join = join.over(remote_runner.join)
     ray.buffer.insert_episode_batch = insert.over(ray.buffer.insert_episode_batch)  # type: ignore[method-assign]
     rounds, episodes, size, cpu, steps = [], 0, 0.0, 0.0, ray.runner.t_env
     for _ in range(options.rounds):
