@@ -44,10 +44,18 @@ SOON = {"health_check_initial_delay_ms": 500, "health_check_period_ms": 300, "he
 Make = Callable[..., Parts]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _open() -> Iterator[None]:
+    """Let no ray have a token: it would be written to the home folder, and be wanted of all later clusters here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        yield
+
+
 @pytest.fixture(scope="module")
 def machines() -> Iterator[Any]:
     """Yield a cluster with one machine, to which a test may add more: raylets here, each as if it were one."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from ray import cluster_utils
 
     cluster = cluster_utils.Cluster(
