@@ -42,6 +42,7 @@ FLOORS = {
         "mixer",
         "choices",
         "scan",
+        "padding",
         "recurrent",
         "mixing",
         "rows",

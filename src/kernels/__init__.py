@@ -4,11 +4,12 @@ from pymarl.kernels.choices import all_finite, epsilon_greedy, greedy
 from pymarl.kernels.compiling import prepare
 from pymarl.kernels.mixer import Hypernetworks, mix
 from pymarl.kernels.network import Layers
+from pymarl.kernels.padding import pad
 from pymarl.kernels.scan import accumulate
 from pymarl.kernels.step import Step
 from pymarl.kernels.unrolling import unroll
 
 __all__ = [
-    "Hypernetworks", "Layers", "Step", "accumulate", "all_finite", "epsilon_greedy", "greedy", "mix", "prepare",
+    "Hypernetworks", "Layers", "Step", "accumulate", "all_finite", "epsilon_greedy", "greedy", "mix", "pad", "prepare",
     "unroll",
 ]  # fmt: skip

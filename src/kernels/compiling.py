@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pymarl.kernels import choices, scan
+from pymarl.kernels import choices, padding, scan
 from pymarl.kernels.mixer import Hypernetworks, mix
 from pymarl.kernels.network import Layers
 from pymarl.kernels.stamp import SOURCES
@@ -40,3 +40,4 @@ def _use_each_once() -> None:
     choices.epsilon_greedy(x, mask, torch.zeros(1, 2), 0.5)
     choices.all_finite(x, mask)
     scan.accumulate(x[None], x[None])
+    padding.pad([[x]], [1])

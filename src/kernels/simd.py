@@ -199,6 +199,19 @@ def _prefetch(builder: Builder, address: Any, index: Any) -> None:
     builder.call(function, [pointer(builder, address, index), *hints])
 
 
+def _copy(builder: Builder, target: Any, source: Any, size: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [POINTER, POINTER, I64, ir.IntType(1)])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.memcpy.p0.p0.i64")
+    builder.call(function, [pointer(builder, target), pointer(builder, source), size, ir.Constant(ir.IntType(1), 0)])
+
+
+def _clear(builder: Builder, target: Any, size: Any) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [POINTER, ir.IntType(8), I64, ir.IntType(1)])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.memset.p0.i64")
+    zero, no = ir.Constant(ir.IntType(8), 0), ir.Constant(ir.IntType(1), 0)
+    builder.call(function, [pointer(builder, target), zero, size, no])
+
+
 def _where_positive(builder: Builder, x: Any, yes: Any, no: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", x, constant(0.0)), yes, no)
 
@@ -237,6 +250,8 @@ store1 = _function(types.void, (_INT, _INT, _FLOAT), _store, "Write one float.")
 load_int = _function(_INT, (_INT, _INT), _load(I64, I64, 8), "One int64.")
 load_byte = _function(types.uint8, (_INT, _INT), _load(ir.IntType(8), ir.IntType(8), 1), "One byte.")
 store_int = _function(types.void, (_INT, _INT, _INT), _store_int, "Write one int64.")
+copy = _function(types.void, (_INT, _INT, _INT), _copy, "Copy to an address from another so many bytes.")
+clear = _function(types.void, (_INT, _INT), _clear, "Write zeros to so many bytes at an address.")
 prefetch = _function(types.void, (_INT, _INT), _prefetch, "Have the cache fetch the line of an element.")
 splat = _function(vector, (_FLOAT,), broadcast, "W copies of a float.")
 fma = _function(vector, (vector, vector, vector), fused, "x * y + z.")

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pymarl.components.buffers.staging import join, pad, places
 from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme, stored_fields
+from pymarl.utils.compiled import kernels
 from pymarl.utils.devices import upload
 from pymarl.utils.tensors import misfit
 
@@ -162,18 +163,19 @@ class Buffer:
     def gather(self, episodes: Sequence[Episode]) -> EpisodeBatch:
         """Return episodes as one batch on `sample_device`, padded with zeros to the longest."""
         slots = [slots_of(episode) for episode in episodes]
-        data = self._pad(episodes) if self.sample_device.type == "cpu" else self._pad_there(episodes, slots)
+        data = self._pad(episodes, slots) if self.sample_device.type == "cpu" else self._pad_there(episodes, slots)
         lengths = torch.tensor(slots) - 1
         return EpisodeBatch(
             self.scheme, self.groups, len(episodes), max(slots), self.preprocess, self.sample_device, data, lengths
         )
 
-    def _pad(self, episodes: Sequence[Episode]) -> dict[str, Tensor]:
-        data = {}
-        for key, field in self.fields.items():
-            parts = [episode[key] for episode in episodes]
-            data[key] = torch.stack(parts) if field.const else pad_sequence(parts, batch_first=True)
-        return data
+    def _pad(self, episodes: Sequence[Episode], slots: list[int]) -> dict[str, Tensor]:
+        parts = {key: [episode[key] for episode in episodes] for key in self.fields}
+        data = {key: torch.stack(parts[key]) for key, field in self.fields.items() if field.const}
+        moving = [key for key in self.fields if key not in data]
+        if kernels is not None and self.device.type == "cpu":
+            return data | dict(zip(moving, kernels.pad([parts[key] for key in moving], slots), strict=True))
+        return data | {key: pad_sequence(parts[key], batch_first=True) for key in moving}
 
     def _pad_there(self, episodes: Sequence[Episode], slots: list[int]) -> dict[str, Tensor]:
         """The same on a GPU, to which only what the episodes hold is copied, if they are not there already."""
