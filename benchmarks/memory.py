@@ -35,7 +35,7 @@ from pymarl.components.buffers.buffer import Buffer, slots_of
 from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.run.config import RunConfig
-from pymarl.run.parts import build_parts, build_runner, episode_scheme
+from pymarl.run.parts import build_local_runner, build_parts, episode_scheme
 from pymarl.runners.runner import Runner
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
@@ -176,7 +176,7 @@ def measure_episode(options: argparse.Namespace) -> None:
     row = "{:5} {:7} {:12,.0f} {:12,.0f} {:8.1f}".format
     print(f"{'':5} {'lengths':7} {'bytes':>12} {'grows by':>12} {'steps':>8}")
     keep_freed_memory()  # as run.run does
-    runner = build_runner(layers.values, layers.origin, log)
+    runner = build_local_runner(layers.values, layers.origin, log)
     buffers = [build_parts(layers.values, config, runner, log).buffer for _ in range(2)]  # both kept to the end
     try:
         whole = full_length(runner)

@@ -89,6 +89,13 @@ def wrong_imports(path: Path) -> list[str]:
     return wrong + sorted(top & FORBIDDEN.get(folder, set()))
 
 
+def test_kernels_are_for_those_who_learn_and_act() -> None:
+    """utils is open to all, its door to the kernels is not."""
+    users = {folder_of(path) for path in FILES if "pymarl.utils.compiled" in imported(path)}
+    assert users <= {"run", "learners", "controllers", "modules", "components"}
+    assert {"modules", "components"} <= users
+
+
 def test_every_folder_is_known() -> None:
     assert {folder_of(path) for path in FILES} <= set(ALLOWED)
     assert len(FILES) > 40

@@ -100,9 +100,9 @@ best_of_rows, explore_rows, finite_rows = _compile(STAMP)
 
 
 def _addresses(values: Tensor, avail_actions: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both contiguous. ValueError if their shapes differ, or masks are not bool."""
-    if avail_actions.dtype != torch.bool:
-        raise ValueError(f"expected masks of bool, got {avail_actions.dtype}")
+    """Return both contiguous. ValueError if their shapes differ, or their types are others."""
+    if avail_actions.dtype != torch.bool or values.dtype != torch.float32:
+        raise ValueError(f"expected float32 and masks of bool, got {values.dtype} and {avail_actions.dtype}")
     if values.shape != avail_actions.shape:
         raise ValueError(f"expected masks of {list(values.shape)}, got {list(avail_actions.shape)}")
     return values.contiguous(), avail_actions.contiguous()
@@ -116,7 +116,7 @@ def greedy(values: Tensor, avail_actions: Tensor) -> Tensor:
         avail_actions: [..., A] bool likewise.
     """
     values, avail_actions = _addresses(values, avail_actions)
-    out = torch.empty(values.shape[:-1], dtype=torch.int64)
+    out = torch.empty(values.shape[:-1], dtype=torch.int64, device="cpu")
     rows, a, to = out.numel(), values.shape[-1], out.data_ptr()
     places = values.data_ptr(), avail_actions.data_ptr()
     if rows <= TASK_ROWS:
@@ -139,9 +139,11 @@ def epsilon_greedy(values: Tensor, avail_actions: Tensor, draws: Tensor, epsilon
         epsilon: in [0, 1].
     """
     values, avail_actions = _addresses(values, avail_actions)
-    if draws.shape != (*values.shape[:-1], values.shape[-1] + 1):
-        raise ValueError(f"expected draws of one more than {list(values.shape)}, got {list(draws.shape)}")
-    out, draws = torch.empty(values.shape[:-1], dtype=torch.int64), draws.contiguous()
+    if draws.shape != (*values.shape[:-1], values.shape[-1] + 1) or draws.dtype != torch.float32:
+        raise ValueError(
+            f"expected draws of one more than {list(values.shape)}, float32, got {list(draws.shape)} {draws.dtype}"
+        )
+    out, draws = torch.empty(values.shape[:-1], dtype=torch.int64, device="cpu"), draws.contiguous()
     explore_rows(
         values.data_ptr(), avail_actions.data_ptr(), draws.data_ptr(), values.shape[-1], out.numel(), float(epsilon),
         out.data_ptr(),

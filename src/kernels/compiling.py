@@ -7,6 +7,7 @@ import torch
 from pymarl.kernels import choices, padding, scan
 from pymarl.kernels.mixer import Hypernetworks, mix
 from pymarl.kernels.network import Layers
+from pymarl.kernels.packing import FLOATS
 from pymarl.kernels.stamp import SOURCES
 from pymarl.kernels.step import Step, step
 from pymarl.kernels.unrolling import unroll
@@ -25,19 +26,19 @@ def _use_each_once() -> None:
     """Call every kernel on the smallest of networks."""
 
     def zeros(*shape: int) -> torch.Tensor:
-        return torch.zeros(shape, requires_grad=True)
+        return torch.zeros(shape, **FLOATS, requires_grad=True)
 
     rnn = (zeros(3, 1), zeros(3, 1), zeros(3), zeros(3))
     layers = Layers((zeros(1, 1), zeros(1)), rnn, (zeros(1, 1), zeros(1)))
-    x = torch.zeros(1, 1)
+    x = torch.zeros(1, 1, **FLOATS)
     q, _ = unroll(x, None, [], [1], x, layers, outputs=True, states=False)
     first = (zeros(1, 1), zeros(1), zeros(1, 1), zeros(1))
     assert q is not None
     mix(q, x, Hypernetworks(first, (zeros(1, 1), zeros(1)), first, first)).sum().backward()
     Step(layers, 1, [], 1)(x, [], x)
-    mask = torch.ones(1, 1, dtype=torch.bool)
+    mask = torch.ones(1, 1, dtype=torch.bool, device="cpu")
     choices.greedy(x, mask)
-    choices.epsilon_greedy(x, mask, torch.zeros(1, 2), 0.5)
+    choices.epsilon_greedy(x, mask, torch.zeros(1, 2, **FLOATS), 0.5)
     choices.all_finite(x, mask)
     scan.accumulate(x[None], x[None])
     padding.pad([[x]], [1])

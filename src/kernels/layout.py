@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pymarl.kernels.packing import padded
+from pymarl.kernels.packing import FLOATS, padded
 from pymarl.kernels.simd import W, load1, load_int, store1
 from pymarl.kernels.stamp import STAMP
 from pymarl.utils.jit import kernel
@@ -94,7 +94,7 @@ class Layout:
         sizes = [padded(part.rows * part.columns) for part in parts.values()]
         starts = dict(zip(parts, np.cumsum([0, *sizes]).tolist(), strict=False))
         self._starts = {name: 4 * start for name, start in starts.items()}
-        self._empty = torch.zeros(sum(sizes))
+        self._empty = torch.zeros(sum(sizes), **FLOATS)
         for name, part in parts.items():
             self._empty[starts[name] : starts[name] + part.fill[0]] = part.fill[1]
         self._params = np.array([block.param for block in blocks])

@@ -171,10 +171,17 @@ def mix(q: Tensor, state: Tensor, networks: Hypernetworks) -> Tensor:
         networks: the hypernetworks.
 
     Raises:
-        ValueError: the state has another number of rows.
+        ValueError: the sizes do not fit each other, or a type is another.
     """
     if len(q) != len(state) or state.shape[1] != networks.b1[0].shape[1]:
         raise ValueError(f"expected a state of [{len(q)}, {networks.b1[0].shape[1]}], got {list(state.shape)}")
+    e, y = networks.b1[0].shape[0], networks.w1[0].shape[0]
+    wanted = [(y,), (q.shape[1] * e, y), (q.shape[1] * e,), (y,), (e, y), (e,), (e,), (1, e), (1,)]
+    given = [networks.w1[1], *networks.w1[2:], networks.w2[1], *networks.w2[2:], networks.b2[1], *networks.b2[2:]]
+    if [tuple(tensor.shape) for tensor in given] != wanted:
+        raise ValueError(f"hypernetworks for q of {q.shape[1]} agents expected: {wanted}")
     params = [tensor for layers in networks for tensor in layers]
+    if any(tensor.dtype != torch.float32 for tensor in (q, state, *params)):
+        raise ValueError("expected float32")
     mixed: Tensor = _Mix.apply(torch.is_grad_enabled(), q, state, *params)
     return mixed

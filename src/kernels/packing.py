@@ -13,6 +13,9 @@ from torch.nn import functional as F
 from pymarl.kernels.simd import W
 from pymarl.utils.jit import kernel
 
+FLOATS: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+"""What kernels read and write, whatever torch's defaults are."""
+
 
 def padded(size: int) -> int:
     """Return the next multiple of W."""
@@ -59,7 +62,7 @@ class Sums(Generic[T]):
         self._kind, self._shapes = kind, shapes
         sizes = [padded(int(np.prod(shape))) for shape in shapes.values()]
         self._starts = [0, *np.cumsum(sizes).tolist()]
-        self._memory = torch.zeros(tasks, self._starts[-1])
+        self._memory = torch.zeros(tasks, self._starts[-1], **FLOATS)
 
     def of(self, task: int) -> T:
         """Return where a task adds."""

@@ -67,7 +67,7 @@ def pad(fields: Sequence[Sequence[Tensor]], slots: Sequence[int]) -> list[Tensor
             )
         kept.append(parts)
         table.append([part.data_ptr() for part in parts])
-        out.append(torch.empty(len(slots), longest, *first.shape[1:], dtype=first.dtype))
+        out.append(torch.empty(len(slots), longest, *first.shape[1:], dtype=first.dtype, device="cpu"))
     table_of = np.array(table, dtype=np.int64)
     targets = np.array([tensor.data_ptr() for tensor in out], dtype=np.int64)
     sizes = np.array([tensor[0, 0].numel() * tensor.element_size() for tensor in out], dtype=np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pymarl.kernels.simd import (
     W,
-    exp,
+    exp_of_gate,
     fma,
     load,
     load1,
@@ -109,8 +109,8 @@ def gates(m: Any, h: Any, g: Any, before: Any, after: Any, ahead: Any) -> None:
         prefetch_row(i, ahead)
         gi, bi, ai = g + 16 * i * h, before + 4 * i * h, after + 4 * i * h
         for j in range(0, h, W):
-            r = one + exp(splat(ZERO) - load(gi, h + j))
-            z = one + exp(splat(ZERO) - load(gi, 2 * h + j))
+            r = one + exp_of_gate(splat(ZERO) - load(gi, h + j))
+            z = one + exp_of_gate(splat(ZERO) - load(gi, 2 * h + j))
             both = one / (r * z)  # one division for two sigmoids
             r, z = both * z, both * r
             n = tanh(fma(r, load(gi, 3 * h + j), load(gi, j)))

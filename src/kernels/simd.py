@@ -105,9 +105,9 @@ def polynomial(builder: Builder, x: Any, coefficients: Sequence[float]) -> Any:
     return value
 
 
-def exponential(builder: Builder, x: Any) -> Any:
-    """Return exp(x) for x within [-80, 80], about 1 ulp: 2^k times Cephes' polynomial of the rest."""
-    x = clamped(builder, x, -80.0, 80.0)
+def exponential(builder: Builder, x: Any, most: float = 80.0) -> Any:
+    """Return exp(x) for x within [-most, most], about 1 ulp: 2^k times Cephes' polynomial of the rest."""
+    x = clamped(builder, x, -most, most)
     magic = constant(12582912.0)  # 1.5 * 2^23: adding it rounds to an integer, which then stands in the lowest bits
     shifted = fused(builder, x, constant(1.4426950408889634), magic)
     k = builder.fsub(shifted, magic)
@@ -216,6 +216,10 @@ def _where_positive(builder: Builder, x: Any, yes: Any, no: Any) -> Any:
     return builder.select(builder.fcmp_ordered(">", x, constant(0.0)), yes, no)
 
 
+def _relu(builder: Builder, x: Any) -> Any:
+    return builder.select(builder.fcmp_ordered("<", x, constant(0.0)), constant(0.0), x)
+
+
 def _load_available(builder: Builder, values: Any, available: Any, count: Any) -> Any:
     """Return W floats of which those beyond `count` and those whose byte is 0 are -inf."""
     kind = ir.VectorType(ir.IntType(8), W)
@@ -267,6 +271,12 @@ load_available = _function(
 first_equal = _function(_INT, (vector, _FLOAT), _first_equal, "The number of the first element equal to a float, or W.")
 absolute = _function(vector, (vector,), lambda builder, x: _call(builder, "fabs", x), "|x|.")
 where_positive = _function(vector, (vector, vector, vector), _where_positive, "yes where x > 0, else no.")
-relu = _function(vector, (vector,), lambda builder, x: _where_positive(builder, x, x, constant(0.0)), "max(x, 0).")
+relu = _function(vector, (vector,), _relu, "max(x, 0), NaN where x is.")
 exp = _function(vector, (vector,), exponential, "exp(x).")
+exp_of_gate = _function(
+    vector,
+    (vector,),
+    lambda builder, x: exponential(builder, x, 40.0),
+    "exp(x) for |x| up to 40, which has a square.",
+)
 tanh = _function(vector, (vector,), hyperbolic_tangent, "tanh(x).")

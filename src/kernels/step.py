@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pymarl.kernels.network import Layers, Packed
-from pymarl.kernels.packing import columns
+from pymarl.kernels.packing import FLOATS, columns
 from pymarl.kernels.records import Rows, Sizes, Strip, Weights
 from pymarl.kernels.recurrent import forward_strip
 from pymarl.kernels.simd import load_int
@@ -67,6 +67,9 @@ class Step:
         params = [None if param is None else param.detach() for param in layers.params()]
         self._packed = Packed(params, len(widths), layers.eps(), o, features_grad=False)
         self._rows, sizes = rows, self._packed.sizes
+        self._takes, self._count = ((rows, o), (rows, sizes.width)), len(widths)
+        if o + sum(widths) != layers.fc1[0].shape[1]:
+            raise ValueError(f"inputs of width {o + sum(widths)} for a layer of {layers.fc1[0].shape[1]}")
         firsts = np.cumsum([0, *widths])[: len(widths)]
         self._hots = np.array([(0, *each) for each in zip(firsts, widths, strict=True)] or [(0, 0, 0)], dtype=np.int64)
         self._starts = np.arange(0, rows, STRIP_ROWS, dtype=np.int64)
@@ -74,7 +77,7 @@ class Step:
         top = int(self._counts[0])
         memory = top * (7 + sizes.norm_in) * sizes.h
         scratch = top * max(sizes.o, 2 * sizes.h + sizes.a_padded)
-        self._memory = torch.empty(len(self._starts), memory + scratch)
+        self._memory = torch.empty(len(self._starts), memory + scratch, **FLOATS)
         weights = self._packed.weights
         self._eps = weights.in_eps, weights.out_eps
         self._tables = np.array(
@@ -96,16 +99,22 @@ class Step:
             features: [R, O] float32 on the CPU.
             one_hots: int64 [R] each, -1 for none.
             hidden: likewise.
+
+        Raises:
+            ValueError: a shape, a type or the number of one-hots is another.
         """
         sizes = self._packed.sizes
-        if len(features) != self._rows or len(hidden) != self._rows or hidden.dtype != torch.float32:
-            raise ValueError(
-                f"expected {self._rows} rows of inputs and float32 states, got {len(features)} and {len(hidden)}"
-            )
+        if features.shape != self._takes[0] or hidden.shape != self._takes[1]:
+            raise ValueError(f"expected inputs and states of {self._takes}, got {features.shape} and {hidden.shape}")
+        if features.dtype is not torch.float32 or hidden.dtype is not torch.float32 or len(one_hots) != self._count:
+            raise ValueError(f"expected inputs and states of float32, and {self._count} one-hots")
         features, hidden = features.contiguous(), columns(hidden, sizes.h).contiguous()
-        for number, index in enumerate(one_hots):
+        indices = [index.contiguous() for index in one_hots]
+        for number, index in enumerate(indices):
+            if index.dtype is not torch.int64 or len(index) != self._rows:
+                raise ValueError(f"expected {self._rows} indices of int64, got {len(index)} of {index.dtype}")
             self._hots[number, 0] = index.data_ptr()
-        outputs, states = torch.empty(self._rows, sizes.a), torch.empty(self._rows, sizes.h)
+        outputs, states = torch.empty(self._rows, sizes.a, **FLOATS), torch.empty(self._rows, sizes.h, **FLOATS)
         given = features.data_ptr(), hidden.data_ptr(), outputs.data_ptr(), states.data_ptr()
         if len(self._places) == 1:
             step(self._places[0], *self._eps, *given)

@@ -50,7 +50,10 @@ def plan_strips(counts: Sequence[int]) -> list[StripPlan]:
 
 
 class Pool:
-    """Memory kept between calls: touching fresh pages costs more than the arithmetic on them."""
+    """Memory kept between calls: touching fresh pages costs more than the arithmetic on them.
+
+    For one Python thread at a time, as all of the kernels' face is.
+    """
 
     def __init__(self, keep: int) -> None:
         self._keep = keep
@@ -61,7 +64,8 @@ class Pool:
         fitting = [memory for memory in self._free if memory.numel() >= size]
         if not fitting:
             with torch.inference_mode(False):  # later calls may be outside of it
-                return torch.empty(size + size // 4)  # pages that are never touched cost nothing
+                # Pages that are never touched cost nothing.
+                return torch.empty(size + size // 4, dtype=torch.float32, device="cpu")
         best = min(fitting, key=Tensor.numel)
         self._free = [memory for memory in self._free if memory is not best]
         return best

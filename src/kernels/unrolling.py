@@ -179,10 +179,9 @@ def unroll(
     """
     counts = [count for count in counts if count]
     _check(features, places, one_hots, counts, hidden)
-    width = features.shape[1] + sum(size for _, size in one_hots)
-    if width != layers.fc1[0].shape[1]:
-        raise ValueError(f"inputs of width {width} for a layer of {layers.fc1[0].shape[1]}")
+    _check_layers(features.shape[1] + sum(size for _, size in one_hots), hidden, layers)
     contiguous = [(hot.contiguous(), width) for hot, width in one_hots]
+    places = None if places is None else places.contiguous()
     given = Given(places, contiguous, counts, layers.eps(), outputs, states, torch.is_grad_enabled())
     results: tuple[Tensor | None, Tensor | None] = _Unroll.apply(given, features, hidden, *layers.params())
     return results
@@ -196,6 +195,14 @@ def _check(
     hidden: Tensor,
 ) -> None:
     """Raise ValueError if a kernel would read beyond what it is given."""
+    if any(index is not None and index.dtype != torch.int64 for index in (places, *(hot for hot, _ in one_hots))):
+        raise ValueError("expected indices of int64")
+    if features.dtype != torch.float32 or hidden.dtype != torch.float32:
+        raise ValueError(f"expected features and states of float32, got {features.dtype} and {hidden.dtype}")
+    if places is not None and features.requires_grad:
+        raise ValueError("features that are read by their places have no gradient; gather them first")
+    if not counts:
+        raise ValueError("counts: there are no rows")
     rows = sum(counts)
     own = features.shape[0] if places is None else places.shape[0]
     if own != rows or hidden.shape[0] != counts[0] or any(hot.shape[0] != rows for hot, _ in one_hots):
@@ -207,3 +214,14 @@ def _check(
     for index, low, high in [(places, 0, features.shape[0]), *((hot, -1, width) for hot, width in one_hots)]:
         if index is not None and not is_within(index, low, high):
             raise ValueError(f"an index from {int(index.min())} to {int(index.max())}; expected {low} .. {high - 1}")
+
+
+def _check_layers(width: int, hidden: Tensor, layers: Layers) -> None:
+    """Raise ValueError if the network is not for inputs of this width and these hidden states, or not of float32."""
+    if width != layers.fc1[0].shape[1]:
+        raise ValueError(f"inputs of width {width} for a layer of {layers.fc1[0].shape[1]}")
+    h = layers.fc1[0].shape[0]
+    if hidden.shape[1:] != (h,):
+        raise ValueError(f"expected hidden states of {h}, got {list(hidden.shape[1:])}")
+    if any(param is not None and param.dtype != torch.float32 for param in layers.params()):
+        raise ValueError("expected weights of float32")

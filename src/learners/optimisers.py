@@ -35,20 +35,29 @@ class Optimiser:
         Args:
             unseen: numbers on a GPU that nobody has looked at: if one of them is not finite the parameters stay.
         """
-        if unseen is not None:
-            self._hold_if(unseen.isfinite().all().logical_not())
-        self.torch_optimiser.step()
+        if unseen is None:
+            self.torch_optimiser.step()
+        else:
+            self._step_unless(unseen.isfinite().all().logical_not())
         increment_version(self.params)  # a fused step does not, and who keeps something made of weights looks at it
 
-    def _hold_if(self, broken: Tensor) -> None:
-        """Let the next step change no parameter where `broken`, a 0-d bool on their device."""
+    @torch.no_grad()
+    def _step_unless(self, broken: Tensor) -> None:
+        """Make a step that changes neither parameters nor averages where `broken`, a 0-d bool on their device."""
         adam: Any = self.torch_optimiser
         if adam.defaults.get("fused"):
-            adam.found_inf = broken.float()  # as torch.amp.GradScaler tells it; averages stay as well
+            adam.found_inf = broken.float()  # as torch.amp.GradScaler tells it
+            adam.step()
             return
         for param in self.params:
             if param.grad is not None:
-                param.grad.masked_fill_(broken, 0.0)
+                param.grad.masked_fill_(broken, 0.0)  # averages that are new in this step begin without a NaN
+        averages = [value for state in adam.state.values() for value in state.values() if torch.is_tensor(value)]
+        changing = [*self.params, *(value for value in averages if value.device == broken.device)]
+        before = [tensor.clone() for tensor in changing]
+        adam.step()
+        for tensor, old in zip(changing, before, strict=True):
+            tensor.copy_(torch.where(broken, old, tensor))
 
     def state_dict(self) -> dict[str, Any]:
         """Return the running averages and settings, as torch has them."""

@@ -147,7 +147,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
         }
         learner = build(classes.learner, config, mac, info, torch_generator(run.seed, "learner"), **networks).to(device)
         learner.check_registered()
-        if kernels is not None and device.type == "cpu":
+        if kernels is not None and "cpu" in {device.type, runner.acts_on}:
             kernels.prepare()
         runner.setup(scheme, groups, preprocess, mac)
     except BaseException:

@@ -7,11 +7,14 @@ import logging
 import tempfile
 from pathlib import Path
 
+import torch
+
 from pymarl.run.allocation import refuse_too_large
-from pymarl.run.config import RunConfig
+from pymarl.run.config import Classes, RunConfig
 from pymarl.run.parts import build_local_runner, build_parts, load_networks
 from pymarl.run.training import Training
 from pymarl.runners.local_runner import LocalRunner
+from pymarl.runners.remote_runner import copy_to_send
 from pymarl.utils.checkpoint import (
     CONFIG_FILE,
     RUN_FILE,
@@ -53,6 +56,8 @@ def preflight(layers: Layers, results: Path) -> None:
         runner.try_out()
         refuse_too_large(layers.values, config, runner)
         parts = build_parts(layers.values, config, runner, quiet)
+        if config.async_collect or Classes.of(layers.values).runner.local is not None:
+            copy_to_send(parts.mac, torch.Generator())
         if config.save_replay:
             _try_replay(runner)
         if config.checkpoint_path:

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from itertools import count
 from typing import Any, Protocol
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Scheme
@@ -20,7 +23,7 @@ from pymarl.runners.player import BrokenTooOften, EpisodeRecord, Tell
 from pymarl.runners.runner import Runner
 from pymarl.runners.seeds import Phase, Share
 from pymarl.utils.devices import Fetched
-from pymarl.utils.errors import UserError
+from pymarl.utils.errors import UserError, one_line
 from pymarl.utils.seeding import torch_generator
 
 
@@ -75,6 +78,8 @@ class RemoteRunner(Runner):
         ahead: `run_ahead` begins the next run of training; its batch comes from the weights of that moment.
     """
 
+    acts_on = "cpu"
+
     def __init__(
         self, config: Any, origin: Mapping[str, str], tell: Tell, *, plays: type[LocalRunner], workers: int, ahead: bool
     ) -> None:
@@ -120,8 +125,8 @@ class RemoteRunner(Runner):
     def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: Any) -> None:
         """Take the controller that is trained: collectors act with copies of it, on the CPU."""
         self._recorded, self._mac = (scheme, groups, preprocess), mac
-        self._version, self._stamp = 0, self._stamp_of_weights()
-        self._shipped: tuple[int, Any] = (-1, None)
+        self._version, self._shipped = 0, None  # of the weights that went out last
+        self._weights: dict[str, NDArray[Any]] = {}
         for worker in self._workers:
             worker.remote.send("setup", self._recorded, self._copy_for(worker.share))
         for worker in self._workers:
@@ -130,9 +135,7 @@ class RemoteRunner(Runner):
     def _copy_for(self, share: Share) -> bytes:
         """Return a pickled copy of the controller, which draws from a stream of its own."""
         name = "actions" if share.of == 1 else f"actions {share.first} of {share.of}"
-        acting: nn.Module = copy.deepcopy(self._mac).to("cpu")
-        acting.action_selector = self._mac.action_selector.twin(torch_generator(self.config.seed, name))
-        return pickle.dumps(acting)
+        return copy_to_send(self._mac, torch_generator(self.config.seed, name))
 
     def run_ahead(self) -> None:
         """Begin the next `run` of training, if this is a runner that plays ahead."""
@@ -166,27 +169,21 @@ class RemoteRunner(Runner):
                 [self._played(worker) for worker in self._workers], self._recorded
             )
 
-    def _stamp_of_weights(self) -> list[tuple[int, int]]:
-        return [(tensor.data_ptr(), tensor._version) for tensor in self._mac.state_dict().values()]
-
     def _send_orders(self, test_mode: bool, phase: Phase | None) -> None:
         """Tell every collector to play, with the weights as they are."""
-        stamp = self._stamp_of_weights()
-        if stamp != self._stamp:
-            self._version, self._stamp = self._version + 1, stamp
+        fetched = {key: Fetched(tensor.detach()) for key, tensor in self._mac.state_dict().items()}
+        weights = {key: each.get().numpy() for key, each in fetched.items()}
+        if any(not np.array_equal(array, self._weights.get(key)) for key, array in weights.items()):  # type: ignore[arg-type]
+            self._weights = {key: array.copy() for key, array in weights.items()}
+            self._version, self._shipped = self._version + 1, self.ship(self._weights)
         for worker in self._workers:
             worker.order = Order(self._version, None, self.t_env, test_mode, phase)
             self._send_order(worker)
 
     def _send_order(self, worker: _Worker) -> None:
         assert worker.order is not None
-        weights = None
-        if worker.version != worker.order.version:
-            if self._shipped[0] != self._version:
-                fetched = {key: Fetched(tensor.detach()) for key, tensor in self._mac.state_dict().items()}
-                own = {key: each.get().numpy().copy() for key, each in fetched.items()}
-                self._shipped = self._version, self.ship(own)
-            weights, worker.version = self._shipped[1], self._version
+        weights = self._shipped if worker.version != self._version else None
+        worker.version = self._version
         worker.remote.send("play", worker.order._replace(weights=weights))
 
     def _played(self, worker: _Worker) -> Played:
@@ -261,6 +258,23 @@ class RemoteRunner(Runner):
             self._collected = EpisodeBatch(
                 scheme, groups, rows, slots, preprocess, data=data, lengths=ahead["lengths"].clone()
             )
+
+
+def copy_to_send(mac: Any, generator: torch.Generator) -> bytes:
+    """Return a pickled copy of a controller, on the CPU, that draws from a generator of its own.
+
+    Raises:
+        UserError: it cannot be copied or pickled; own agents may hold what cannot.
+    """
+    try:
+        acting: nn.Module = copy.deepcopy(mac).to("cpu")
+        acting.action_selector = mac.action_selector.twin(generator)
+        return pickle.dumps(acting)
+    except Exception as error:
+        raise UserError(
+            f"a controller with agent {type(mac.agent).__name__} cannot go to another process ({one_line(error)}); "
+            f"mend that, or write runner=parallel async_collect=False"
+        ) from error
 
 
 def local_state(state: Mapping[str, Any]) -> Mapping[str, Any]:

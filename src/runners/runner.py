@@ -25,12 +25,14 @@ class Runner:
 
     Attributes:
         local: the runner that plays where this one only lets others play; None: it plays itself.
+        acts_on: kind of the device on which copies of the controller act; None: it acts with the one it is given.
         batch_size: rows.
         t_env: env steps of all training so far.
         episodes: records of the episodes that ended in the last `run`.
     """
 
     local: ClassVar[type[Runner] | None] = None
+    acts_on: ClassVar[str | None] = None
 
     @dataclass(frozen=True, kw_only=True)
     class Config:

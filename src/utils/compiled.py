@@ -7,7 +7,12 @@ from torch import Tensor
 
 try:
     from pymarl import kernels
-except ImportError:  # the folder, or numba, is not there
+except ImportError as error:
+    # The folder is not there, or numba is not; anything else is a fault, which must not pass for a choice.
+    if error.name not in {"pymarl", "pymarl.kernels"} and not (
+        isinstance(error, ModuleNotFoundError) and error.name == "numba"
+    ):
+        raise
     kernels = None  # type: ignore[assignment]
 
 __all__ = ["fit_kernels", "kernels"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from learner_kit import build_part, flat_config
+from pymarl import kernels
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.mixers import REGISTRY
 from pymarl.modules.mixers.mixer import MixerInputs
@@ -95,3 +96,17 @@ def test_a_state_with_gradient_gets_one() -> None:
     state = torch.randn(4, 9, requires_grad=True)
     mixer(MixerInputs(torch.randn(4, 3), None, torch.zeros(4, 3, dtype=torch.int64), state)).value.sum().backward()
     assert state.grad is not None
+
+
+def test_other_numbers_of_agents_and_types_are_refused() -> None:
+    mixer = make("nmix", 3, 12)
+    networks = [
+        tuple(tensor for layer in module if hasattr(layer, "weight") for tensor in (layer.weight, layer.bias))
+        for module in (mixer.hyper_w1, mixer.hyper_b1, mixer.hyper_w2, mixer.hyper_b2)
+    ]
+    given = kernels.Hypernetworks(*networks)
+    assert kernels.mix(torch.zeros(5, 3), torch.zeros(5, 12), given).shape == (5, 1)
+    for q, state in ((9, torch.zeros(5, 12)), (2, torch.zeros(5, 12)), (3, torch.zeros(5, 11)),
+                     (3, torch.zeros(5, 12, dtype=torch.float64))):  # fmt: skip
+        with pytest.raises(ValueError, match="expected"):
+            kernels.mix(torch.zeros(5, q), state, given)

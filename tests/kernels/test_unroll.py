@@ -170,13 +170,91 @@ def test_what_a_kernel_would_read_beyond_is_refused(change: str) -> None:
         case.run()
 
 
-def test_a_step_refuses_other_rows_and_types() -> None:
+def changed(case: Case, what: str) -> None:
+    """Hand in something that a kernel would take for something else."""
+    assert case.index is not None
+    if what == "int32 places":
+        case.index = case.index.int()
+    elif what == "int32 one-hot":
+        case.one_hots[0] = (case.one_hots[0][0].int(), N_ACTIONS)
+    elif what == "gradient of gathered features":
+        case.features.requires_grad_()
+    elif what == "narrow states":
+        case.hidden = case.hidden[:, :9]
+    elif what == "wide states":
+        case.hidden = torch.zeros(len(case.hidden), 17)
+    elif what == "no rows":
+        case.counts = [0]
+    elif what == "float64 features":
+        case.features = case.features.double()
+    else:
+        case.net["fc2"].double()
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["int32 places", "int32 one-hot", "gradient of gathered features", "narrow states", "wide states", "no rows",
+     "float64 features", "float64 weights"],
+)  # fmt: skip
+def test_what_a_kernel_would_take_for_something_else_is_refused(what: str) -> None:
+    case = Case(0, 16, 4, 4, (False, False), gathered=True)
+    changed(case, what)
+    with pytest.raises(ValueError, match=r"int64|float32|gradient|hidden states|no rows"):
+        unroll(case.features, case.index, case.one_hots, case.counts, case.hidden, case.layers(), outputs=True,
+               states=True)  # fmt: skip
+
+
+def test_indices_need_not_be_contiguous() -> None:
+    case = Case(0, 16, 9, 5, (False, False), gathered=True)
+    assert case.index is not None
+    expected = case.run()
+    case.index = torch.stack([case.index, case.index * 0], 1)[:, 0]
+    case.one_hots = [(torch.stack([hot, hot * 0], 1)[:, 0], width) for hot, width in case.one_hots]
+    assert all(torch.equal(a, b) for a, b in zip(case.run(), expected, strict=True))
+
+
+def test_a_step_refuses_what_it_was_not_made_for() -> None:
     case = Case(0, 16, 1, 1, (False, False), gathered=False)
     step = Step(case.layers(), OBS, [N_ACTIONS, N_AGENTS], 6)
-    hots = [torch.zeros(6, dtype=torch.int64)] * 2
-    for hidden in (torch.zeros(5, 16), torch.zeros(6, 16, dtype=torch.float64)):
-        with pytest.raises(ValueError, match="expected 6 rows"):
-            step(torch.zeros(6, OBS), hots, hidden)
+    x, h, hots = torch.zeros(6, OBS), torch.zeros(6, 16), [torch.zeros(6, dtype=torch.int64)] * 2
+    step(x, hots, h)
+    for given in (
+        (x, hots, h[:5]), (x, hots, h.double()), (x.double(), hots, h), (x[:, 1:], hots, h), (x, hots[:1], h),
+        (x, hots, h[:, :9]), (x, hots, torch.zeros(6, 30)), (x, [hots[0].int(), hots[1]], h), (x, [hots[0][:5]] * 2, h),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="expected"):
+            step(*given)
+    with pytest.raises(ValueError, match="inputs of width"):
+        Step(case.layers(), OBS, [N_ACTIONS], 6)
+
+
+@pytest.mark.parametrize("norms", list(itertools.product([False, True], [False, True])))
+def test_nan_is_not_lost(norms: tuple[bool, bool]) -> None:
+    """One NaN in an observation shows in that row's outputs, and in those of the same sequence from then on."""
+    case = Case(3, 16, 1, 6, norms, gathered=False)
+    case.counts, case.total = [3] * 6, 18
+    case.one_hots = [(torch.zeros(18, dtype=torch.int64), N_ACTIONS), (torch.zeros(18, dtype=torch.int64), N_AGENTS)]
+    case.features, case.hidden = torch.randn(18, OBS), torch.randn(3, 16)
+    case.features[7, 2] = float("nan")  # slot 2, sequence 1
+    with torch.no_grad():
+        outputs, _ = unroll(case.features, None, case.one_hots, case.counts, case.hidden, case.layers(), outputs=True,
+                            states=True)  # fmt: skip
+    assert outputs is not None
+    assert outputs.isnan().any(1).nonzero().flatten().tolist() == [7, 10, 13, 16]
+    step = Step(case.layers(), OBS, [N_ACTIONS, N_AGENTS], 3)
+    hots = [torch.zeros(3, dtype=torch.int64)] * 2
+    assert step(case.features[6:9], hots, case.hidden)[0].isnan().any(1).tolist() == [False, True, False]
+
+
+def test_gates_that_are_shut_tight() -> None:
+    """Two sigmoids share a division, which must not overflow."""
+    case = Case(4, 16, 5, 4, (False, False), gathered=False)
+    with torch.no_grad():
+        case.net["rnn"].bias_ih[:16] = -8.5  # type: ignore[index, operator]
+        case.net["rnn"].bias_ih[16:32] = -90.0  # type: ignore[index, operator]
+    got, expected = case.run(), case.reference()
+    for a, b in zip(got[:2], expected[:2], strict=True):
+        torch.testing.assert_close(a.double(), b, rtol=1e-5, atol=1e-6)
 
 
 def test_strips_cover_every_row_once() -> None:

@@ -42,6 +42,16 @@ def run(source: Path) -> dict[str, dict[str, float]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def test_a_fault_of_the_kernels_is_no_missing_folder(tmp_path: Path) -> None:
+    """Numba that cannot be imported although it is there, as with a NumPy that is too new for it."""
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.2 or less')\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT / "src")])}
+    program = "import pymarl; from pymarl.utils.compiled import kernels; print(kernels)"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Numba needs NumPy 2.2 or less" in done.stderr
+
+
 def test_losses_weights_and_outputs_are_the_same(tmp_path: Path) -> None:
     without = tmp_path / "src"
     shutil.copytree(ROOT / "src", without, ignore=shutil.ignore_patterns("__pycache__"))

@@ -42,6 +42,20 @@ def test_an_unseen_step_leaves_the_parameters_if_a_number_is_not_finite(name: st
 
 
 @pytest.mark.parametrize("name", ["adam", "rmsprop"])
+def test_nor_do_weight_decay_and_averages_go_on_in_a_step_that_is_not_made(name: str) -> None:
+    torch.manual_seed(0)
+    params = [nn.Parameter(torch.randn(4, 3)), nn.Parameter(torch.randn(3))]
+    optimiser = make_optimiser(name, params, lr=0.1, weight_decay=0.1, alpha=0.9, eps=1e-5, clip=10.0)
+    step(optimiser, 1.0)
+    before = copy.deepcopy((params, optimiser.state_dict()["state"]))
+    step(optimiser, math.nan)
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(params, before[0], strict=True))
+    for key, state in optimiser.state_dict()["state"].items():
+        for what in ("exp_avg", "exp_avg_sq", "square_avg"):
+            assert what not in state or torch.equal(state[what], before[1][key][what])
+
+
+@pytest.mark.parametrize("name", ["adam", "rmsprop"])
 def test_an_unseen_step_is_a_step(name: str) -> None:
     (seen, ours), (unseen, theirs) = trained(name), trained(name)
     for _ in range(3):

@@ -26,7 +26,17 @@ from pymarl.runners.async_runner import AsyncRunner
 from pymarl.runners.player import BrokenTooOften
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
-from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, run_folders, run_main, start_main
+from run_kit import (
+    SMALL_HUNT,
+    error_line,
+    kill_and_resume,
+    models,
+    numbers,
+    own_module,
+    run_folders,
+    run_main,
+    start_main,
+)
 
 QUIET = logging.getLogger("test_async")
 Make = Callable[..., Parts]
@@ -228,6 +238,25 @@ def test_ctrl_c_is_for_the_run_alone(tmp_path: Path) -> None:
         process.kill()
     assert process.returncode == 130
     assert "Traceback" not in err
+
+
+def test_an_agent_that_cannot_be_sent_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = """
+from pymarl.modules.agents.rnn_agent import RNNAgent
+class Agent(RNNAgent):
+    def __init__(self, config, spec):
+        super().__init__(config, spec)
+        self.f = lambda x: x
+"""
+    own_module(tmp_path, monkeypatch, "unsent", text)
+    monkeypatch.chdir(tmp_path)
+    words = ("--config=qmix", "--env-config=one_step_matrix_game", "with", "runner=parallel", "agent=unsent:Agent")
+    line = error_line(capsys, tmp_path, *words, "async_collect=True")
+    assert "a controller with agent Agent cannot go to another process" in line
+    assert "async_collect=False" in line
+    assert not (tmp_path / "results").exists()
 
 
 def test_only_replay_can_have_it() -> None:

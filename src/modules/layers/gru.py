@@ -63,6 +63,8 @@ class GRUNetwork(NamedTuple):
         """
         counts = [count for count in counts if count]
         source, places = inputs.source()
+        if source.requires_grad and places is not None:
+            source, places = inputs.features, None
         if fit_kernels(source, hidden, *self.weights()):
             one_hots = [(one_hot.index, one_hot.width) for one_hot in inputs.one_hots]
             outputs, after = kernels.unroll(

@@ -33,7 +33,7 @@ def is_plain(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def fits_gru(fc1: nn.Module, rnn: nn.Module, fc2: nn.Module | None = None) -> bool:
-    """Return whether `unroll_gru` and GRUStep compute what these layers do: torch's own, with biases, E -> H -> H."""
+    """Return whether the kernels compute what these layers do: torch's own, with biases, E -> H -> H."""
     if not (is_plain(fc1, nn.Linear) and is_plain(rnn, nn.GRUCell)):
         return False
     linears = [fc1] if fc2 is None else [fc1, fc2]
