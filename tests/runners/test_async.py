@@ -17,6 +17,7 @@ import torch
 
 from learner_kit import flat_config
 from process_kit import exists
+from pymarl import main
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.faults import EnvError
 from pymarl.run.config import Classes, RunConfig
@@ -34,7 +35,6 @@ from run_kit import (
     numbers,
     own_module,
     run_folders,
-    run_main,
     start_main,
 )
 
@@ -190,19 +190,23 @@ def test_an_env_that_cannot_be_made_leaves_no_process() -> None:
 AHEAD = (*SMALL_HUNT, "runner=parallel", "async_collect=True")
 
 
-def test_resume_equals_never_stopping(tmp_path: Path) -> None:
+def test_resume_equals_never_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was played ahead is in the checkpoint, also in that of a run's end; and the run can be repeated."""
-    whole, broken, ended = (tmp_path / name for name in ("whole", "broken", "ended"))
-    for folder in (whole, broken, ended):
-        folder.mkdir()
-    code, _, err = run_main(whole, *AHEAD)
-    assert code == 0, err
+
+    def run_here(name: str, *words: str) -> Path:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        monkeypatch.chdir(folder)
+        assert main.main((*AHEAD, *words)) == 0  # in this process, which has torch already
+        return folder
+
+    broken = tmp_path / "broken"
+    broken.mkdir()
     kill_and_resume(broken, AHEAD, 1200)
-    seen = numbers(run_folders(whole)[0])
+    seen = numbers(run_folders(run_here("whole"))[0])
     assert numbers(run_folders(broken)[-1]) == seen
-    assert run_main(ended, *AHEAD, "t_max=600")[0] == 0
-    code, _, err = run_main(ended, *AHEAD, f"resume={models(ended)}")
-    assert code == 0, err
+    ended = run_here("ended", "t_max=600")
+    run_here("ended", f"resume={models(ended)}")
     assert numbers(run_folders(ended)[-1]) == seen
     assert seen["gradient_steps"][-1] > 3
 
