@@ -1,11 +1,14 @@
-"""Runners built around an env and a fake mac."""
+"""Runners built around an env and a fake mac, and what tests ask of the runner of whole parts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from pymarl.run.parts import episode_scheme
+import torch
+from torch import Tensor
+
+from pymarl.run.parts import Parts, episode_scheme
 from pymarl.runners import REGISTRY
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.player import ActingMAC, Tell
@@ -44,3 +47,25 @@ def make_runner(
     for player in players:
         player.pause_seconds = 0.0  # type: ignore[misc]
     return runner
+
+
+def play(parts: Parts, *, test_mode: bool = False) -> dict[str, Tensor]:
+    """Return a copy of what a run of a run's parts holds, up to its longest row."""
+    batch = parts.runner.run(test_mode)
+    slots = int(batch.lengths.max()) + 1
+    data = {key: tensor if batch.fields[key].const else tensor[:, :slots] for key, tensor in batch.data.items()}
+    return {key: tensor.clone() for key, tensor in data.items()} | {"lengths": batch.lengths.clone()}
+
+
+def assert_same(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
+    """Compare what `play` returns, bit for bit."""
+    assert ours.keys() == theirs.keys()
+    for key, tensor in ours.items():
+        assert torch.equal(tensor, theirs[key]), key
+
+
+def learn(parts: Parts) -> None:
+    """Change the weights as an update does: in place."""
+    with torch.no_grad():
+        for parameter in parts.mac.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))

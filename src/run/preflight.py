@@ -56,7 +56,8 @@ def preflight(layers: Layers, results: Path) -> None:
         runner.try_out()
         refuse_too_large(layers.values, config, runner)
         parts = build_parts(layers.values, config, runner, quiet)
-        if config.async_collect or Classes.of(layers.values).runner.local is not None:
+        remote = config.async_collect or Classes.of(layers.values).runner.local is not None
+        if remote and not (config.evaluate or config.save_replay):  # which play here
             copy_to_send(parts.mac, torch.Generator())
         if config.save_replay:
             _try_replay(runner)

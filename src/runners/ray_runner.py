@@ -29,7 +29,6 @@ from pymarl.utils.packages import missing_module
 EXIT_SECONDS = 5
 """For a worker to finish what it plays, and to close its envs, before it is ended."""
 
-
 PAUSE_SECONDS = 0.5
 """Before ray is asked for a worker once more."""
 

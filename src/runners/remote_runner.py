@@ -173,7 +173,7 @@ class RemoteRunner(Runner):
         """Tell every collector to play, with the weights as they are."""
         fetched = {key: Fetched(tensor.detach()) for key, tensor in self._mac.state_dict().items()}
         weights = {key: each.get().numpy() for key, each in fetched.items()}
-        if any(not np.array_equal(array, self._weights.get(key)) for key, array in weights.items()):  # type: ignore[arg-type]
+        if not all(np.array_equal(array, self._weights.get(key, ())) for key, array in weights.items()):
             self._weights = {key: array.copy() for key, array in weights.items()}
             self._version, self._shipped = self._version + 1, self.ship(self._weights)
         for worker in self._workers:

@@ -18,7 +18,6 @@ import torch
 from learner_kit import flat_config
 from process_kit import exists
 from pymarl import main
-from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.faults import EnvError
 from pymarl.run.config import Classes, RunConfig
 from pymarl.run.fit import check_choices
@@ -37,6 +36,7 @@ from run_kit import (
     run_folders,
     start_main,
 )
+from runner_kit import assert_same, learn, play
 
 QUIET = logging.getLogger("test_async")
 Make = Callable[..., Parts]
@@ -62,27 +62,6 @@ def make() -> Iterator[Make]:
     yield build
     for parts in made:
         parts.runner.close_env()
-
-
-def play(parts: Parts, *, test_mode: bool = False) -> dict[str, torch.Tensor]:
-    """Return a copy of what a run holds, up to its longest row."""
-    batch: EpisodeBatch = parts.runner.run(test_mode)
-    slots = int(batch.lengths.max()) + 1
-    data = {key: tensor if batch.fields[key].const else tensor[:, :slots] for key, tensor in batch.data.items()}
-    return {key: tensor.clone() for key, tensor in data.items()} | {"lengths": batch.lengths.clone()}
-
-
-def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
-    assert ours.keys() == theirs.keys()
-    for key, tensor in ours.items():
-        assert torch.equal(tensor, theirs[key]), key
-
-
-def learn(parts: Parts) -> None:
-    """Change the weights as an update does: in place."""
-    with torch.no_grad():
-        for parameter in parts.mac.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))
 
 
 @pytest.mark.parametrize("keys", [{}, {"rollout_steps": 5}], ids=["episodes", "pieces"])

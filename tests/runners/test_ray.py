@@ -33,6 +33,7 @@ from pymarl.utils.checkpoint import steps_in
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
 from run_kit import SMALL_HUNT, error_line, models, numbers, run_folders, run_main, start_main, wait_for_checkpoint
+from runner_kit import assert_same, learn, play
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="ray is not installed: pip install -r requirements-dev.txt"
@@ -83,26 +84,6 @@ def make(machines: Any) -> Iterator[Make]:
     yield build
     for parts in made:
         parts.runner.close_env()
-
-
-def play(parts: Parts, *, test_mode: bool = False) -> dict[str, torch.Tensor]:
-    """Return a copy of what a run holds, up to its longest row."""
-    batch = parts.runner.run(test_mode)
-    slots = int(batch.lengths.max()) + 1
-    return {key: tensor[:, :slots].clone() for key, tensor in batch.data.items()} | {"lengths": batch.lengths.clone()}
-
-
-def assert_same(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
-    assert ours.keys() == theirs.keys()
-    for key, tensor in ours.items():
-        assert torch.equal(tensor, theirs[key]), key
-
-
-def learn(parts: Parts) -> None:
-    """Change the weights as an update does: in place."""
-    with torch.no_grad():
-        for parameter in parts.mac.parameters():
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))
 
 
 def remotes(parts: Parts) -> list[Any]:

@@ -36,8 +36,6 @@ def test_it_is_said_until_it_has_been_done(tmp_path: Path, capsys: pytest.Captur
     assert announced()
     Compiled("own", kernel, sources).note()
     assert len(list(cache.iterdir())) == 1, "older marks are gone"
-    cache.chmod(0o500)
-    try:
-        Compiled("own", SimpleNamespace(stats=SimpleNamespace(cache_path=str(cache / "none"))), sources).note()
-    finally:
-        cache.chmod(0o700)
+    nowhere = SimpleNamespace(stats=SimpleNamespace(cache_path=str(cache / "none")))
+    Compiled("own", nowhere, sources).note()
+    assert Compiled("own", nowhere, sources).announce("this, once"), "a cache that cannot be written is no error"

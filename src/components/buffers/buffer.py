@@ -154,9 +154,8 @@ class Buffer:
         )
         if self.device.type == "cpu":
             yield from ({key: view.clone() for key, view in episode.items()} for episode in episodes)
-        elif (
-            slots
-        ):  # one copy for each field; the parts of a collect share their memory until the last of them is replaced
+        elif slots:
+            # One copy for each field: a collect's episodes share their memory until the last of them is replaced.
             joined = self._joined(list(episodes), pinned=self.device.type == "cuda")
             yield from self._parts({key: upload(tensor, self.device) for key, tensor in joined.items()}, slots)
 

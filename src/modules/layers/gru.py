@@ -63,7 +63,7 @@ class GRUNetwork(NamedTuple):
         """
         counts = [count for count in counts if count]
         source, places = inputs.source()
-        if source.requires_grad and places is not None:
+        if source.requires_grad and places is not None:  # the kernels give no gradient to what they read by place
             source, places = inputs.features, None
         if fit_kernels(source, hidden, *self.weights()):
             one_hots = [(one_hot.index, one_hot.width) for one_hot in inputs.one_hots]
