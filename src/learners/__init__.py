@@ -7,5 +7,6 @@ REGISTRY = Registry(
     {
         "q_learner": "pymarl.learners.q_learner:QLearner",
         "nq_learner": "pymarl.learners.nq_learner:NQLearner",
+        "pqn_learner": "pymarl.learners.pqn_learner:PQNLearner",
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
@@ -56,6 +57,23 @@ class Loss(NamedTuple):
     targets: Tensor
     mask: Tensor
     metrics: Mapping[str, Tensor] = {}
+
+
+def value_metrics(loss: Loss, grad_norm: Tensor, n_agents: int) -> dict[str, Tensor]:
+    """Return what value learners log of an update, name -> 0-d: the loss, the norm of its gradient, the mean |TD error|
+    per transition, the means of values taken and of targets (per transition and agent, as PyMARL), and what else the
+    loss names.
+    """
+    with torch.no_grad():
+        count = loss.mask.sum()
+        return {
+            "loss_td": loss.value.detach(),
+            "grad_norm": grad_norm,
+            "td_error_abs": loss.td_error.abs().sum() / count,
+            "q_taken_mean": (loss.q_taken * loss.mask).sum() / (count * n_agents),
+            "target_mean": (loss.targets * loss.mask).sum() / (count * n_agents),
+            **loss.metrics,
+        }
 
 
 def team_value(
