@@ -85,7 +85,7 @@ def make_optimiser(
         fused = all(param.device.type in {"cpu", "cuda"} for param in params)
         return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay, fused=fused), params, clip)
     if name == "radam":
-        return Optimiser(torch.optim.RAdam(params, lr=lr, weight_decay=weight_decay), params, clip)
+        return Optimiser(torch.optim.RAdam(params, lr=lr, weight_decay=weight_decay, foreach=True), params, clip)
     return Optimiser(torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip)
 
 
