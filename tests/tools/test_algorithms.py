@@ -38,8 +38,8 @@ def test_every_algorithm_names_its_paper_and_every_key_says_what_it_is() -> None
 
 
 def test_labelled_lines_of_a_head_go_under_headings_of_their_own() -> None:
-    head = algorithms.head_of("# A method.\n# Of a paper.\n# Assumes: this and\n# that.\n# Differs: so.\n\n# not: here\n")
-    assert head == {"": "A method. Of a paper.", "Assumes": "this and that.", "Differs": "so."}
+    head = algorithms.head_of("# A method.\n# Of it.\n# Assumes: this and\n# that.\n# Differs: so.\n\n# not: here\n")
+    assert head == {"": "A method. Of it.", "Assumes": "this and that.", "Differs": "so."}
 
 
 def test_a_page_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
