@@ -94,11 +94,11 @@ def td_loss(
     batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, weights: Tensor | None,
     shares: Tensor | None = None,
 ) -> Loss:  # fmt: skip
-    """Return half the squared TD error, averaged over the transitions, and the mixer's penalty, averaged likewise.
+    """Return half the squared TD error plus the mixer's penalty, both averaged over the transitions.
 
     Args:
         batch: whose rows are mixed.
-        mixed: values of the actions taken, packed [P, A], with gradient.
+        mixed: values of the actions taken, packed [P, A], with gradient; metrics are averaged as the penalty is.
         targets: [B, T-1, A], without.
         mask: [B, T-1, 1] in {0, 1}.
         weights: [B] importance weights that multiply each episode's share, or None.
@@ -112,8 +112,13 @@ def td_loss(
         squares = squares * shares
     if weights is not None:
         squares = squares * weights.to(squares, non_blocking=True)[:, None, None]
-    loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, mixed.metrics)
+
+    def mean(packed: Tensor) -> Tensor:
+        return (at_steps(batch, packed) * mask).sum() / mask.sum()
+
+    metrics = {name: mean(each) for name, each in mixed.metrics.items()}
+    loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, metrics)
     if mixed.penalty is None:
         return loss
-    penalty = (at_steps(batch, mixed.penalty) * mask).sum() / mask.sum()
-    return loss._replace(value=loss.value + penalty, metrics={**mixed.metrics, "mixer_penalty": penalty.detach()})
+    penalty = mean(mixed.penalty)
+    return loss._replace(value=loss.value + penalty, metrics={**metrics, "mixer_penalty": penalty.detach()})
