@@ -101,7 +101,7 @@ def td_loss(
         mixed: values of the actions taken, packed [P, A], with gradient; metrics are averaged as the penalty is.
         targets: [B, T-1, A], without.
         mask: [B, T-1, 1] in {0, 1}.
-        weights: [B] importance weights that multiply each episode's share, or None.
+        weights: [B] importance weights that multiply each episode's share of both, or None.
         shares: [B, T-1, A] that multiply each transition's (weighted QMIX), or None.
     """
     q_taken = at_steps(batch, mixed.value)
@@ -110,15 +110,14 @@ def td_loss(
     squares = 0.5 * td_error.pow(2)
     if shares is not None:
         squares = squares * shares
-    if weights is not None:
-        squares = squares * weights.to(squares, non_blocking=True)[:, None, None]
+    heeded = mask if weights is None else mask * weights.to(mask, non_blocking=True)[:, None, None]
 
-    def mean(packed: Tensor) -> Tensor:
-        return (at_steps(batch, packed) * mask).sum() / mask.sum()
+    def mean(packed: Tensor, of: Tensor) -> Tensor:
+        return (at_steps(batch, packed) * of).sum() / mask.sum()
 
-    metrics = {name: mean(each) for name, each in mixed.metrics.items()}
-    loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, metrics)
+    metrics = {name: mean(each, mask) for name, each in mixed.metrics.items()}
+    loss = Loss((squares * heeded).sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, metrics)
     if mixed.penalty is None:
         return loss
-    penalty = mean(mixed.penalty)
+    penalty = mean(mixed.penalty, heeded)
     return loss._replace(value=loss.value + penalty, metrics={**metrics, "mixer_penalty": penalty.detach()})

@@ -37,7 +37,7 @@ def recorded_batch(home):
 
 
 def assert_equal(home, case, numbers):
-    """Compare our update with another code's: the authors' loss has no 0.5, so it is twice ours with half the penalty."""
+    """Compare our update with another code's. The authors' loss has no 0.5: it is twice ours with half the penalty."""
     scale = 2.0 if home == "authors" else 1.0
     info, batch = recorded_batch(home)
     flat = translated(case["flat"])

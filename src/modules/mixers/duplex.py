@@ -67,6 +67,7 @@ class DuplexMixer(BaseMixer):
         """Return values [P, 1], with hit_prob: the share of agents that took a greedy action."""
         q, q_max, transformed = inputs.q, inputs.q_max, self.transform(inputs)
         assert q_max is not None
+        hit = q.eq(q_max).to(q.dtype).mean(dim=-1, keepdim=True)
         penalty = None
         if transformed is not None:
             weight, bias, penalty = transformed
@@ -78,7 +79,6 @@ class DuplexMixer(BaseMixer):
         weights = self.si_weight(inputs.state, torch.cat([inputs.state, taken], dim=-1))  # [P, N]
         # q' + (q' - m') * (lambda - 1) is m' + lambda * (q' - m'); without the 1, lambda counts from 1 on
         value = q + advantage * (weights - 1 if self.config.is_minus_one else weights)
-        hit = (inputs.q == inputs.q_max).to(q.dtype).mean(dim=-1, keepdim=True)
         return Mixed(value.sum(dim=-1, keepdim=True), penalty, {"hit_prob": hit})
 
 
