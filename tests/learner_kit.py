@@ -14,14 +14,15 @@ from pymarl.components.action_selectors import REGISTRY as SELECTORS
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
 from pymarl.components.transforms import OneHot
-from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.specs import Block, EntityLayout, EnvInfo
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.run.foreign import take_names
 from pymarl.utils.config import build_config, config_class
 from pymarl.utils.layers import Layers
 
 CONFIG = Path(learners.__file__).parents[1] / "config"
-SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8)
+LAYOUT = EntityLayout(obs=(Block("own", 1, 7),), state=(Block("allies", 3, 2), Block("enemies", 1, 3)), first_target=0)
+SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8, entity_layout=LAYOUT)
 
 
 def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:

@@ -24,7 +24,7 @@ each_learner = pytest.mark.parametrize(("learner_name", "mixer"), COMBINATIONS)
 
 def small_config(learner_name, mixer, **overrides):
     keys = {"rnn_hidden_dim": 8, "mixing_embed_dim": 4, "hypernet_embed": 6, "mac": "n_mac", "agent": "n_rnn"}
-    keys |= {"agent_own_state_size": 3, "adv_hypernet_embed": 4}
+    keys["adv_hypernet_embed"] = 4
     own = flat_of("mixer", mixer) | flat_of("learner", learner_name)
     return {**own, **flat_config(), "learner": learner_name, "mixer": mixer, **keys, **overrides}
 

@@ -36,7 +36,6 @@ def there(learner: str = "nq_learner", mixer: str | None = "nmix", **keys: Any) 
     """Return a learner on the stand-in."""
     flat = flat_of("mixer", mixer) | flat_of("learner", learner) | flat_config()
     small = {"rnn_hidden_dim": 8, "mixing_embed_dim": 4, "hypernet_embed": 6, "mac": "n_mac", "agent": "n_rnn"}
-    small |= {"agent_own_state_size": 3, "adv_hypernet_embed": 4}
     return make_learner(flat | {"learner": learner, "mixer": mixer} | small | keys, device="meta")
 
 
