@@ -112,14 +112,14 @@ def td_loss(
     batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, weights: Tensor | None,
     shares: Tensor | None = None,
 ) -> Loss:  # fmt: skip
-    """Return half the squared TD error, averaged over the transitions, and the mixer's penalty, averaged likewise.
+    """Return half the squared TD error plus the mixer's penalty, both averaged over the transitions.
 
     Args:
         batch: whose rows are mixed.
-        mixed: values of the actions taken, packed [P, A], with gradient.
+        mixed: values of the actions taken, packed [P, A], with gradient; metrics are averaged as the penalty is.
         targets: [B, T-1, A], without.
         mask: [B, T-1, 1] in {0, 1}.
-        weights: [B] importance weights that multiply each episode's share, or None.
+        weights: [B] importance weights that multiply each episode's share of both, or None.
         shares: [B, T-1, A] that multiply each transition's (weighted QMIX), or None.
     """
     q_taken = at_steps(batch, mixed.value)
@@ -128,10 +128,14 @@ def td_loss(
     squares = 0.5 * td_error.pow(2)
     if shares is not None:
         squares = squares * shares
-    if weights is not None:
-        squares = squares * weights.to(squares, non_blocking=True)[:, None, None]
-    loss = Loss(squares.sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, mixed.metrics)
+    heeded = mask if weights is None else mask * weights.to(mask, non_blocking=True)[:, None, None]
+
+    def mean(packed: Tensor, of: Tensor) -> Tensor:
+        return (at_steps(batch, packed) * of).sum() / mask.sum()
+
+    metrics = {name: mean(each, mask) for name, each in mixed.metrics.items()}
+    loss = Loss((squares * heeded).sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, metrics)
     if mixed.penalty is None:
         return loss
-    penalty = (at_steps(batch, mixed.penalty) * mask).sum() / mask.sum()
-    return loss._replace(value=loss.value + penalty, metrics={**mixed.metrics, "mixer_penalty": penalty.detach()})
+    penalty = mean(mixed.penalty, heeded)
+    return loss._replace(value=loss.value + penalty, metrics={**metrics, "mixer_penalty": penalty.detach()})

@@ -12,5 +12,8 @@ REGISTRY = Registry(
         "vdn": "pymarl.modules.mixers.vdn:VDNMixer",
         "nmix": "pymarl.modules.mixers.nmix:Mixer",
         "qmix": "pymarl.modules.mixers.qmix:QMixer",
+        "qatten": "pymarl.modules.mixers.qatten:QattenMixer",
+        "qplex": "pymarl.modules.mixers.qplex:QPLEXMixer",
+        "qplex_qatten": "pymarl.modules.mixers.qplex_qatten:QPLEXQattenMixer",
     },
 )
