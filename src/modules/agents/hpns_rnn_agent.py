@@ -23,6 +23,7 @@ from pymarl.modules.layers.folded import Folded, FoldedNetwork, FoldedStep
 from pymarl.modules.layers.gru import GRUNetwork
 from pymarl.modules.layers.plain import fits_gru, is_plain, is_untouched, linear_layers, linear_of, stamp_of, weights_of
 from pymarl.utils.config import PositiveInt
+from pymarl.utils.devices import upload
 from pymarl.utils.errors import UserError
 
 NAMES = {"enemies": "hyper_enemy", "allies": "hyper_ally"}
@@ -144,8 +145,9 @@ class HPNSRNNAgent(Agent):
         enemies = aimed["enemies"]
         values = F.pad(enemies, (0, self.targets - enemies.shape[1]))
         if seen.heals is not None:
-            own = torch.arange(self.n_agents) if agents is None else torch.tensor(agents)
-            numbers = own.to(values.device).repeat(len(values) // len(own))
+            device = values.device
+            own = torch.arange(self.n_agents, device=device) if agents is None else upload(torch.tensor(agents), device)
+            numbers = own.repeat(len(values) // len(own))
             patients = by_number(aimed["allies"], numbers, self.targets)
             values = torch.where(seen.heals.unsqueeze(1), patients, values)
         return torch.cat([normal, values], dim=1)

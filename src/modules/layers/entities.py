@@ -39,7 +39,7 @@ class EntityView:
 
     def __init__(self, layout: EntityLayout) -> None:
         self._places = block_slices(layout.obs)
-        self._healers = list(layout.healers)
+        self._healers = layout.healers
         self.kinds: dict[str, Block] = {block.name: block for block in layout.obs if block.name in KINDS}
         self._own = [self._places[block.name] for block in layout.obs if block.name not in KINDS]
         self.own = sum(place.stop - place.start for place in self._own)
@@ -51,7 +51,8 @@ class EntityView:
             name: obs[:, self._places[name]].unflatten(1, (block.count, block.width))
             for name, block in self.kinds.items()
         }
-        return Seen(own, entities, obs[:, self._healers].any(1) if self._healers else None)
+        marks = [obs[:, place] != 0 for place in self._healers]
+        return Seen(own, entities, torch.stack(marks).any(0) if marks else None)
 
 
 def by_number(of_others: Tensor, numbers: Tensor, targets: int) -> Tensor:
