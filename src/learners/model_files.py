@@ -65,7 +65,7 @@ def load_models(
     Raises:
         UserError: a file is missing or does not fit.
     """
-    anew = []
+    anew: list[str] = []
     networks = [name for name, part in parts.items() if isinstance(part, nn.Module)]
     for name in sorted(parts, key=lambda name: name not in networks):
         try:

@@ -123,9 +123,8 @@ class HPNSRNNAgent(Agent):
             if self._acting is None or self._acting.stamp != stamp:
                 self._acting = FoldedStep(self._folded(), weights, stamp)
             seen = self.view(inputs.features)
-            encoded, inputs = self._acting.network.read(seen, inputs)
-            out, hidden = self._acting(inputs, hidden)
-            return self._values(*self._acting.network.aimed(out, encoded), seen, inputs.agents), hidden
+            out, hidden = self._acting(self._acting.network.read(seen, inputs), hidden)
+            return self._values(*self._acting.network.aimed(out, seen), seen, inputs.agents), hidden
 
     def unroll(
         self, inputs: Inputs, counts: Sequence[int], hidden: Tensor | None = None, *, states: bool = False
@@ -134,9 +133,10 @@ class HPNSRNNAgent(Agent):
         if self._plain_weights() is None:
             return super().unroll(inputs, counts, hidden, states=states)
         network, seen = self._folded(), self.view(inputs.features)
-        encoded, inputs = network.read(seen, inputs)
-        out, after = network.gru.unroll(inputs, counts, self._initial(counts, hidden), states=states)
-        return Unrolled(self._values(*network.aimed(out, encoded), seen, inputs.agents), after)
+        out, after = network.gru.unroll(
+            network.read(seen, inputs), counts, self._initial(counts, hidden), states=states
+        )
+        return Unrolled(self._values(*network.aimed(out, seen), seen, inputs.agents), after)
 
     def _values(self, normal: Tensor, aimed: dict[str, Tensor], seen: Seen, agents: tuple[int, ...] | None) -> Tensor:
         """Return [R, A] of the values of aiming at nothing [R, first_target], at enemies and at allies [R, count]."""
