@@ -36,9 +36,7 @@ def smac_layout(
 
     Args:
         options: which blocks there are.
-        n_agents: N.
-        n_enemies: M.
-        n_actions: A.
+        n_agents, n_enemies, n_actions: N, M and A.
         first_target: the action that aims at enemy 0.
         obs_widths: features of move, of one enemy, of one ally and of own, in an observation.
         state_widths: features of one ally and of one enemy, in the state.
@@ -61,7 +59,5 @@ def smac_layout(
     ]
     if options.obs_instead_of_state:
         state = [Block("obs", n_agents, total_size(obs))]
-    start = block_slices(obs)["own"].start
-    return EntityLayout(
-        obs=tuple(obs), state=tuple(state), first_target=first_target, healers=tuple(start + place for place in healers)
-    )
+    marks = tuple(block_slices(obs)["own"].start + place for place in healers)
+    return EntityLayout(obs=tuple(obs), state=tuple(state), first_target=first_target, healers=marks)
