@@ -8,19 +8,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pymarl.envs.specs import Block, EntityLayout
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.utils.config import build_config
 
 OBS, N_ACTIONS, N_AGENTS, HIDDEN = 6, 5, 3, 8
 COUNTS = [9, 9, 6, 3, 0]
-FLAT = {"rnn_hidden_dim": HIDDEN, "use_layer_norm": False, "use_orthogonal": False, "gain": 1.0}
+FLAT = {
+    "rnn_hidden_dim": HIDDEN, "use_layer_norm": False, "use_orthogonal": False, "gain": 1.0, "hpn_hyper_dim": 4,
+    "hpn_head_num": 2, "obs_last_action": True, "obs_agent_id": False,
+}  # fmt: skip
+LAYOUT = EntityLayout(
+    obs=(Block("move", 1, 1), Block("enemies", 2, 1), Block("allies", 2, 1), Block("own", 1, 1)), state=(),
+    first_target=3,
+)  # fmt: skip
+"""Of OBS features and N_ACTIONS actions, for agents that need one."""
 
 
 def make(cls: Any, **overrides: Any) -> Agent:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        spec = AgentSpec(input_shape=OBS + N_ACTIONS, n_actions=N_ACTIONS, n_agents=N_AGENTS)
+        spec = AgentSpec(input_shape=OBS + N_ACTIONS, n_actions=N_ACTIONS, n_agents=N_AGENTS, entities=LAYOUT)
         return cls(build_config(cls.Config, FLAT | overrides, {}), spec)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from pymarl.envs.specs import Block, EntityLayout, total_size
+from pymarl.envs.specs import Block, EntityLayout, block_slices, total_size
 
 
 class Shown(Protocol):
@@ -29,17 +30,17 @@ def smac_layout(
     first_target: int,
     obs_widths: tuple[int, int, int, int],
     state_widths: tuple[int, int],
+    healers: Sequence[int] = (),
 ) -> EntityLayout:
     """Return the layout of SMAC's observations and state.
 
     Args:
         options: which blocks there are.
-        n_agents: N.
-        n_enemies: M.
-        n_actions: A.
+        n_agents, n_enemies, n_actions: N, M and A.
         first_target: the action that aims at enemy 0.
         obs_widths: features of move, of one enemy, of one ally and of own, in an observation.
         state_widths: features of one ally and of one enemy, in the state.
+        healers: places in the own block that mark agents whose targets are agents.
     """
     move, enemy, ally, own = obs_widths
     timestep = Block("timestep", 1, 1)
@@ -58,4 +59,5 @@ def smac_layout(
     ]
     if options.obs_instead_of_state:
         state = [Block("obs", n_agents, total_size(obs))]
-    return EntityLayout(obs=tuple(obs), state=tuple(state), first_target=first_target)
+    marks = tuple(block_slices(obs)["own"].start + place for place in healers)
+    return EntityLayout(obs=tuple(obs), state=tuple(state), first_target=first_target, healers=marks)

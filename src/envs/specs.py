@@ -71,18 +71,37 @@ def block_slices(blocks: Iterable[Block]) -> dict[str, slice]:
 class EntityLayout:
     """What an observation and the state are made of, for networks that look at entities one by one.
 
+    Networks take what is in "enemies" and "allies" of an observation for entities, and all other blocks for the own.
+
     Attributes:
         obs: blocks of an agent's observation, in order. SMAC's: move, enemies, allies (the other agents, in order),
             own, and timestep where it is observed.
         state: blocks of the state, in order. SMAC's: allies (all agents), enemies, then last_actions and timestep where
             they are in it; or obs alone, where the state is all observations in a row.
         first_target: the action that aims at the first entity of "enemies"; the next ones aim at the others in order.
-            SMAC's healers aim at agents with the same actions.
+            The number of actions, if none aims at an entity.
+        healers: places of an observation. Where one of them is not 0, the agent is a healer (SMAC's Medivacs), which
+            aims at agents with the same actions: at agent k with first_target + k.
     """
 
     obs: tuple[Block, ...]
     state: tuple[Block, ...]
     first_target: int
+    healers: tuple[int, ...] = ()
+
+    def problem(self, n_actions: int) -> str:
+        """Return what of the targets does not fit, as the end of a sentence; "" if all does."""
+        counts = {block.name: block.count for block in self.obs}
+        last = self.first_target + counts.get("enemies", 0)
+        if not 0 <= self.first_target <= n_actions or (self.first_target < n_actions < last):
+            return f"first_target={self.first_target} and {last - self.first_target} enemies, but n_actions={n_actions}"
+        if self.first_target < n_actions and "enemies" not in counts:
+            return f"first_target={self.first_target}, but no block of enemies; write first_target={n_actions}"
+        if self.healers and not (
+            "allies" in counts and 0 <= min(self.healers) <= max(self.healers) < total_size(self.obs)
+        ):
+            return f"healers={self.healers}, expected places of an observation that has a block of allies"
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,4 +193,6 @@ class EnvInfo:
             return f"has an entity layout of {total_size(layout.obs)} features, but obs_shape={self.obs_shape}"
         if layout is not None and total_size(layout.state) != self.state_shape:
             return f"has an entity layout of {total_size(layout.state)} features, but state_shape={self.state_shape}"
+        if layout is not None and (problem := layout.problem(self.n_actions)):
+            return f"has an entity layout with {problem}"
         return ""

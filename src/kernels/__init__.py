@@ -2,6 +2,7 @@
 
 from pymarl.kernels.choices import all_finite, epsilon_greedy, greedy
 from pymarl.kernels.compiling import prepare
+from pymarl.kernels.looking import aim, pool
 from pymarl.kernels.mixer import Hypernetworks, mix
 from pymarl.kernels.network import Layers
 from pymarl.kernels.padding import pad
@@ -10,6 +11,6 @@ from pymarl.kernels.step import Step
 from pymarl.kernels.unrolling import unroll
 
 __all__ = [
-    "Hypernetworks", "Layers", "Step", "accumulate", "all_finite", "epsilon_greedy", "greedy", "mix", "pad", "prepare",
-    "unroll",
+    "Hypernetworks", "Layers", "Step", "accumulate", "aim", "all_finite", "epsilon_greedy", "greedy", "mix", "pad",
+    "pool", "prepare", "unroll",
 ]  # fmt: skip

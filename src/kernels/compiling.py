@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from pymarl.kernels import choices, padding, scan
+from pymarl.kernels.looking import aim, pool
 from pymarl.kernels.mixer import Hypernetworks, mix
 from pymarl.kernels.network import Layers
 from pymarl.kernels.packing import FLOATS
@@ -36,6 +37,8 @@ def _use_each_once() -> None:
     assert q is not None
     mix(q, x, Hypernetworks(first, (zeros(1, 1), zeros(1)), first, first)).sum().backward()
     Step(layers, 1, [], 1)(x, [], x)
+    layer, encoder = zeros(1, 17), (zeros(16, 1), zeros(16))
+    (pool(x, [(x[None], *encoder)]).sum() + aim(layer, x[None], *encoder).sum()).backward()
     mask = torch.ones(1, 1, dtype=torch.bool, device="cpu")
     choices.greedy(x, mask)
     choices.epsilon_greedy(x, mask, torch.zeros(1, 2, **FLOATS), 0.5)

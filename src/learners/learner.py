@@ -15,7 +15,7 @@ from pymarl.components.buffers.buffer import Sample, Uses
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.model_files import load_model, save_models
+from pymarl.learners.model_files import load_model, load_models, save_models
 from pymarl.learners.optimisers import Optimiser, make_optimiser
 from pymarl.learners.train_result import TrainResult, Unseen
 from pymarl.modules.agents.agent import Agent
@@ -261,15 +261,17 @@ class Learner(nn.Module):
         self.check_steps()
         save_models(self.files(), directory)
 
-    def load_models(self, directory: Path) -> None:
+    def load_models(self, directory: Path, *, transfer: bool = False) -> list[str]:
         """Read what `save_models` or PyMARL2 wrote; the targets become copies, lr and its like stay as set.
+
+        With `transfer` only the agent has to fit. Returns the files of what did not, and stays as it is.
 
         Raises:
             UserError: a file is missing or does not fit these networks.
         """
-        for name, part in self.files().items():
-            load_model(part, directory, name, self.device)
+        anew = load_models(self.files(), directory, self.device, keep="agent.th" if transfer else None)
         self.copy_targets()
+        return anew
 
     def load_agent(self, directory: Path) -> None:
         """Read agent.th alone, which is all that acting takes. UserError if it is missing or does not fit."""

@@ -45,3 +45,36 @@ def load_model(part: nn.Module | Optimiser, directory: Path, name: str, device: 
         raise DoesNotFit(
             f"{path} does not fit this run's networks ({reason}); use the config and env it was trained with"
         ) from error
+
+
+def load_models(
+    parts: Mapping[str, nn.Module | Optimiser], directory: Path, device: torch.device, keep: str | None = None
+) -> list[str]:
+    """Read {file name: part}.
+
+    Args:
+        parts: networks and optimisers.
+        directory: of the checkpoint.
+        device: of the networks.
+        keep: the file that has to fit, while other networks that do not stay as they are, and with one of them all
+            optimisers, whose averages are of the networks together; None: all have to.
+
+    Returns:
+        The files of what stays as it is.
+
+    Raises:
+        UserError: a file is missing or does not fit.
+    """
+    anew: list[str] = []
+    networks = [name for name, part in parts.items() if isinstance(part, nn.Module)]
+    for name in sorted(parts, key=lambda name: name not in networks):
+        try:
+            if anew and name not in networks:
+                anew.append(name)
+            else:
+                load_model(parts[name], directory, name, device)
+        except DoesNotFit:
+            if keep is None or name == keep or name not in networks:
+                raise
+            anew.append(name)
+    return anew

@@ -165,8 +165,13 @@ def refuse_individual_rewards(learner: type[Learner], name: str, info: EnvInfo) 
         )
 
 
-def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, directory: Path) -> None:
+def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, info: EnvInfo, directory: Path) -> str:
     """Load a checkpoint: all networks and the optimiser to train on, the agent alone to play with.
+
+    An agent that transfers goes on training in an env of other sizes; what depends on those starts anew.
+
+    Returns:
+        What starts anew, as a line to tell; "" if nothing does.
 
     Raises:
         UserError: a file is missing or damaged, or the networks are of another env or config, which it names.
@@ -174,20 +179,30 @@ def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, 
     try:
         if config.evaluate or config.save_replay:
             learner.load_agent(directory)
-        else:
-            learner.load_models(directory)
+            return ""
+        sizes = _sizes(directory) if learner.mac.agent.transfers else info.sizes()
+        anew = learner.load_models(directory, transfer=sizes != info.sizes())
     except DoesNotFit as error:
         had, now = _differences(flat, info, directory)
         if not had:
             raise
         raise DoesNotFit(f"{directory} was trained with {had}, this run has {now}; {error}") from error
+    if not anew:
+        return ""
+    had, now = _differences(flat, info, directory)
+    return f"The agent goes on from {had or 'another env'} to {now or 'this one'}; {' and '.join(anew)} start anew"
+
+
+def _sizes(directory: Path) -> dict[str, Any]:
+    """Return the sizes of the env that a checkpoint was trained in; {} if it does not say, as PyMARL2's do not."""
+    with suppress(UserError, KeyError, TypeError):
+        return {**load_state(directory)["env"]}
+    return {}
 
 
 def _differences(flat: Mapping[str, Any], info: EnvInfo, directory: Path) -> tuple[str, str]:
     """Return what the run that wrote a checkpoint had, and this one has, where they differ as far as files tell."""
-    had: dict[str, Any] = {}
-    with suppress(UserError, KeyError, TypeError):  # PyMARL2's folders say nothing of this
-        had |= load_state(directory)["env"]
+    had = _sizes(directory)
     with suppress(UserError):
         had |= dotted(read_config(directory.parent))
     classes = Classes.of(flat)

@@ -70,7 +70,8 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
         if config.checkpoint_path:
             step = find_checkpoint(config.checkpoint_path, config.load_step)
             log.info("Loading model from %s", step)
-            load_networks(parts.learner, flat, config, parts.runner.get_env_info(), step)
+            if anew := load_networks(parts.learner, flat, config, parts.runner.get_env_info(), step):
+                log.info("%s", anew)
             parts.runner.t_env = int(step.name) if is_step(step.name) else 0
         if playing:
             logger.setup_sacred(run)

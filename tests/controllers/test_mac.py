@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from agent_kit import LAYOUT
 from pymarl.components.action_selectors import EpsilonGreedyActionSelector
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.controllers import REGISTRY
@@ -20,13 +22,18 @@ from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
 
 B, T, N, A, O = 5, 7, 3, 4, 6  # noqa: E741
-INFO = EnvInfo(n_agents=N, n_actions=A, obs_shape=O, state_shape=2, episode_limit=T - 1)
+INFO = EnvInfo(
+    n_agents=N, n_actions=A, obs_shape=O, state_shape=2, episode_limit=T - 1,
+    entity_layout=dataclasses.replace(LAYOUT, first_target=A - 2),
+)  # fmt: skip
 FLAT: dict[str, Any] = {
     "obs_agent_id": True,
     "obs_last_action": True,
     "agent_output_type": "q",
     "mask_before_softmax": True,
     "rnn_hidden_dim": 8,
+    "hpn_hyper_dim": 4,
+    "hpn_head_num": 2,
     "use_layer_norm": False,
     "use_orthogonal": False,
     "gain": 0.01,

@@ -54,6 +54,8 @@ def check_obs(env: Skirmish, agent: int, last: NDArray[np.int64]) -> int:
     if env.config.obs_own_health or env.config.obs_all_health:
         assert seen["own"][0, 0] == np.float32(me["health"] / env.kinds[me["kind"]]["health"])
     heals = env.rules.healers and env.kinds[me["kind"]]["heal"] > 0
+    if me["health"] > 0:
+        assert env.arrays.obs[0, agent][list(entities.healers)].any() == heals
     others = [("enemies", n + e, e) for e in range(len(units) - n)]
     others += [("allies", u, k) for k, u in enumerate(u for u in range(n) if u != agent)]
     count = 0
@@ -168,6 +170,19 @@ def test_blocks_of_3m_by_hand() -> None:
     assert block_slices(entities.obs)["allies"] == slice(19, 29)
 
 
+def test_places_that_mark_healers_by_hand() -> None:
+    """MMM: health, then marauder, marine, medivac; 3m has no healer, and no quirk moves the place."""
+    assert layout_of(make(map_name="3m")).healers == ()
+    for options, place in (
+        ({}, 3),
+        ({"obs_own_health": False, "obs_all_health": False}, 2),
+        ({"obs_timestep_number": True}, 3),
+    ):
+        for quirks in (False, True):
+            entities = layout_of(make(map_name="MMM", replicate_quirks=quirks, **options))
+            assert entities.healers == (block_slices(entities.obs)["own"].start + place,)
+
+
 STARCRAFT: list[tuple[str, dict[str, Any], int]] = [
     ("sc2", {"map_name": "MMM", "obs_timestep_number": True, "state_timestep_number": True}, 6),
     ("sc2", {"map_name": "2s3z", "obs_timestep_number": True, "obs_instead_of_state": True}, 6),
@@ -197,6 +212,12 @@ def test_starcraft_shows_the_blocks_that_it_says(name: str, options: dict[str, A
         if "obs_instead_of_state" not in options:
             shares = cut(state, entities.state)
             assert [shares[side][:, 0].min() for side in ("allies", "enemies")] == [1, 1]  # nobody is hurt yet
+        assert bool(entities.healers) == (options["map_name"] in ("MMM", "10gen_terran"))
+        if entities.healers:  # the last of three types
+            (mark,), start = entities.healers, block_slices(entities.obs)["own"].start
+            kinds = {tuple(row[mark - 2 : mark + 1].tolist()) for row in obs}
+            assert kinds <= {(1, 0, 0), (0, 1, 0), (0, 0, 1)}
+            assert mark - start == (3 if name == "sc2" else blocks[0]["own"].shape[1] - 1)
         allies = [b["allies"] for b in blocks]
         assert all(set(rows[:, 0].tolist()) <= {0, 1} for rows in allies)
         assert any(rows[:, 0].any() for rows in allies)

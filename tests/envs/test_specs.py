@@ -24,6 +24,9 @@ INFO = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=11, episode_lim
 OWN = replace(INFO, n_rewards=3)
 LAYOUT = EntityLayout(obs=(Block("enemies", 2, 3), Block("own", 1, 1)), state=(Block("all", 1, 11),), first_target=2)
 
+UNAIMED = replace(LAYOUT, obs=(Block("own", 1, 7),))
+HEALED = replace(LAYOUT, obs=(Block("enemies", 2, 2), Block("allies", 2, 1), Block("own", 1, 1)), healers=(6,))
+
 
 @pytest.mark.parametrize(("info", "rewards"), [(INFO, 1), (OWN, 3)])
 def test_arrays_are_what_the_fields_say(info: EnvInfo, rewards: int) -> None:
@@ -75,6 +78,17 @@ def test_blocks_lie_one_behind_the_other() -> None:
         ({"entity_layout": [1, 2]}, "expected an EntityLayout"),
         ({"entity_layout": LAYOUT, "obs_shape": 8}, "has an entity layout of 7 features, but obs_shape=8"),
         ({"entity_layout": LAYOUT, "state_shape": 8}, "has an entity layout of 11 features, but state_shape=8"),
+        ({"entity_layout": replace(LAYOUT, first_target=4)}, "first_target=4 and 2 enemies, but n_actions=5"),
+        ({"entity_layout": replace(LAYOUT, first_target=6)}, "first_target=6 and 2 enemies, but n_actions=5"),
+        ({"entity_layout": UNAIMED}, "first_target=2, but no block of enemies; write first_target=5"),
+        (
+            {"entity_layout": replace(LAYOUT, healers=(6,))},
+            r"healers=\(6,\), expected places of an observation that has",
+        ),
+        (
+            {"entity_layout": replace(HEALED, healers=(7,))},
+            r"healers=\(7,\), expected places of an observation that has",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(said: dict[str, Any], message: str) -> None:
@@ -84,7 +98,8 @@ def test_what_does_not_fit_together_is_refused(said: dict[str, Any], message: st
 
 def test_what_an_env_says_is_taken_over() -> None:
     assert read_info("x", INFO.sizes() | {"box": "a key of the env's own"}) == INFO
-    assert read_info("x", OWN.sizes() | {"entity_layout": LAYOUT}) == replace(OWN, entity_layout=LAYOUT)
+    for layout in (LAYOUT, HEALED, replace(UNAIMED, first_target=5)):
+        assert read_info("x", OWN.sizes() | {"entity_layout": layout}) == replace(OWN, entity_layout=layout)
     old = {key: size for key, size in INFO.sizes().items() if key != "n_rewards"}  # PyMARL's description
     assert read_info("x", old) == INFO
 

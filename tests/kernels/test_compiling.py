@@ -48,5 +48,5 @@ def test_no_number_comes_from_memory_that_nobody_wrote(
 
 
 def test_the_face_is_small() -> None:
-    names = "Hypernetworks Layers Step accumulate all_finite epsilon_greedy greedy mix pad prepare unroll"
+    names = "Hypernetworks Layers Step accumulate aim all_finite epsilon_greedy greedy mix pad pool prepare unroll"
     assert sorted(kernels.__all__) == sorted(names.split())

@@ -19,18 +19,23 @@ import torch
 import learner_kit as kit
 import pymarl
 from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.specs import Block, EntityLayout
 from pymarl.utils.compiled import kernels
 
-info = EnvInfo(n_agents=3, n_actions=9, obs_shape=30, state_shape=48, episode_limit=20)
+blocks = (Block("move", 1, 4), Block("enemies", 3, 5), Block("allies", 2, 5), Block("own", 1, 1))
+info = EnvInfo(
+    n_agents=3, n_actions=9, obs_shape=30, state_shape=48, episode_limit=20,
+    entity_layout=EntityLayout(obs=blocks, state=(Block("state", 1, 48),), first_target=6),
+)
 results = {"kernels": kernels is not None}
-for mixer, config in (("nmix", "qmix"), ("vdn", "vdn")):
-    learner = kit.make_learner(kit.flat_config(config, mixer=mixer), info)
+for config in ("qmix", "vdn", "hpn_qmix"):
+    learner = kit.make_learner(kit.flat_config(config), info)
     batch = kit.make_batch([20, 3, 11, 20, 7, 15], info)
     for update in range(3):
         result = kit.train(learner, batch, 0, 1)
-    results[mixer] = result.read() | {name: float(p.double().abs().sum()) for name, p in learner.named_parameters()}
+    results[config] = result.read() | {name: float(p.double().abs().sum()) for name, p in learner.named_parameters()}
     learner.mac.init_hidden(batch.batch_size)
-    results[mixer] |= {f"act {t}": learner.mac.forward(batch, t).abs().sum().item() for t in range(3)}
+    results[config] |= {f"act {t}": learner.mac.forward(batch, t).abs().sum().item() for t in range(3)}
 print(json.dumps(results))
 """
 
@@ -59,6 +64,6 @@ def test_losses_weights_and_outputs_are_the_same(tmp_path: Path) -> None:
     ours, plain = run(ROOT / "src"), run(without)
     assert ours.pop("kernels")
     assert not plain.pop("kernels")
-    for mixer, numbers in ours.items():
+    for config, numbers in ours.items():
         for name, number in numbers.items():
-            assert number == pytest.approx(plain[mixer][name], rel=1e-5, abs=1e-7), (mixer, name)
+            assert number == pytest.approx(plain[config][name], rel=1e-5, abs=1e-7), (config, name)

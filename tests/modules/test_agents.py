@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import agent_kit
 from pymarl.modules.agents import REGISTRY
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.agents.n_rnn_agent import NRNNAgent
@@ -17,11 +18,11 @@ from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.utils.config import build_config
 
 OBS, N_ACTIONS, N_AGENTS, HIDDEN = 6, 5, 3, 8
-FLAT = {"rnn_hidden_dim": HIDDEN, "use_layer_norm": True, "use_orthogonal": True, "gain": 0.01}
+FLAT = {**agent_kit.FLAT, "use_layer_norm": True, "use_orthogonal": True, "gain": 0.01, "obs_agent_id": True}
 
 
 def spec(input_shape: int = OBS + N_ACTIONS + N_AGENTS) -> AgentSpec:
-    return AgentSpec(input_shape=input_shape, n_actions=N_ACTIONS, n_agents=N_AGENTS)
+    return AgentSpec(input_shape=input_shape, n_actions=N_ACTIONS, n_agents=N_AGENTS, entities=agent_kit.LAYOUT)
 
 
 def make(cls: type[Agent], extra: dict[str, Any] | None = None) -> Agent:
@@ -79,7 +80,7 @@ def test_contract(name: str) -> None:
 @pytest.mark.parametrize("action", [False, True])
 @pytest.mark.parametrize("ident", [False, True])
 def test_act_is_forward(name: str, action: bool, ident: bool) -> None:
-    config = build_config(REGISTRY[name].Config, FLAT, {})
+    config = build_config(REGISTRY[name].Config, FLAT | {"obs_last_action": action, "obs_agent_id": ident}, {})
     agent = REGISTRY[name](config, spec(OBS + N_ACTIONS * action + N_AGENTS * ident))
     hidden = acting = agent.init_hidden(6)
     for step in range(5):

@@ -17,20 +17,26 @@ from pymarl.run.foreign import take_foreign
 from pymarl.run.parts import Parts, build_local_runner, build_parts
 from pymarl.run.training import Training
 from pymarl.utils.config import build_config
-from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.layers import CONFIG, Layers, merge
 from pymarl.utils.logging import WALL_CLOCK_KEYS, Logger
 
 ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))
 SMALL: dict[str, Any] = {
     "seed": 1, "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8, "mixing_embed_dim": 4,
     "hypernet_embed": 8, "adv_hypernet_embed": 4, "agent_own_state_size": 2, "save_model": False, "test_nepisode": 2,
-    "env": "stag_hunt",
-    "env_args": {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10},
 }  # fmt: skip
+HUNT = {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10}
+
+
+def merged(alg: str, **updates: Any) -> Layers:
+    """Return the layers of a small run, in an env with entities where the agent needs them."""
+    if Classes.of(merge(alg, "stag_hunt", {}).values).agent.needs_entities:
+        return merge(alg, "skirmish", SMALL | updates)
+    return merge(alg, "stag_hunt", SMALL | {"env_args": HUNT} | updates)
 
 
 def build(alg: str, **updates: Any) -> tuple[Parts, RunConfig]:
-    layers = merge(alg, "stag_hunt", SMALL | updates)
+    layers = merged(alg, **updates)
     take_foreign(layers)
     check(layers)
     config = build_config(RunConfig, layers.values, layers.origin)
@@ -57,7 +63,7 @@ VARIANTS = {
      *(pytest.param(alg, keys, id=f"{alg}-{name}") for alg in KINDS for name, keys in VARIANTS.items())],
 )  # fmt: skip
 def test_it_trains(alg: str, keys: dict[str, Any], tmp_path: Path) -> None:
-    learner = Classes.of(merge(alg, "stag_hunt", SMALL).values).learner
+    learner = Classes.of(merged(alg).values).learner
     if "use_per" in keys and not learner.gives_priorities:
         pytest.skip("this learner gives no priorities")
     parts, config = build(alg, **keys)

@@ -73,6 +73,20 @@ def test_a_replay_dir_that_cannot_be_is_refused_before_anything_is_played(
     assert not (tmp_path / "results").exists()
 
 
+@needs_smac
+@pytest.mark.parametrize(("env", "package", "map_name"), [("sc2", "smac", "MMM"), ("sc2v2", "smacv2", "10gen_terran")])
+def test_hpn_trains_with_healers_and_teams_that_vary(
+    game: Path, tmp_path: Path, env: str, package: str, map_name: str
+) -> None:
+    if missing := package_problem(package):
+        pytest.skip(str(missing))
+    words = ("--config=hpn_vdn", f"--env-config={env}", *GAMES[2:], "hpn_hyper_dim=16", f"env_args.map_name={map_name}")
+    code, _, err = run_main(tmp_path, *words, SC2PATH=str(game))
+    assert code == 0, err
+    (folder,) = run_folders(tmp_path)
+    assert len(read(folder, "info.json")["loss_td"]) > 0
+
+
 def test_without_the_game_one_line_names_the_way_out(tmp_path: Path) -> None:
     code, _, err = run_main(tmp_path, *GAMES, SC2PATH=str(tmp_path / "nothing"))
     assert code == 1

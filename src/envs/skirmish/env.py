@@ -66,7 +66,7 @@ class Skirmish:
         self.rules = make_rules(config, self.map, self.kinds, quirks=config.replicate_quirks)
         self.terrain = make_terrain(self.map)
         self._world = make_world(self.rules, self.map, self.kinds, self.terrain, batch_size)
-        entities = layout(self.rules)
+        entities = layout(self.rules, self.kinds)
         self.info = EnvInfo(
             n_agents=self.rules.n_agents,
             n_actions=self.rules.n_actions,

@@ -11,6 +11,7 @@ REGISTRY = Registry(
         "ff": "pymarl.modules.agents.ff_agent:FFAgent",
         "rnn_ns": "pymarl.modules.agents.ns_agent:RNNNSAgent",
         "n_rnn_ns": "pymarl.modules.agents.ns_agent:NRNNNSAgent",
+        "hpns_rnn": "pymarl.modules.agents.hpns_rnn_agent:HPNSRNNAgent",
         "ff_ns": "pymarl.modules.agents.ns_agent:FFNSAgent",
     },
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pymarl.modules.inputs import Inputs
+from pymarl.utils.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,30 @@ class Agent(nn.Module):
     A faster `act` or `unroll` must be the same network as `forward`: it may stand in for layers that are exactly
     torch's own (see layers/plain.py), and leaves anything else to the general ones here.
 
+    Attributes:
+        needs_entities: it can only be built for an env that has an entity layout.
+        transfers: no weight depends on how many agents, entities or actions there are: weights trained on one map play,
+            and go on training, on another.
+
     Args:
         config: an instance of the class's own `Config`.
         spec: what it is built for.
+
+    Raises:
+        UserError: it needs entities and there are none.
     """
+
+    needs_entities: ClassVar[bool] = False
+    transfers: bool = False
 
     def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__()
+        if self.needs_entities and spec.entities is None:
+            raise UserError(
+                f"{type(self).__name__} looks at the entities of an observation, but this env does not say which there "
+                "are; let its get_env_info() return an 'entity_layout' (EntityLayout of pymarl.envs.specs), or write "
+                "agent=n_rnn"
+            )
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give a class with a `forward` of its own the general `unroll` and `act`, unless it brings them too.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
@@ -39,6 +40,31 @@ def fits_gru(fc1: nn.Module, rnn: nn.Module, fc2: nn.Module | None = None) -> bo
     linears = [fc1] if fc2 is None else [fc1, fc2]
     sizes = fc1.out_features == rnn.input_size == rnn.hidden_size
     return bool(all(is_plain(layer, nn.Linear) and layer.bias is not None for layer in linears) and rnn.bias and sizes)
+
+
+def linear_layers(module: nn.Module) -> list[nn.Linear] | None:
+    """Return the linear layers of a hypernetwork, one or two with a relu between them; None if it is another.
+
+    A subclass of nn.Sequential may give it other methods, but no other `forward`.
+    """
+    if not isinstance(module, nn.Sequential):
+        parts = [module]
+    elif type(module).forward is not nn.Sequential.forward or not is_untouched(module):
+        return None
+    else:
+        parts = list(module)
+    kinds = [nn.Linear, nn.ReLU, nn.Linear][: len(parts)]
+    if len(parts) not in (1, 3) or not all(map(is_plain, parts, kinds)):
+        return None
+    linears = cast("list[nn.Linear]", parts[::2])
+    return linears if all(layer.bias is not None for layer in linears) else None
+
+
+def linear_of(weight: Tensor, bias: Tensor) -> nn.Linear:
+    """Return a layer with these weights [H, D] and [H], which may be made of parameters: those get the gradients."""
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer._parameters.update(weight=cast(nn.Parameter, weight), bias=cast(nn.Parameter, bias))
+    return layer
 
 
 def weights_of(*layers: nn.Module) -> list[Tensor]:

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from pymarl.modules.layers.plain import is_plain, is_untouched
+from pymarl.modules.layers.plain import linear_layers
 from pymarl.modules.mixers.mixer import MixerInputs
 from pymarl.utils.compiled import fit_kernels, kernels
 
@@ -20,7 +20,7 @@ def mix_in_kernel(inputs: MixerInputs, w1: nn.Module, b1: nn.Module, w2: nn.Modu
         b1: one layer, the first bias [E].
         w2, b2: two layers each, the second weights [E] and bias [1].
     """
-    layers = [_layers(module) for module in (w1, b1, w2, b2)]
+    layers = [linear_layers(module) for module in (w1, b1, w2, b2)]
     if any(each is None for each in layers) or [len(each) for each in layers if each] != [2, 1, 2, 2]:
         return None
     tensors = [weight for each in layers for layer in cast(Any, each) for weight in (layer.weight, layer.bias)]
@@ -34,18 +34,3 @@ def mix_in_kernel(inputs: MixerInputs, w1: nn.Module, b1: nn.Module, w2: nn.Modu
         tuple(tensors[10:]),
     )
     return kernels.mix(inputs.q, inputs.state, networks)
-
-
-def _layers(module: nn.Module) -> list[nn.Linear] | None:
-    """Return the linear layers of a hypernetwork, one or two with a relu between them; None if it is another."""
-    if type(module) is not nn.Sequential:
-        parts = [module]
-    elif not is_untouched(module):
-        return None
-    else:
-        parts = list(module)
-    kinds = [nn.Linear, nn.ReLU, nn.Linear][: len(parts)]
-    if len(parts) not in (1, 3) or not all(map(is_plain, parts, kinds)):
-        return None
-    linears = cast("list[nn.Linear]", parts[::2])
-    return linears if all(layer.bias is not None for layer in linears) else None

@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pymarl.envs.skirmish.battle.arrays import FIRST_TARGET, NO_OP, NORTH, STOP, Rules
 from pymarl.envs.smac_layout import smac_layout
@@ -24,15 +25,16 @@ X_STEP, Y_STEP = (0, 0, 1, -1), (1, -1, 0, 0)  # north, south, east, west
 X_RING, Y_RING = (0, 0, 2, -2, 1, -1, 1, -1, 0), (2, -2, 0, 0, 1, -1, -1, 1, 0)  # 8 points around a unit, and its own
 
 
-def layout(rules: Rules) -> EntityLayout:
-    """Return what observations and the state are made of.
+def layout(rules: Rules, kinds: NDArray[np.void] | None = None) -> EntityLayout:
+    """Return what observations and the state are made of, and with `kinds`, [K] KIND, which of them marks healers.
 
     With `quirks`, obs_timestep_number takes two places: SMAC counts one in the agent's own block, which stays 0, and
     appends another.
     """
     bits = rules.type_bits
     ally, enemy = 1 + int(rules.ally_shields) + bits, 1 + int(rules.enemy_shields) + bits
-    own = ally if rules.obs_all_health or rules.obs_own_health else bits
+    life = rules.obs_all_health or rules.obs_own_health
+    own = ally if life else bits
     seen_ally, seen_enemy = (ally, enemy) if rules.obs_all_health else (bits, bits)
     move = N_MOVES + N_PATHING * rules.obs_pathing_grid + N_HEIGHT * rules.obs_terrain_height
     seen_ally += rules.n_actions if rules.obs_last_action else 0
@@ -45,7 +47,13 @@ def layout(rules: Rules) -> EntityLayout:
         first_target=FIRST_TARGET,
         obs_widths=(move, 4 + seen_enemy, 4 + seen_ally, own),
         state_widths=(3 + ally, 2 + enemy),
+        healers=[] if kinds is None or not rules.healers else _marks_of_healers(kinds, own=ally - bits if life else 0),
     )
+
+
+def _marks_of_healers(kinds: NDArray[np.void], own: int) -> list[int]:
+    """Return the places of their types in an agent's own block, in which types come behind `own` other features."""
+    return [own + int(kind["ally_bit"]) for kind in kinds if kind["heal"] > 0 and kind["ally_bit"] >= 0]
 
 
 @outlined
