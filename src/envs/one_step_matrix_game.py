@@ -1,4 +1,4 @@
-"""The one-step matrix game of QTRAN (Son et al., 2019): two agents, three actions, one shared payoff."""
+"""One-step matrix games as in QTRAN (Son et al. 2019, arXiv:1905.05408): two agents, three actions, a shared payoff."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
 PAYOFFS = {
     "one_step_matrix_game": np.array([[12.0, -0.1, -0.1], [-0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]]),
     "one_step_matrix_game_hard": np.array([[12.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]]),
+    "one_step_matrix_game_qtran": np.array([[8.0, -12.0, -12.0], [-12.0, 0.0, 0.0], [-12.0, 0.0, 0.0]]),
+    "one_step_matrix_game_qplex": np.array([[8.0, -12.0, -12.0], [-12.0, 6.0, 0.0], [-12.0, 0.0, 6.0]]),
 }
-"""map_name -> [3, 3] reward of (action of agent 0, action of agent 1)."""
+"""map_name -> [3, 3] reward of (action of agent 0, action of agent 1): PyMARL2's two, QTRAN's, QPLEX's."""
 
 
 class OneStepMatrixGame:
@@ -33,7 +35,12 @@ class OneStepMatrixGame:
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        map_name: Literal["one_step_matrix_game", "one_step_matrix_game_hard"]
+        map_name: Literal[
+            "one_step_matrix_game",
+            "one_step_matrix_game_hard",
+            "one_step_matrix_game_qtran",
+            "one_step_matrix_game_qplex",
+        ]
 
     def __init__(self, config: Config, batch_size: int) -> None:
         self.payoff = PAYOFFS[config.map_name]
