@@ -12,5 +12,7 @@ REGISTRY = Registry(
         "vdn": "pymarl.modules.mixers.vdn:VDNMixer",
         "nmix": "pymarl.modules.mixers.nmix:Mixer",
         "qmix": "pymarl.modules.mixers.qmix:QMixer",
+        "qtran_base": "pymarl.modules.mixers.qtran:QTranBase",
+        "qtran_alt": "pymarl.modules.mixers.qtran_alt:QTranAlt",
     },
 )
