@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -75,15 +76,29 @@ def take_foreign(layers: Layers) -> list[str]:
 
 
 def take_names(layers: Layers) -> list[str]:
-    """Put in place what a part's name means beside some learners where it comes from. Returns a note for each."""
-    notes = []
-    for key, meanings in _tables()["names"].items():
-        name, learner = layers.values.get(key), layers.values.get("learner")
-        ours = meanings.get(learner, {}).get(name) if isinstance(learner, str) and isinstance(name, str) else None
+    """Put in place what a part's name means where it comes from. Returns a note for each.
+
+    Learners come first, for other parts are named beside ours.
+    """
+    notes, learners, names = [], _tables()["learners"], _tables()["names"]
+    meant = _known(learners, layers.values["learner"])
+    if meant:
+        given, rank, origin = _given(layers, "learner"), layers.rank("learner"), layers.origin["learner"]
+        taken = {key: value for key, value in meant.items() if key == "learner" or layers.rank(key) < rank}
+        notes.append(f"{given} is taken as {', '.join(f'{key}={shown(value)}' for key, value in taken.items())}")
+        layers.add(taken, origin)
+    for key, meanings in names.items():
+        learner = layers.values["learner"]
+        ours = _known(_known(meanings, learner) or {}, layers.values.get(key))
         if ours is not None:
             notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
             layers.add({key: ours}, layers.origin[key])
     return notes
+
+
+def _known(table: Mapping[str, Any], name: Any) -> Any:
+    """Return what a table says of a name, which may be of any type; None if it says nothing."""
+    return table.get(name) if isinstance(name, str) else None
 
 
 def _take(entry: Foreign, target: str, layers: Layers, classes: Classes) -> list[str]:
