@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from pymarl import controllers, learners
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
@@ -16,6 +17,7 @@ from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
 from pymarl.components.transforms import OneHot
 from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.modules.agents import REGISTRY as AGENTS
+from pymarl.modules.agents.agent import Agent
 from pymarl.utils.config import build_config, config_class
 
 CONFIG = Path(learners.__file__).parents[1] / "config"
@@ -55,11 +57,13 @@ def make_learner(flat: Mapping[str, Any], info: EnvInfo = SMALL, seed: int = 0, 
         torch.manual_seed(seed)
         mac_class = controllers.REGISTRY[flat["mac"]]
         mac_config = build_config(mac_class.Config, flat, {})
-        agent = build_part(AGENTS[flat["agent"]], flat, mac_class.agent_spec(mac_config, info))
+        spec = mac_class.agent_spec(mac_config, info)
+        agent = build_part(AGENTS[flat["agent"]], flat, spec)
         learner_class = learners.REGISTRY[flat["learner"]]
+        classes = {key: flat[key] and kind.registry[flat[key]] for key, kind in learner_class.networks.items()}
         networks = {
-            key: flat[key] and build_part(kind.registry[flat[key]], flat, info).to(device)
-            for key, kind in learner_class.networks.items()
+            key: cls and build_part(cls, flat, spec if issubclass(cls, Agent) else info).to(device)
+            for key, cls in classes.items()
         }
     selector = build_part(SELECTORS[flat["action_selector"]], flat, torch.Generator().manual_seed(seed))
     mac = mac_class(mac_config, agent.to(device), selector, info, learner_class.stores)
@@ -147,6 +151,6 @@ def spoil_padding(batch: EpisodeBatch, seed: int = 1) -> EpisodeBatch:
 
 
 def gradients(learner: Any) -> dict[str, torch.Tensor]:
-    """Return name -> gradient of every trained parameter, "agent." or "mixer." first."""
-    parts = {"agent": learner.mac.agent} | ({} if learner.mixer is None else {"mixer": learner.mixer})
-    return {f"{part}.{name}": p.grad for part, net in parts.items() for name, p in net.named_parameters()}
+    """Return name -> gradient of every trained parameter; its network's file comes first: "agent." or "mixer."."""
+    parts = {file.removesuffix("th"): part for file, part in learner.files().items() if isinstance(part, nn.Module)}
+    return {f"{part}{name}": p.grad for part, net in parts.items() for name, p in net.named_parameters()}

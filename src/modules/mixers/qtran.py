@@ -70,7 +70,9 @@ class QTranBase(nn.Module):
         team = of_agent if config.qtran_arch == "qtran_paper" else info.n_agents * info.n_actions
         self.Q = mlp(info.state_shape + team, *hidden, 1)
         self.V = mlp(info.state_shape, *hidden, 1)
-        self.action_encoding = mlp(of_agent, of_agent, of_agent)  # idle in coma_critic, whose files hold it all the same
+        self.action_encoding = mlp(
+            of_agent, of_agent, of_agent
+        )  # idle in coma_critic, whose files hold it all the same
 
     def forward(self, inputs: JointInputs) -> Joint:
         """Return Q_jt and V."""
