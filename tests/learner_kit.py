@@ -132,6 +132,20 @@ def make_batch(
     return batch
 
 
+def matrix_game(payoff: Sequence[Sequence[float]]) -> tuple[EnvInfo, EpisodeBatch]:
+    """Return the env of a matrix game of two agents, and one episode of one step for each joint action, row by row."""
+    info = EnvInfo(n_agents=2, n_actions=len(payoff), obs_shape=1, state_shape=1, episode_limit=1)
+    joint = torch.cartesian_prod(torch.arange(info.n_actions), torch.arange(info.n_actions))  # [A * A, 2]
+    batch = EpisodeBatch(scheme_of(info), {"agents": 2}, len(joint), 2)
+    for name in ("obs", "state", "avail_actions"):
+        batch.data[name].fill_(1)
+    batch.data["actions"][:, 0, :, 0] = joint
+    batch.data["reward"][:, 0, 0] = torch.tensor(payoff).flatten()
+    batch.data["terminated"][:, 0] = True
+    batch.set_lengths(torch.ones(len(joint), dtype=torch.int64))
+    return info, batch
+
+
 def spoil_padding(batch: EpisodeBatch, seed: int = 1) -> EpisodeBatch:
     """Return a copy whose padding holds garbage: NaN where a float is, random actions and flags elsewhere."""
     generator = torch.Generator().manual_seed(seed)
