@@ -84,11 +84,13 @@ def test_td_lambda_by_hand(terminated):
 @pytest.mark.parametrize("terminated", [False, True])
 def test_q_lambda_by_hand(terminated):
     learner = known_learner(Q, TARGET, learner="nq_learner", mixer="vdn", td_lambda=0.5, q_lambda=True)
-    metrics = train(learner, known_batch(terminated), 0, 0).read()
-    # Target network's value of the actions taken in step 1: 3 + 5 = 8; of the greedy ones after it: 10.
+    batch = known_batch(terminated)
+    batch.data["actions"][0, 1, 0, 0] = 0  # not the greedy one
+    metrics = train(learner, batch, 0, 0).read()
+    # Target network: actions taken in step 1, 8 + 5 = 13; greedy ones there, 8, and after it, 10. Q says 1 + 4 = 5 now.
     last = 2.0 if terminated else 2 + 0.5 * 10
-    first = 1 + 0.5 * (8 + 0.5 * (last - 8))
-    assert metrics["loss_td"] == pytest.approx(0.5 * ((3 - first) ** 2 + (6 - last) ** 2) / 2)
+    first = 1 + 0.5 * (8 + 0.5 * (last - 13))
+    assert metrics["loss_td"] == pytest.approx(0.5 * ((3 - first) ** 2 + (5 - last) ** 2) / 2)
 
 
 @pytest.mark.parametrize("q_lambda", [False, True])
