@@ -16,8 +16,10 @@ from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
 from pymarl.components.transforms import OneHot
 from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.learners.value_learner import TDLearner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
+from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.utils.config import build_config, config_class
 
 CONFIG = Path(learners.__file__).parents[1] / "config"
@@ -38,6 +40,17 @@ def flat_of(key: str, name: str | None) -> dict[str, Any]:
         if yaml.safe_load(path.read_text()).get(key) == name:
             return flat_config(path.stem)
     return flat_config()
+
+
+def td_learners() -> list[tuple[str, str | None]]:
+    """Return every learner of a TD error in the registry with each mixer that it takes, and without where it can be."""
+    pairs: list[tuple[str, str | None]] = []
+    for name in learners.REGISTRY:
+        if issubclass(learners.REGISTRY[name], TDLearner):
+            kind = learners.REGISTRY[name].networks["mixer"]
+            fitting = [mixer for mixer in MIXERS if issubclass(MIXERS[mixer], kind.base)]
+            pairs += [(name, mixer) for mixer in [*[None] * kind.optional, *fitting]]
+    return pairs
 
 
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,25 +5,24 @@ import math
 import pytest
 import torch
 
-from learner_kit import SMALL, flat_config, flat_of, gradients, make_batch, make_learner, spoil_padding, train
+from learner_kit import (
+    SMALL,
+    flat_config,
+    flat_of,
+    gradients,
+    make_batch,
+    make_learner,
+    spoil_padding,
+    td_learners,
+    train,
+)
 from pymarl.learners import REGISTRY
-from pymarl.learners.value_learner import TDLearner, ValueLearner
-from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.learners.value_learner import ValueLearner
 from pymarl.utils.errors import UserError
 
 LENGTHS = [5, 1, 8, 3]
-
-
-def mixers_of(learner_name):
-    """Return the names of what a learner can have as its mixer."""
-    kind = REGISTRY[learner_name].networks["mixer"]
-    return [*[None] * kind.optional, *(name for name in MIXERS if issubclass(MIXERS[name], kind.base))]
-
-
-# Learners of a TD error; whatever else a learner is, tests/run/test_algorithms.py trains its algorithm.
-TD_LEARNERS = [name for name in REGISTRY if issubclass(REGISTRY[name], TDLearner)]
-COMBINATIONS = [(name, mixer) for name in TD_LEARNERS for mixer in mixers_of(name)]
-each_learner = pytest.mark.parametrize(("learner_name", "mixer"), COMBINATIONS)
+# Whatever else a learner is, tests/run/test_algorithms.py trains its algorithm.
+each_learner = pytest.mark.parametrize(("learner_name", "mixer"), td_learners())
 
 
 def small_config(learner_name, mixer, **overrides):
