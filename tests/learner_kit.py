@@ -20,6 +20,7 @@ from pymarl.learners.value_learner import TDLearner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
 from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.mixer import BaseMixer
 from pymarl.utils.config import build_config, config_class
 
 CONFIG = Path(learners.__file__).parents[1] / "config"
@@ -43,12 +44,17 @@ def flat_of(key: str, name: str | None) -> dict[str, Any]:
 
 
 def td_learners() -> list[tuple[str, str | None]]:
-    """Return every learner of a TD error in the registry with each mixer that it takes, and without where it can be."""
+    """Return every learner of a TD error in the registry with each mixer that it takes, and without where it can be.
+
+    One that must mix Q-values, as others do already, is there with the mixer of its algorithm alone.
+    """
     pairs: list[tuple[str, str | None]] = []
     for name in learners.REGISTRY:
         if issubclass(learners.REGISTRY[name], TDLearner):
             kind = learners.REGISTRY[name].networks["mixer"]
             fitting = [mixer for mixer in MIXERS if issubclass(MIXERS[mixer], kind.base)]
+            if kind.base is BaseMixer and not kind.optional:
+                fitting = [flat_of("learner", name)["mixer"]]
             pairs += [(name, mixer) for mixer in [*[None] * kind.optional, *fitting]]
     return pairs
 
