@@ -156,6 +156,15 @@ def test_the_sum_equals_the_joint_value_at_the_optimum_and_bounds_it_elsewhere(m
         assert max(slack.amin(0).abs().max(), slack.amin(1).abs().max()) < 0.1
 
 
+@pytest.mark.parametrize("arch", ARCHS)
+def test_what_is_idle_gets_no_gradient_and_all_else_does(arch: str) -> None:
+    learner = qtran(qtran_arch=arch)
+    train(learner, make_batch(LENGTHS), 0, 0)
+    without = {name for name, parameter in learner.mixer.named_parameters() if parameter.grad is None}
+    assert without == learner.mixer.idle
+    assert len(without) == (0 if arch == "qtran_paper" else 4)
+
+
 def test_an_agent_without_such_hidden_states_is_refused() -> None:
     with pytest.raises(UserError, match=r"rnn_hidden_dim=8 numbers, but this agent's have 0; write agent=rnn"):
         qtran(agent="ff")

@@ -51,6 +51,9 @@ class QTranBase(nn.Module):
 
     Q_jt reads the state and the sum over agents of what a network makes of [hidden state, action] ("qtran_paper"), or
     the joint action itself ("coma_critic"). V reads the state.
+
+    Attributes:
+        idle: names of parameters that change no output and get no gradient: PyMARL's files hold them.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -70,9 +73,9 @@ class QTranBase(nn.Module):
         team = of_agent if config.qtran_arch == "qtran_paper" else info.n_agents * info.n_actions
         self.Q = mlp(info.state_shape + team, *hidden, 1)
         self.V = mlp(info.state_shape, *hidden, 1)
-        self.action_encoding = mlp(
-            of_agent, of_agent, of_agent
-        )  # idle in coma_critic, whose files hold it all the same
+        self.action_encoding = mlp(of_agent, of_agent, of_agent)
+        encoding = {f"action_encoding.{name}" for name, _ in self.action_encoding.named_parameters()}
+        self.idle: set[str] = set() if config.qtran_arch == "qtran_paper" else encoding
 
     def forward(self, inputs: JointInputs) -> Joint:
         """Return Q_jt and V."""
