@@ -39,6 +39,8 @@ def build(spec: dict[str, Any]) -> tuple[Any, Any, Recorder]:
     """Return the peer's learner, its batch and the recorder behind it."""
     dims = spec["dims"]
     args = SimpleNamespace(**spec["args"], **dims)
+    if spec.get("device", "cpu") == "cpu":  # its QPLEX moves a tensor to the GPU unasked
+        torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
     args.epsilon_start, args.epsilon_finish, args.epsilon_anneal_time = 1.0, 0.05, 1000
     n, actions = dims["n_agents"], dims["n_actions"]
     scheme = {
@@ -95,7 +97,7 @@ def numbers(spec: dict[str, Any]) -> dict[str, Any]:
     named = {f"{part}.{name}": p for part, net in networks.items() for name, p in net.named_parameters()}
     return {
         "stats": recorder.stats,
-        "gradients": {name: p.grad.clone() for name, p in named.items()},
+        "gradients": {name: p.grad.clone() for name, p in named.items() if p.grad is not None},
         "parameters": {name: p.detach().clone() for name, p in named.items()},
         "priorities": info["td_errors_abs"].reshape(-1).clone() if "td_errors_abs" in info else None,
     }

@@ -15,16 +15,19 @@ from pymarl.components.action_selectors import REGISTRY as SELECTORS
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
 from pymarl.components.transforms import OneHot
-from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.envs.specs import Block, EntityLayout, EnvInfo
 from pymarl.learners.value_learner import TDLearner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer
+from pymarl.run.foreign import take_names
 from pymarl.utils.config import build_config, config_class
+from pymarl.utils.layers import Layers
 
 CONFIG = Path(learners.__file__).parents[1] / "config"
-SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8)
+LAYOUT = EntityLayout(obs=(Block("own", 1, 7),), state=(Block("allies", 3, 2), Block("enemies", 1, 3)), first_target=0)
+SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8, entity_layout=LAYOUT)
 
 
 def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:
@@ -60,8 +63,11 @@ def td_learners() -> list[tuple[str, str | None]]:
 
 
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return PyMARL2's keys with our name of its mixer."""
-    return {**flat, "mixer": "nmix" if (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix") else flat["mixer"]}
+    """Return PyMARL2's keys with our names of its learners and mixers."""
+    layers = Layers()
+    layers.add(flat, "with")
+    take_names(layers)
+    return layers.values
 
 
 def build_part(cls: Any, flat: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -184,6 +190,7 @@ def spoil_padding(batch: EpisodeBatch, seed: int = 1) -> EpisodeBatch:
 
 
 def gradients(learner: Any) -> dict[str, torch.Tensor]:
-    """Return name -> gradient of every trained parameter; its network's file comes first: "agent." or "mixer."."""
+    """Return name -> gradient of every parameter that has one; its network's file comes first: "agent." or "mixer."."""
     parts = {file.removesuffix("th"): part for file, part in learner.files().items() if isinstance(part, nn.Module)}
-    return {f"{part}{name}": p.grad for part, net in parts.items() for name, p in net.named_parameters()}
+    named = {f"{part}{name}": p for part, net in parts.items() for name, p in net.named_parameters()}
+    return {name: p.grad for name, p in named.items() if p.grad is not None}

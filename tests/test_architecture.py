@@ -23,7 +23,7 @@ ALLOWED = {
     "kernels": {"kernels"},
     "components": {"components"},
     "envs": {"envs"},
-    "tools": {"envs", "tools"},
+    "tools": {"run", "envs", "tools"},
     "utils": set(),
 }
 OURS = set(ALLOWED) - {"main.py", "pymarl.py"}

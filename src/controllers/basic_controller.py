@@ -69,6 +69,7 @@ class _Acting:
 
     def __init__(self) -> None:
         self.hidden: Tensor | None = None  # [B, N, H]
+        self.fresh: Tensor  # [N, H], of the start of an episode
         self.agent: Agent | None = None  # to be found without a module's look-up
         self.slots: _Slots | None = None
         self.restarted: Tensor | None = None  # rows in which an episode begins at the next slot
@@ -144,14 +145,15 @@ class BasicMAC(nn.Module):
         acting.agent = self.agent
         self._device = self.device
         acting.hidden = self.agent.init_hidden(rows).view(batch_size, self.n_agents, -1)
+        acting.fresh = acting.hidden[0].clone()
         self._no_action = torch.full((rows,), -1, device=self._device)
         self._agent_id = OneHot(torch.arange(self.n_agents, device=self._device).repeat(batch_size), self.n_agents)
 
     def restart(self, rows: NDArray[np.int64]) -> None:
         """Let new episodes start in some rows, at the slot that comes next."""
         assert self.hidden_states is not None, "init_hidden comes first"
-        fresh = self.agent.init_hidden(len(rows) * self.n_agents).view(len(rows), self.n_agents, -1)
         self._acting.restarted = upload(torch.from_numpy(rows), self._device)
+        fresh = self._acting.fresh.expand(len(rows), -1, -1)
         self.hidden_states = self.hidden_states.index_copy(0, self._acting.restarted, fresh)
 
     @torch.no_grad()

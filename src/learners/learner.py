@@ -87,7 +87,7 @@ class Learner(nn.Module):
         """Keys of every learner; see config/default.yaml."""
 
         lr: PositiveFloat
-        optimizer: Literal["adam", "rmsprop"]
+        optimizer: Literal["adam", "radam", "rmsprop"]
         optim_alpha: Probability
         optim_eps: PositiveFloat
         weight_decay: NonNegativeFloat

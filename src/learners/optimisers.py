@@ -59,6 +59,11 @@ class Optimiser:
         for tensor, old in zip(changing, before, strict=True):
             tensor.copy_(torch.where(broken, old, tensor))
 
+    def set_lr(self, lr: float) -> None:
+        """Let the next steps have another learning rate."""
+        for group in self.torch_optimiser.param_groups:
+            group["lr"] = lr
+
     def state_dict(self) -> dict[str, Any]:
         """Return the running averages and settings, as torch has them."""
         return self.torch_optimiser.state_dict()
@@ -75,10 +80,12 @@ class Optimiser:
 def make_optimiser(
     name: str, params: list[nn.Parameter], *, lr: float, weight_decay: float, alpha: float, eps: float, clip: float
 ) -> Optimiser:
-    """Return "adam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
+    """Return "adam" or "radam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
     if name == "adam":
         fused = all(param.device.type in {"cpu", "cuda"} for param in params)
         return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay, fused=fused), params, clip)
+    if name == "radam":
+        return Optimiser(torch.optim.RAdam(params, lr=lr, weight_decay=weight_decay, foreach=True), params, clip)
     return Optimiser(torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip)
 
 

@@ -15,7 +15,7 @@ from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import Learner, NetworkKind
 from pymarl.learners.optimisers import Optimiser
 from pymarl.learners.train_result import TrainResult
-from pymarl.learners.values import Loss, Rows, team_value
+from pymarl.learners.values import Loss, Rows, team_value, value_metrics
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed
 from pymarl.utils.config import PositiveInt
@@ -58,18 +58,9 @@ class TDLearner(Learner):
         loss = self.loss(sample.batch, sample.weights)
         grad_norm = self.step(self.optimiser, loss.value)
         self.update_targets(episode_num)
+        metrics = value_metrics(loss, grad_norm, self.info.n_agents)
         with torch.no_grad():
-            count = loss.mask.sum()
-            metrics = {
-                "loss_td": loss.value.detach(),
-                "grad_norm": grad_norm,
-                "td_error_abs": loss.td_error.abs().sum() / count,
-                "q_taken_mean": (loss.q_taken * loss.mask).sum() / (count * self.info.n_agents),
-                "target_mean": (loss.targets * loss.mask).sum() / (count * self.info.n_agents),
-            }
-            return TrainResult(
-                metrics={**metrics, **loss.metrics}, priorities=self._priorities(sample.batch, loss), t_env=t_env
-            )
+            return TrainResult(metrics=metrics, priorities=self._priorities(sample.batch, loss), t_env=t_env)
 
     def _priorities(self, batch: EpisodeBatch, loss: Loss) -> Tensor:
         """Return PyMARL2's priorities [B]: sum |td| / sqrt(length), or the return scaled by the range seen so far."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
@@ -58,6 +59,23 @@ class Loss(NamedTuple):
     metrics: Mapping[str, Tensor] = {}
 
 
+def value_metrics(loss: Loss, grad_norm: Tensor, n_agents: int) -> dict[str, Tensor]:
+    """Return what value learners log of an update, name -> 0-d: the loss, the norm of its gradient, the mean |TD error|
+    per transition, the means of values taken and of targets (per transition and agent, as PyMARL), and what else the
+    loss names.
+    """
+    with torch.no_grad():
+        count = loss.mask.sum()
+        return {
+            "loss_td": loss.value.detach(),
+            "grad_norm": grad_norm,
+            "td_error_abs": loss.td_error.abs().sum() / count,
+            "q_taken_mean": (loss.q_taken * loss.mask).sum() / (count * n_agents),
+            "target_mean": (loss.targets * loss.mask).sum() / (count * n_agents),
+            **loss.metrics,
+        }
+
+
 def team_value(
     mixer: BaseMixer | None, q: Tensor, actions: Tensor, avail_actions: Tensor, state: Tensor,
     states: Tensor | None = None,
@@ -94,14 +112,14 @@ def td_loss(
     batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, weights: Tensor | None,
     shares: Tensor | None = None, *, scale: float = 0.5,
 ) -> Loss:  # fmt: skip
-    """Return the scaled squared TD error, averaged over the transitions, and the mixer's penalty, averaged likewise.
+    """Return the scaled squared TD error plus the mixer's penalty, both averaged over the transitions.
 
     Args:
         batch: whose rows are mixed.
-        mixed: values of the actions taken, packed [P, A], with gradient.
+        mixed: values of the actions taken, packed [P, A], with gradient; metrics are averaged as the penalty is.
         targets: [B, T-1, A], without.
         mask: [B, T-1, 1] in {0, 1}.
-        weights: [B] importance weights that multiply each episode's share, or None.
+        weights: [B] importance weights that multiply each episode's share of both, or None.
         shares: [B, T-1, A] that multiply each transition's (weighted QMIX), or None.
         scale: what the square is multiplied by; PyMARL2's plain learners halve it.
     """
@@ -111,12 +129,13 @@ def td_loss(
     squares = scale * td_error.pow(2)
     if shares is not None:
         squares = squares * shares
+    metrics = {name: mean_over_steps(at_steps(batch, each), mask, None) for name, each in mixed.metrics.items()}
     value = mean_over_steps(squares, wide, weights)
-    loss = Loss(value, td_error.detach(), q_taken.detach(), targets, wide, mixed.metrics)
+    loss = Loss(value, td_error.detach(), q_taken.detach(), targets, wide, metrics)
     if mixed.penalty is None:
         return loss
-    penalty = mean_over_steps(at_steps(batch, mixed.penalty), mask, None)
-    return loss._replace(value=loss.value + penalty, metrics={**mixed.metrics, "mixer_penalty": penalty.detach()})
+    penalty = mean_over_steps(at_steps(batch, mixed.penalty), mask, weights)
+    return loss._replace(value=loss.value + penalty, metrics={**metrics, "mixer_penalty": penalty.detach()})
 
 
 def mean_over_steps(x: Tensor, mask: Tensor, weights: Tensor | None) -> Tensor:

@@ -36,15 +36,16 @@ class Foreign:
 
 
 @cache
-def _tables() -> dict[str, Any]:
-    tables: dict[str, Any] = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
-    return tables
+def tables() -> dict[str, Any]:
+    """Return config/foreign_keys.yaml."""
+    read: dict[str, Any] = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
+    return read
 
 
 @cache
 def table() -> dict[str, Foreign]:
     """Return the foreign keys that may change what a run does."""
-    keys = _tables()["keys"]
+    keys = tables()["keys"]
     renamed = {key: {"target" if name == "as" else name: v for name, v in entry.items()} for key, entry in keys.items()}
     return {key: Foreign(key, **entry) for key, entry in renamed.items()}
 
@@ -80,7 +81,7 @@ def take_names(layers: Layers) -> list[str]:
 
     Learners come first, for other parts are named beside ours.
     """
-    notes, learners, names = [], _tables()["learners"], _tables()["names"]
+    notes, learners, names = [], tables()["learners"], tables()["names"]
     meant = _known(learners, layers.values["learner"])
     if meant:
         given, rank, origin = _given(layers, "learner"), layers.rank("learner"), layers.origin["learner"]

@@ -194,22 +194,40 @@ class PiecePlayer(Player):
         lengths = np.array([piece.stop - piece.start for piece in pieces], np.int64)
         slots = int(lengths.max(initial=0)) + 1
         batch = EpisodeBatch(self._scheme, self._groups, len(pieces), slots, self._preprocess)
+        steps, afterwards = self._places(pieces, lengths, slots)
+        own = [index for index, piece in enumerate(pieces) if piece.last is not None]
+        into_own = torch.from_numpy(np.array(own, np.int64) * slots + lengths[own])
         for key, fields in batch.fields.items():
             if fields.const:
                 continue
-            into, tape = batch.data[key], self.batch.data[key]
-            for index, piece in enumerate(pieces):
-                length = piece.stop - piece.start
-                into[index, :length] = tape[piece.row, piece.start : piece.stop]
-                if key in self.observations:
-                    own = None if piece.last is None else torch.from_numpy(np.asarray(piece.last[key]))
-                    into[index, length] = tape[piece.row, piece.stop] if own is None else own
+            into, tape = batch.data[key].flatten(0, 1), self.batch.data[key].flatten(0, 1)
+            for to, place in (steps, afterwards) if key in self.observations else (steps,):
+                into.index_copy_(0, to, tape.index_select(0, place))
+            if key in self.observations and own:
+                last = np.stack([pieces[index].last[key] for index in own])  # type: ignore[index]
+                into.index_copy_(0, into_own, torch.from_numpy(last).view(len(own), *into.shape[1:]).to(into.dtype))
         if pieces:  # none if the only row's episode broke in the last step
             batch.data["start_hidden"].copy_(torch.stack([piece.hidden for piece in pieces]))
-        for index, piece in enumerate(pieces):
-            batch.data["start_action"][index, :, 0] = torch.from_numpy(piece.action)
+            batch.data["start_action"].copy_(torch.from_numpy(np.stack([piece.action for piece in pieces])[..., None]))
         batch.set_lengths(lengths)
         return batch
+
+    def _places(
+        self, pieces: list[_Piece], lengths: NDArray[np.int64], slots: int
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Return where in a batch the pieces' steps go and where they lie on the tape, both as places in rows of slots;
+        and the same of the observation behind each piece, of those that have not kept their own.
+        """
+        rows, starts, number = (np.array(of_each, np.int64) for of_each in (
+            [piece.row for piece in pieces], [piece.start for piece in pieces], range(len(pieces))
+        ))  # fmt: skip
+        within = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+        tape = self.steps + 1
+        steps = np.repeat(number * slots, lengths) + within, np.repeat(rows * tape + starts, lengths) + within
+        open_ones = np.array([piece.last is None for piece in pieces], bool)
+        behind = (number * slots + lengths)[open_ones], (rows * tape + starts + lengths)[open_ones]
+        to_steps, on_tape, to_behind, behind_tape = map(torch.from_numpy, (*steps, *behind))
+        return (to_steps, on_tape), (to_behind, behind_tape)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the episodes under way: seeds, actions, rewards so far, and the hidden states they have led to."""

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from pymarl.learners import REGISTRY as LEARNERS
+from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.run.check import check
 from pymarl.run.config import all_keys
-from pymarl.run.foreign import table, take_foreign
+from pymarl.run.foreign import table, tables, take_foreign
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import Layers, merge
 
@@ -74,6 +76,57 @@ def test_the_higher_layer_wins(text: str, updates: dict[str, Any], key: str, val
 def test_what_epymarl_hands_to_the_env(tmp_path: Path) -> None:
     layers, _ = taken(tmp_path, "reward_scalarisation: mean", "gymma")
     assert layers.get("env_args.reward_scalarisation") == "mean"
+
+
+PYMARL2_QPLEX = """
+runner: parallel
+batch_size_run: 8
+learner: dmaq_qatten_learner
+double_q: True
+mixer: dmaq
+mixing_embed_dim: 32
+hypernet_embed: 64
+adv_hypernet_layers: 2
+adv_hypernet_embed: 64
+td_lambda: 0.6
+num_kernel: 4
+is_minus_one: True
+weighted_head: True
+is_adv_attention: True
+is_stop_gradient: True
+"""
+
+
+def test_pymarl2s_qplex_is_a_mixer_here_and_brings_its_adam(tmp_path: Path) -> None:
+    layers, notes = taken(tmp_path, PYMARL2_QPLEX)
+    assert [layers.values[key] for key in ("learner", "mixer", "optimizer")] == ["nq_learner", "qplex", "adam"]
+    assert "learner='dmaq_qatten_learner' of " in notes[0]
+    assert "is taken as learner='nq_learner', optimizer='adam'" in notes[0]
+    assert "is mixer='qplex' here" in notes[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "updates", "optimizer"),
+    [
+        ("{learner: dmaq_qatten_learner, mixer: dmaq, optimizer: rmsprop}", {}, "rmsprop"),
+        ("{learner: dmaq_qatten_learner, mixer: dmaq}", {"optimizer": "rmsprop"}, "rmsprop"),
+        ("{optimizer: rmsprop, mixer: dmaq}", {"learner": "dmaq_qatten_learner"}, "adam"),
+    ],
+)
+def test_what_a_learner_brings_gives_way_to_what_is_said_beside_it(
+    text: str, updates: dict[str, Any], optimizer: str, tmp_path: Path
+) -> None:
+    layers, _ = taken(tmp_path, text, **updates)
+    assert layers.values["optimizer"] == optimizer
+    assert layers.values["mixer"] == "qplex"
+
+
+def test_learners_that_stand_in_for_others_are_ours() -> None:
+    learners, names = tables()["learners"], tables()["names"]
+    assert {keys["learner"] for keys in learners.values()} <= set(LEARNERS)
+    assert not set(learners) & set(LEARNERS)
+    assert all(set(keys) <= set(all_keys()) for keys in learners.values())
+    assert {ours for meant in names["mixer"].values() for ours in meant.values()} <= set(MIXERS)
 
 
 def test_individual_rewards_are_the_envs_affair(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Mixed(NamedTuple):
     Attributes:
         value: [P, 1], the team's Q-values.
         penalty: [P, 1], added to the loss of the rows' transitions (QPLEX's regulariser), or None.
-        metrics: what else is to be logged, name -> 0-d without gradient.
+        metrics: what else is to be logged, averaged over the rows' transitions: name -> [P, 1] without gradient.
     """
 
     value: Tensor
@@ -49,6 +49,7 @@ class BaseMixer(nn.Module):
         monotone: raising one agent's q never lowers the output. True must hold for every input.
         needs_q_max: `mix` reads `inputs.q_max`; the learner computes it only then.
         needs_states: `mix` reads `inputs.states`, likewise.
+        idle: names of parameters that change no output and get no gradient: PyMARL2's files hold them.
 
     Args:
         config: the subclass's Config, or None if it reads no keys.
@@ -63,6 +64,7 @@ class BaseMixer(nn.Module):
         super().__init__()
         self.config, self.info = config, info
         self.n_agents, self.n_actions, self.state_shape = info.n_agents, info.n_actions, info.state_shape
+        self.idle: set[str] = set()
 
     def forward(self, inputs: MixerInputs) -> Mixed:
         """Return what `mix` makes of inputs. Raises ValueError if one has not the shape declared above."""
@@ -87,6 +89,10 @@ class BaseMixer(nn.Module):
     def mix(self, inputs: MixerInputs) -> Tensor | Mixed:
         """Return the team's Q-values, [P, 1], alone or with a penalty, for inputs of the right shapes."""
         raise NotImplementedError
+
+    def names_in(self, *modules: str) -> set[str]:
+        """Return the names of all parameters of these parts of it."""
+        return {name for name, _ in self.named_parameters() if name.split(".")[0] in modules}
 
 
 def weighted_sum(q: Tensor, weights: Tensor) -> Tensor:

@@ -1,0 +1,97 @@
+"""Parallelised Q-learning: no replay and no target networks; pieces of many envs, learned from while they are new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pymarl.components.buffers.buffer import Sample
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.masking import greedy_actions
+from pymarl.components.returns import td_lambda_targets
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.specs import EnvInfo
+from pymarl.learners.learner import Learner, NetworkKind
+from pymarl.learners.train_result import TrainResult
+from pymarl.learners.values import after_steps, td_loss, team_value, value_metrics
+from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.mixer import BaseMixer, Mixed
+from pymarl.utils.config import PositiveInt, Probability
+from pymarl.utils.devices import upload
+
+
+class PQNLearner(Learner):
+    """PQN (Gallici et al. 2024, arXiv:2407.04811) on a team value: PQN-VDN, PQN-QMIX, or independent agents.
+
+    Lambda returns of the greedy policy are computed once for what was collected, with the networks that have acted;
+    then come `epochs` passes over it, in `minibatches` parts each. Nothing but the layer norms of its agent, many envs
+    and short pieces keeps it stable, so that it wants an agent that has them (ln_rnn).
+
+    Args:
+        config, mac, info, generator: as for Learner.
+        mixer: makes the team's value of the agents'; None for independent agents.
+    """
+
+    networks = {"mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
+    trains_on = ("rollout",)
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(Learner.Config):
+        """Keys of pqn_learner; see config/default.yaml."""
+
+        epochs: PositiveInt
+        minibatches: PositiveInt
+        td_lambda: Probability
+        lr_anneal: bool
+        t_max: PositiveInt
+
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, mixer: BaseMixer | None = None
+    ) -> None:
+        super().__init__(config, mac, info, generator)
+        self.mixer = mixer
+        self.optimiser = self.add_optimiser("opt", mac, mixer)
+
+    def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
+        """Make epochs x minibatches updates; see Learner.train. Metrics are those of ValueLearner, means over them."""
+        self.t_env, self.episode_num = t_env, episode_num
+        self.mac.train()
+        if self.config.lr_anneal:
+            self.optimiser.set_lr(self.config.lr * max(0.0, 1.0 - t_env / self.config.t_max))
+        batch = sample.batch
+        targets = self.targets(batch)
+        sums: dict[str, Tensor] = {}
+        steps = 0
+        for _ in range(self.config.epochs):
+            for rows in self.minibatches(batch.batch_size, self.config.minibatches):
+                for name, value in self.update(batch[rows], targets[upload(rows, batch.device)]).items():
+                    sums[name] = sums.get(name, 0.0) + value
+                steps += 1
+        metrics = {name: value / steps for name, value in sums.items()}
+        return TrainResult(metrics=metrics, gradient_steps=steps, t_env=t_env)
+
+    @torch.no_grad()
+    def targets(self, batch: EpisodeBatch) -> Tensor:
+        """Return the lambda returns [B, T-1, A], in which each step goes on greedily; A as in Loss."""
+        steps = batch.transitions()
+        q = self.mac.unroll_packed(batch).outputs
+        best = self.value(batch, q, greedy_actions(q, batch.packed("avail_actions"))).value
+        return td_lambda_targets(
+            steps.reward, steps.terminated, steps.mask, after_steps(batch, best),
+            gamma=self.config.gamma, td_lambda=self.config.td_lambda,
+        )  # fmt: skip
+
+    def update(self, batch: EpisodeBatch, targets: Tensor) -> dict[str, Tensor]:
+        """Make a step on some pieces; return what is to be logged, name -> 0-d."""
+        actions = batch.packed("actions").squeeze(-1).long()
+        mixed = self.value(batch, self.mac.unroll_packed(batch).outputs, actions)
+        loss = td_loss(batch, mixed, targets, batch.transitions().mask, None)
+        grad_norm = self.step(self.optimiser, loss.value)
+        return value_metrics(loss, grad_norm, self.info.n_agents)
+
+    def value(self, batch: EpisodeBatch, q: Tensor, actions: Tensor) -> Mixed:
+        """Return the value [P, A] of `actions` [P, N], given all Q-values [P, N, actions]."""
+        return team_value(self.mixer, q, actions, batch.packed("avail_actions"), batch.packed("state"))
