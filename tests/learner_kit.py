@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from pymarl import controllers, learners
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
@@ -15,7 +16,11 @@ from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
 from pymarl.components.transforms import OneHot
 from pymarl.envs.specs import Block, EntityLayout, EnvInfo
+from pymarl.learners.value_learner import TDLearner
 from pymarl.modules.agents import REGISTRY as AGENTS
+from pymarl.modules.agents.agent import Agent
+from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.mixer import BaseMixer
 from pymarl.run.foreign import take_names
 from pymarl.utils.config import build_config, config_class
 from pymarl.utils.layers import Layers
@@ -41,6 +46,22 @@ def flat_of(key: str, name: str | None) -> dict[str, Any]:
     return flat_config()
 
 
+def td_learners() -> list[tuple[str, str | None]]:
+    """Return every learner of a TD error in the registry with each mixer that it takes, and without where it can be.
+
+    One that must mix Q-values, as others do already, is there with the mixer of its algorithm alone.
+    """
+    pairs: list[tuple[str, str | None]] = []
+    for name in learners.REGISTRY:
+        if issubclass(learners.REGISTRY[name], TDLearner):
+            kind = learners.REGISTRY[name].networks["mixer"]
+            fitting = [mixer for mixer in MIXERS if issubclass(MIXERS[mixer], kind.base)]
+            if kind.base is BaseMixer and not kind.optional:
+                fitting = [flat_of("learner", name)["mixer"]]
+            pairs += [(name, mixer) for mixer in [*[None] * kind.optional, *fitting]]
+    return pairs
+
+
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Return PyMARL2's keys with our names of its learners and mixers."""
     layers = Layers()
@@ -61,11 +82,13 @@ def make_learner(flat: Mapping[str, Any], info: EnvInfo = SMALL, seed: int = 0, 
         torch.manual_seed(seed)
         mac_class = controllers.REGISTRY[flat["mac"]]
         mac_config = build_config(mac_class.Config, flat, {})
-        agent = build_part(AGENTS[flat["agent"]], flat, mac_class.agent_spec(mac_config, info))
+        spec = mac_class.agent_spec(mac_config, info)
+        agent = build_part(AGENTS[flat["agent"]], flat, spec)
         learner_class = learners.REGISTRY[flat["learner"]]
+        classes = {key: flat[key] and kind.registry[flat[key]] for key, kind in learner_class.networks.items()}
         networks = {
-            key: flat[key] and build_part(kind.registry[flat[key]], flat, info).to(device)
-            for key, kind in learner_class.networks.items()
+            key: cls and build_part(cls, flat, spec if issubclass(cls, Agent) else info).to(device)
+            for key, cls in classes.items()
         }
     selector = build_part(SELECTORS[flat["action_selector"]], flat, torch.Generator().manual_seed(seed))
     mac = mac_class(mac_config, agent.to(device), selector, info, learner_class.stores)
@@ -134,6 +157,20 @@ def make_batch(
     return batch
 
 
+def matrix_game(payoff: Sequence[Sequence[float]]) -> tuple[EnvInfo, EpisodeBatch]:
+    """Return the env of a matrix game of two agents, and one episode of one step for each joint action, row by row."""
+    info = EnvInfo(n_agents=2, n_actions=len(payoff), obs_shape=1, state_shape=1, episode_limit=1)
+    joint = torch.cartesian_prod(torch.arange(info.n_actions), torch.arange(info.n_actions))  # [A * A, 2]
+    batch = EpisodeBatch(scheme_of(info), {"agents": 2}, len(joint), 2)
+    for name in ("obs", "state", "avail_actions"):
+        batch.data[name].fill_(1)
+    batch.data["actions"][:, 0, :, 0] = joint
+    batch.data["reward"][:, 0, 0] = torch.tensor(payoff).flatten()
+    batch.data["terminated"][:, 0] = True
+    batch.set_lengths(torch.ones(len(joint), dtype=torch.int64))
+    return info, batch
+
+
 def spoil_padding(batch: EpisodeBatch, seed: int = 1) -> EpisodeBatch:
     """Return a copy whose padding holds garbage: NaN where a float is, random actions and flags elsewhere."""
     generator = torch.Generator().manual_seed(seed)
@@ -153,7 +190,7 @@ def spoil_padding(batch: EpisodeBatch, seed: int = 1) -> EpisodeBatch:
 
 
 def gradients(learner: Any) -> dict[str, torch.Tensor]:
-    """Return name -> gradient of every parameter that has one, "agent." or "mixer." first."""
-    parts = {"agent": learner.mac.agent} | ({} if learner.mixer is None else {"mixer": learner.mixer})
-    named = {f"{part}.{name}": p for part, net in parts.items() for name, p in net.named_parameters()}
+    """Return name -> gradient of every parameter that has one; its network's file comes first: "agent." or "mixer."."""
+    parts = {file.removesuffix("th"): part for file, part in learner.files().items() if isinstance(part, nn.Module)}
+    named = {f"{part}{name}": p for part, net in parts.items() for name, p in net.named_parameters()}
     return {name: p.grad for name, p in named.items() if p.grad is not None}

@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from learner_kit import SMALL, flat_config, gradients, make_batch, make_learner, spoil_padding, train
+from learner_kit import SMALL, flat_config, gradients, make_batch, make_learner, spoil_padding, td_learners, train
 from pymarl import main
 from pymarl.components.buffers.buffer import Clock, Sample
 from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.modules.agents import REGISTRY as AGENTS
-from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.run.parts import choose_device
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
@@ -57,8 +56,7 @@ def pair(learner: str = "nq_learner", mixer: str | None = "nmix", **keys: Any) -
     return make_learner(flat), make_learner(flat, device="cuda")
 
 
-@pytest.mark.parametrize("mixer", [None, *MIXERS])
-@pytest.mark.parametrize("learner", ["q_learner", "nq_learner"])
+@pytest.mark.parametrize(("learner", "mixer"), td_learners())
 def test_updates_are_those_of_the_cpu_and_wait_for_nothing(learner: str, mixer: str | None) -> None:
     flat = flat_config() | {"abs": True, "hypernet_layers": 2, "td_lambda": 0.6, "q_lambda": False}
     keys = {key: value for key, value in flat.items() if key not in flat_config("qmix")}

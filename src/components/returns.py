@@ -57,7 +57,6 @@ def q_lambda_targets(
     reward: Tensor,
     terminated: Tensor,
     filled: Tensor,
-    value: Tensor,
     taken_value: Tensor,
     next_value: Tensor,
     *,
@@ -66,19 +65,19 @@ def q_lambda_targets(
 ) -> Tensor:
     """Return Q(lambda) targets with off-policy corrections (Harutyunyan et al. 2016, arXiv:1602.04951).
 
-    A step's target is r + (V - Q_taken) + gamma * (1 - terminated) * ((1 - lam) * V_next + lam * G_next): TD(lambda)
-    on a reward that is corrected by what the greedy action was worth more than the one taken. As in PyMARL2, the
-    correction is also added to the step itself; the paper's target is this one minus the step's own V - Q_taken.
+    A step's target is r + gamma * (1 - terminated) * (V_next + lam * (G_next - Q_taken_next)): what the next step
+    turned out to be worth is counted as a correction of the action taken there, and so carries over to the greedy one.
+    An episode's last filled step has no next one and uses V_next alone.
 
     Args:
-        reward: [batch, time, agent], in env units.
+        reward: [batch, time, agent], in env units; agent is 1 for a team reward.
         terminated: [batch, time, 1] in {0, 1}; 1 only in a true terminal state, never at a time limit.
         filled: [batch, time, 1] in {0, 1}; 0 marks padding. Padded inputs never reach a filled target.
-        value: [batch, time, agent], target network's (mixed) maximum in the state BEFORE each step.
         taken_value: [batch, time, agent], target network's (mixed) value of the actions taken in each step.
         next_value: [batch, time, agent], target network's (mixed) maximum in the state AFTER each step.
         gamma: discount per env step, in [0, 1].
-        td_lambda: how much of the next step's target is used, in [0, 1].
+        td_lambda: 0 is one-step Q-learning; the fixed point is Q* whatever was played at least where td_lambda is below
+            (1 - gamma) / (2 * gamma).
 
     Returns:
         [batch, time, agent], without gradient; 0 where filled is 0.
@@ -86,9 +85,13 @@ def q_lambda_targets(
     Raises:
         ValueError: the [batch, time] sizes differ.
     """
-    _check_sizes(reward=reward, value=value, taken_value=taken_value)
-    corrected = reward + value - taken_value
-    return td_lambda_targets(corrected, terminated, filled, next_value, gamma=gamma, td_lambda=td_lambda)
+    _check_sizes(reward=reward, terminated=terminated, filled=filled, taken_value=taken_value, next_value=next_value)
+    step = _steps(terminated, filled, gamma)
+    taken_next = torch.zeros_like(taken_value)
+    taken_next[:, :-1] = step.clean(taken_value)[:, 1:]
+    carried = td_lambda * step.has_successor
+    one_step = step.clean(reward) + step.discount * (step.clean(next_value) - carried * taken_next)
+    return _accumulate(one_step, step.discount * carried)
 
 
 @torch.no_grad()

@@ -8,5 +8,7 @@ REGISTRY = Registry(
         "q_learner": "pymarl.learners.q_learner:QLearner",
         "nq_learner": "pymarl.learners.nq_learner:NQLearner",
         "pqn_learner": "pymarl.learners.pqn_learner:PQNLearner",
+        "qtran_learner": "pymarl.learners.qtran_learner:QTRANLearner",
+        "wqmix_learner": "pymarl.learners.wqmix_learner:WQMIXLearner",
     },
 )

@@ -40,21 +40,10 @@ class NQLearner(ValueLearner):
 
     def targets(self, batch: EpisodeBatch, steps: Transitions, rows: Rows) -> Tensor:
         """Return [B, T-1, A]."""
-        value = self.target_value(rows, rows.greedy(rows.q))
-        next_value = after_steps(batch, value)
+        next_value = after_steps(batch, self.target_value(rows, rows.greedy(rows.q)))
         gamma, td_lambda = self.config.gamma, self.config.td_lambda
+        ends = (steps.reward, steps.terminated, steps.mask)
         if not self.config.q_lambda:
-            return td_lambda_targets(
-                steps.reward, steps.terminated, steps.mask, next_value, gamma=gamma, td_lambda=td_lambda
-            )
-        taken = self.target_value(rows, rows.actions)
-        return q_lambda_targets(
-            steps.reward,
-            steps.terminated,
-            steps.mask,
-            at_steps(batch, value),
-            at_steps(batch, taken),
-            next_value,
-            gamma=gamma,
-            td_lambda=td_lambda,
-        )
+            return td_lambda_targets(*ends, next_value, gamma=gamma, td_lambda=td_lambda)
+        taken = at_steps(batch, self.target_value(rows, rows.actions))
+        return q_lambda_targets(*ends, taken, next_value, gamma=gamma, td_lambda=td_lambda)

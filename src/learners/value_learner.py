@@ -1,4 +1,4 @@
-"""Value-based learning: a loss on the team's Q-value, target networks, priorities. A subclass writes the loss."""
+"""Value-based learning: a loss of TD errors with priorities, and what most have of mixed Q-values and targets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import Learner, NetworkKind
+from pymarl.learners.optimisers import Optimiser
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import Loss, Rows, team_value, value_metrics
 from pymarl.modules.mixers import REGISTRY as MIXERS
@@ -20,16 +21,14 @@ from pymarl.modules.mixers.mixer import BaseMixer, Mixed
 from pymarl.utils.config import PositiveInt
 
 
-class ValueLearner(Learner):
-    """Base of learners that descend a TD error of mixed Q-values. A subclass writes `loss`.
+class TDLearner(Learner):
+    """Base of learners that make one step a sample down a TD error of the team's value, on all that `optimiser` trains.
 
-    Args:
-        config, mac, info, generator: as for Learner.
-        mixer: makes the team's value of the agents'; None for independent agents.
+    A subclass writes `loss`, adds its targets and sets `optimiser`.
     """
 
     gives_priorities = True
-    networks = {"mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
+    optimiser: Optimiser
 
     @dataclass(frozen=True, kw_only=True)
     class Config(Learner.Config):
@@ -38,15 +37,8 @@ class ValueLearner(Learner):
         target_update_interval: PositiveInt
         return_priority: bool
 
-    def __init__(
-        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, mixer: BaseMixer | None = None
-    ) -> None:
+    def __init__(self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator) -> None:
         super().__init__(config, mac, info, generator)
-        self.mixer = mixer
-        every = config.target_update_interval
-        self.target_mac = self.add_target(mac, every=every)
-        self.target_mixer = None if mixer is None else self.add_target(mixer, every=every)
-        self.optimiser = self.add_optimiser("opt", mac, mixer)
         self.return_range: Tensor
         self.register_buffer("return_range", torch.tensor([float("inf"), -float("inf")]))
 
@@ -70,6 +62,40 @@ class ValueLearner(Learner):
         with torch.no_grad():
             return TrainResult(metrics=metrics, priorities=self._priorities(sample.batch, loss), t_env=t_env)
 
+    def _priorities(self, batch: EpisodeBatch, loss: Loss) -> Tensor:
+        """Return PyMARL2's priorities [B]: sum |td| / sqrt(length), or the return scaled by the range seen so far."""
+        if self.config.return_priority:
+            steps = batch.transitions()
+            returns = steps.reward.masked_fill(steps.mask == 0, 0.0).sum(1)[:, 0]  # [B]
+            low, high = returns.min(), returns.max()
+            self.return_range = torch.stack(
+                [torch.minimum(self.return_range[0], low), torch.maximum(self.return_range[1], high)]
+            )
+            return (returns - self.return_range[0]) / (self.return_range[1] - self.return_range[0] + 1e-5)
+        per_agent = loss.td_error.abs().sum(1) / loss.mask.sum(1).sqrt()  # [B, A]
+        return per_agent.mean(-1)
+
+
+class ValueLearner(TDLearner):
+    """Base of learners that descend a TD error of mixed Q-values. A subclass writes `loss`.
+
+    Args:
+        config, mac, info, generator: as for Learner.
+        mixer: makes the team's value of the agents'; None for independent agents.
+    """
+
+    networks = {"mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
+
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, mixer: BaseMixer | None = None
+    ) -> None:
+        super().__init__(config, mac, info, generator)
+        self.mixer = mixer
+        every = config.target_update_interval
+        self.target_mac = self.add_target(mac, every=every)
+        self.target_mixer = None if mixer is None else self.add_target(mixer, every=every)
+        self.optimiser = self.add_optimiser("opt", mac, mixer)
+
     def rows(self, batch: EpisodeBatch) -> Rows:
         """Return a batch's rows with the Q-values of both networks, and their hidden states if the mixer reads them."""
         states = self.mixer is not None and self.mixer.needs_states
@@ -90,16 +116,3 @@ class ValueLearner(Learner):
         """Return the target networks' team value [P, A] of `actions` [P, N]."""
         states = rows.target_states
         return team_value(self.target_mixer, rows.target_q, actions, rows.avail_actions, rows.state, states).value
-
-    def _priorities(self, batch: EpisodeBatch, loss: Loss) -> Tensor:
-        """Return PyMARL2's priorities [B]: sum |td| / sqrt(length), or the return scaled by the range seen so far."""
-        if self.config.return_priority:
-            steps = batch.transitions()
-            returns = steps.reward.masked_fill(steps.mask == 0, 0.0).sum(1)[:, 0]  # [B]
-            low, high = returns.min(), returns.max()
-            self.return_range = torch.stack(
-                [torch.minimum(self.return_range[0], low), torch.maximum(self.return_range[1], high)]
-            )
-            return (returns - self.return_range[0]) / (self.return_range[1] - self.return_range[0] + 1e-5)
-        per_agent = loss.td_error.abs().sum(1) / loss.mask.sum(1).sqrt()  # [B, A]
-        return per_agent.mean(-1)

@@ -110,9 +110,9 @@ def after_steps(batch: EpisodeBatch, packed: Tensor) -> Tensor:
 
 def td_loss(
     batch: EpisodeBatch, mixed: Mixed, targets: Tensor, mask: Tensor, weights: Tensor | None,
-    shares: Tensor | None = None,
+    shares: Tensor | None = None, *, scale: float = 0.5,
 ) -> Loss:  # fmt: skip
-    """Return half the squared TD error plus the mixer's penalty, both averaged over the transitions.
+    """Return the scaled squared TD error plus the mixer's penalty, both averaged over the transitions.
 
     Args:
         batch: whose rows are mixed.
@@ -121,21 +121,32 @@ def td_loss(
         mask: [B, T-1, 1] in {0, 1}.
         weights: [B] importance weights that multiply each episode's share of both, or None.
         shares: [B, T-1, A] that multiply each transition's (weighted QMIX), or None.
+        scale: what the square is multiplied by; PyMARL2's plain learners halve it.
     """
     q_taken = at_steps(batch, mixed.value)
     wide = mask.expand_as(q_taken)
     td_error = (q_taken - targets) * wide
-    squares = 0.5 * td_error.pow(2)
+    squares = scale * td_error.pow(2)
     if shares is not None:
         squares = squares * shares
-    heeded = mask if weights is None else mask * weights.to(mask, non_blocking=True)[:, None, None]
-
-    def mean(packed: Tensor, of: Tensor) -> Tensor:
-        return (at_steps(batch, packed) * of).sum() / mask.sum()
-
-    metrics = {name: mean(each, mask) for name, each in mixed.metrics.items()}
-    loss = Loss((squares * heeded).sum() / wide.sum(), td_error.detach(), q_taken.detach(), targets, wide, metrics)
+    metrics = {name: mean_over_steps(at_steps(batch, each), mask, None) for name, each in mixed.metrics.items()}
+    value = mean_over_steps(squares, wide, weights)
+    loss = Loss(value, td_error.detach(), q_taken.detach(), targets, wide, metrics)
     if mixed.penalty is None:
         return loss
-    penalty = mean(mixed.penalty, heeded)
+    penalty = mean_over_steps(at_steps(batch, mixed.penalty), mask, weights)
     return loss._replace(value=loss.value + penalty, metrics={**metrics, "mixer_penalty": penalty.detach()})
+
+
+def mean_over_steps(x: Tensor, mask: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean [] of x [B, T-1, A] over the transitions and A, each episode's share multiplied by its weight.
+
+    Args:
+        x: finite in the padding, too.
+        mask: [B, T-1, 1] or as wide as x, in {0, 1}.
+        weights: [B] importance weights, or None.
+    """
+    wide = mask.expand_as(x)
+    if weights is not None:
+        x = x * weights.to(x, non_blocking=True)[:, None, None]
+    return (x * wide).sum() / wide.sum()

@@ -17,6 +17,8 @@ from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.learners.learner import Learner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
+from pymarl.modules.central import AGENTS as CENTRAL_AGENTS
+from pymarl.modules.central import MIXERS as CENTRAL_MIXERS
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.runners import REGISTRY as RUNNERS
@@ -32,7 +34,7 @@ from pymarl.utils.config import (
 )
 from pymarl.utils.errors import UserError
 
-PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, CRITICS, SELECTORS, BUFFERS)
+PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, CENTRAL_AGENTS, CENTRAL_MIXERS, CRITICS, SELECTORS, BUFFERS)
 
 Seed = Annotated[int, Range(ge=0, le=2**32 - 1)]
 """What numpy's global generator, which sacred and third-party envs seed, takes."""

@@ -41,8 +41,7 @@ METHODS = {
         x["reward"], x["terminated"], x["filled"], x["next_value"], gamma=GAMMA, td_lambda=lam
     ),
     "q_lambda": lambda x, lam=0.6: q_lambda_targets(
-        x["reward"], x["terminated"], x["filled"], x["value"], x["taken_value"], x["next_value"],
-        gamma=GAMMA, td_lambda=lam,
+        x["reward"], x["terminated"], x["filled"], x["taken_value"], x["next_value"], gamma=GAMMA, td_lambda=lam
     ),
     "n_step": lambda x, n=3: n_step_targets(
         x["reward"], x["terminated"], x["filled"], x["next_value"], gamma=GAMMA, n_steps=n
@@ -70,12 +69,59 @@ def test_td_lambda_by_hand_at_a_time_limit():
 
 
 def test_q_lambda_by_hand():
-    # gamma 0.9, lambda 0.5; V - Q_taken = 1, 0.5 before the two steps; then as TD(lambda) on rewards 2, 2.5:
-    # G1 = 2.5 (terminal); G0 = 2 + 0.9 * (0.5 * 4 + 0.5 * 2.5) = 4.925
-    targets = q_lambda_targets(
-        column(1, 2), column(0, 1), column(1, 1), column(3, 4), column(2, 3.5), column(4, 8), gamma=0.9, td_lambda=0.5
-    )
-    assert targets.flatten().tolist() == pytest.approx([4.925, 2.5])
+    # gamma 0.9, lambda 0.5, rewards 1 2 3, values after the steps 4 6 8, of the actions taken in them 9 3.5 5; the
+    # third step ends the MDP.
+    # G2 = 3;  G1 = 2 + 0.9 * (6 + 0.5 * (3 - 5)) = 6.5;  G0 = 1 + 0.9 * (4 + 0.5 * (6.5 - 3.5)) = 5.95
+    args = (column(1, 2, 3), column(0, 0, 1), column(1, 1, 1), column(9, 3.5, 5), column(4, 6, 8))
+    targets = q_lambda_targets(*args, gamma=0.9, td_lambda=0.5)
+    assert targets.flatten().tolist() == pytest.approx([5.95, 6.5, 3.0])
+
+
+def test_q_lambda_by_hand_at_a_time_limit():
+    # The same, but only the clock ended it: G2 = 3 + 0.9 * 8 = 10.2;  G1 = 2 + 0.9 * (6 + 0.5 * (10.2 - 5)) = 9.74;
+    # G0 = 1 + 0.9 * (4 + 0.5 * (9.74 - 3.5)) = 7.408. Nothing behind the cut corrects the last step.
+    padded = (column(1, 2, 3, 77), column(0, 0, 0, 1), column(1, 1, 1, 0), column(9, 3.5, 5, 55), column(4, 6, 8, 66))
+    targets = q_lambda_targets(*padded, gamma=0.9, td_lambda=0.5)
+    assert targets.flatten().tolist() == pytest.approx([7.408, 9.74, 10.2, 0.0])
+
+
+def fixed_point(rewards, lam):
+    """Return Q of each step of a deterministic chain, [T, A], once it equals its own targets averaged over all plays.
+
+    Args:
+        rewards: [T][A], what each action earns in each step; all actions lead to the next step, the last ends it.
+    """
+    plays = torch.tensor(list(itertools.product(range(len(rewards[0])), repeat=len(rewards))))  # [B, T]
+    table = torch.tensor(rewards, dtype=torch.float64)  # [T, A]
+    steps = torch.arange(len(rewards))
+    reward = table[steps, plays].unsqueeze(-1)
+    terminated = (steps == len(rewards) - 1).double().expand(len(plays), -1).unsqueeze(-1)
+    q = torch.zeros_like(table)
+    for _ in range(10):
+        next_value = torch.cat([q.amax(-1)[1:], torch.tensor([9.0])]).expand(len(plays), -1).unsqueeze(-1)
+        taken = q[steps, plays].unsqueeze(-1)
+        targets = q_lambda_targets(
+            reward, terminated, torch.ones_like(reward), taken, next_value, gamma=GAMMA, td_lambda=lam
+        )[..., 0]
+        q = torch.stack([
+            torch.stack([targets[plays[:, t] == a, t].mean() for a in range(table.shape[1])]) for t in steps
+        ])  # fmt: skip
+    return q
+
+
+@pytest.mark.parametrize("lam", LAMBDAS)
+def test_q_lambdas_fixed_point_in_a_bandit_is_the_rewards(lam):
+    """PyMARL2's target, which adds V - Q_taken of the step itself, ends at 1, 0.5, -0.5 here."""
+    torch.testing.assert_close(fixed_point([[1.0, 0.0, -2.0]], lam), torch.tensor([[1.0, 0.0, -2.0]]).double())
+
+
+@pytest.mark.parametrize("lam", LAMBDAS)
+def test_q_lambdas_fixed_point_is_the_best_value_under_uniform_play(lam):
+    rewards = torch.tensor([[1.0, 0.0, -2.0], [0.5, 3.0, -1.0], [-4.0, 2.0, 1.0]]).double()
+    best = rewards.clone()
+    for t in (1, 0):
+        best[t] += GAMMA * best[t + 1].max()
+    torch.testing.assert_close(fixed_point(rewards.tolist(), lam), best)
 
 
 def test_n_step_by_hand():
@@ -119,12 +165,26 @@ def oracle(batch, lengths, rewards, target):
 
 
 @pytest.mark.parametrize("lam", LAMBDAS)
-def test_td_and_q_lambda_equal_a_mixture_of_n_step_returns(lam):
+def test_td_lambda_equals_a_mixture_of_n_step_returns(lam):
     batch, lengths = random_batch()
     expected = oracle(batch, lengths, batch["reward"], partial(mixture_of_n_step, lam=lam))
     torch.testing.assert_close(METHODS["td_lambda"](batch, lam), expected)
-    corrected = batch["reward"] + batch["value"] - batch["taken_value"]
-    expected = oracle(batch, lengths, corrected, partial(mixture_of_n_step, lam=lam))
+
+
+@pytest.mark.parametrize("lam", LAMBDAS)
+def test_q_lambda_equals_its_sum_of_td_errors(lam):
+    """The paper's definition: Q_taken + sum_k (gamma lam)^k delta_k; delta = r + gamma (1 - term) V_next - Q_taken."""
+    batch, lengths = random_batch()
+    expected = torch.zeros_like(batch["reward"])
+    checked = 0
+    for b, agent in itertools.product(range(len(lengths)), range(2)):
+        taken = batch["taken_value"][b, :, agent].tolist()
+        alive = ((1 - batch["terminated"][b, :, 0]) * batch["next_value"][b, :, agent]).tolist()
+        for t in range(lengths[b]):
+            errors = [batch["reward"][b, k, agent].item() + GAMMA * alive[k] - taken[k] for k in range(t, lengths[b])]
+            expected[b, t, agent] = taken[t] + sum((GAMMA * lam) ** k * error for k, error in enumerate(errors))
+            checked += 1
+    assert checked == sum(lengths) * 2
     torch.testing.assert_close(METHODS["q_lambda"](batch, lam), expected)
 
 
@@ -150,9 +210,10 @@ def test_gae_returns_are_td_lambda_targets(lam):
     torch.testing.assert_close(result.advantages, (result.returns - batch["value"]) * batch["filled"])
 
 
-def test_n_step_limits_of_td_lambda():
+def test_n_step_limits_of_td_and_q_lambda():
     batch, _ = random_batch()
     torch.testing.assert_close(METHODS["td_lambda"](batch, 0.0), METHODS["n_step"](batch, 1))
+    torch.testing.assert_close(METHODS["q_lambda"](batch, 0.0), METHODS["n_step"](batch, 1))
     torch.testing.assert_close(METHODS["td_lambda"](batch, 1.0), METHODS["n_step"](batch, 9))
 
 

@@ -81,18 +81,21 @@ def test_td_lambda_by_hand(terminated):
     assert metrics["loss_td"] == pytest.approx(0.5 * ((3 - first) ** 2 + (6 - last) ** 2) / 2)
 
 
-def test_q_lambda_by_hand():
+@pytest.mark.parametrize("terminated", [False, True])
+def test_q_lambda_by_hand(terminated):
     learner = known_learner(Q, TARGET, learner="nq_learner", mixer="vdn", td_lambda=0.5, q_lambda=True)
-    metrics = train(learner, known_batch(terminated=True), 0, 0).read()
-    # Target network's values of the greedy actions: before step 0 both pick action 2, 10; before step 1, 8.
-    # Of the actions taken: 8 + 3 = 11, then 3 + 5 = 8.
-    last = 2.0 + (8 - 8)
-    first = 1 + (10 - 11) + 0.5 * (0.5 * 8 + 0.5 * last)
-    assert metrics["loss_td"] == pytest.approx(0.5 * ((3 - first) ** 2 + (6 - last) ** 2) / 2)
+    batch = known_batch(terminated)
+    batch.data["actions"][0, 1, 0, 0] = 0  # not the greedy one
+    metrics = train(learner, batch, 0, 0).read()
+    # Target network: actions taken in step 1, 8 + 5 = 13; greedy ones there, 8, and after it, 10. Q says 1 + 4 = 5 now.
+    last = 2.0 if terminated else 2 + 0.5 * 10
+    first = 1 + 0.5 * (8 + 0.5 * (last - 13))
+    assert metrics["loss_td"] == pytest.approx(0.5 * ((3 - first) ** 2 + (5 - last) ** 2) / 2)
 
 
-def test_td_lambda_zero_is_double_q_learning():
+@pytest.mark.parametrize("q_lambda", [False, True])
+def test_lambda_zero_is_double_q_learning(q_lambda):
     one_step = known_learner(Q, TARGET, learner="q_learner", mixer="vdn", double_q=True)
-    many_steps = known_learner(Q, TARGET, learner="nq_learner", mixer="vdn", td_lambda=0.0, q_lambda=False)
+    many_steps = known_learner(Q, TARGET, learner="nq_learner", mixer="vdn", td_lambda=0.0, q_lambda=q_lambda)
     batch = known_batch(terminated=False)
     assert train(one_step, batch, 0, 0).read() == train(many_steps, batch, 0, 0).read()

@@ -15,21 +15,19 @@ import torch
 from torch import Tensor
 
 from device_kit import THERE, Watched, told
-from learner_kit import SMALL, flat_config, flat_of, make_batch, make_learner, train
+from learner_kit import SMALL, flat_config, flat_of, make_batch, make_learner, td_learners, train
 from pymarl.components.buffers import prioritized
 from pymarl.components.buffers.buffer import Buffer, Clock, Sample
 from pymarl.components.buffers.prioritized import PrioritizedReplayBuffer
 from pymarl.components.buffers.replay import ReplayBuffer
-from pymarl.learners import REGISTRY, train_result
+from pymarl.learners import train_result
 from pymarl.learners.policy_learner import PolicyLearner, Targets
 from pymarl.learners.value_learner import ValueLearner
-from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
 
 LENGTHS = [5, 1, 8, 3]
 CLOCK = Clock(0, 0)
-VALUE_LEARNERS = [name for name in REGISTRY if issubclass(REGISTRY[name], ValueLearner)]
 
 
 def there(learner: str = "nq_learner", mixer: str | None = "nmix", **keys: Any) -> Any:
@@ -46,9 +44,9 @@ def watched_update(learner: Any, sample: Sample | None = None) -> Watched:
     return seen
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
-@pytest.mark.parametrize("mixer", [None, *MIXERS])
-@pytest.mark.parametrize("name", VALUE_LEARNERS)
+@pytest.mark.parametrize(
+    ("name", "mixer", "optimizer"), [*((*pair, "adam") for pair in td_learners()), ("nq_learner", "nmix", "rmsprop")]
+)
 def test_an_update_waits_for_nothing(name: str, mixer: str | None, optimizer: str) -> None:
     """Loss and norm of the gradient are fetched, in one copy that nobody waits for before the next update."""
     for keys in ({}, {"return_priority": True, "agent": "rnn", "mac": "basic_mac"}):

@@ -1,4 +1,4 @@
-"""Contract of every mixer in the registry, and what only one of them must do."""
+"""Contract of every mixer of Q-values in the registry, and what only one of them must do."""
 
 import itertools
 import math
@@ -42,7 +42,7 @@ VARIANTS = {
 
 def cases():
     """Yield every mixer in the registry with values as said above."""
-    for name in REGISTRY:
+    for name in (name for name in REGISTRY if issubclass(REGISTRY[name], BaseMixer)):
         flat = flat_of("mixer", name)
         options = {key: VARIANTS.get(key) or [flat[key]] for key in config_keys(REGISTRY[name])}
         first, last = ({key: values[which] for key, values in options.items()} for which in (0, -1))

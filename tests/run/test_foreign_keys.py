@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.modules.mixers import REGISTRY as MIXERS
@@ -151,6 +153,65 @@ def test_individual_rewards_are_the_envs_affair(tmp_path: Path) -> None:
 def test_what_is_refused(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         taken(tmp_path, text)
+
+
+PYMARL2_WQMIX = """
+learner: "max_q_learner"
+mixer: "qmix"
+double_q: True
+hypernet_layers: 2
+w: 0.5
+hysteretic_qmix: True
+central_mac: "basic_central_mac"
+central_agent: "central_rnn"
+central_mixer: "ff"
+lr: 0.001
+"""
+
+
+def test_pymarl2s_weighted_qmix(tmp_path: Path) -> None:
+    """Its learner's name is ours, its mixer is PyMARL's QMIX, and Adam stands in its code."""
+    layers, _ = taken(tmp_path, PYMARL2_WQMIX)
+    kept = {key: layers.values[key] for key in ("learner", "mixer", "optimizer", "w", "hysteretic_qmix")}
+    assert kept == {
+        "learner": "wqmix_learner", "mixer": "qmix", "optimizer": "adam", "w": 0.5, "hysteretic_qmix": True
+    }  # fmt: skip
+    layers, _ = taken(tmp_path, PYMARL2_WQMIX, optimizer="rmsprop")
+    assert layers.values["optimizer"] == "rmsprop"
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ("central_mac: my_mac", "leave central_mac out"),
+        ("central_agent: central_rnn_big", "unknown central agent 'central_rnn_big'.*central_rnn"),
+        ("central_mixer: qmix", r"unknown central mixer 'qmix'.*ff, atten"),
+        ("central_loss: 0", "expected .*> 0"),
+        ("mixer:", "mixer=None: learner='wqmix_learner' needs one"),
+        (
+            "mixer: qtran_base",
+            "mixer='qtran_base': expected a class derived from pymarl.modules.mixers.mixer.BaseMixer",
+        ),
+        ("{learner: qtran_learner, mixer: vdn}", "mixer='vdn': expected a class derived from .*QTranBase"),
+        ("{learner: qtran_learner, mixer: qtran_base, qtran_arch: paper}", "qtran_arch='paper'.*expected"),
+    ],
+)
+def test_weighted_qmix_and_qtran_refuse_in_one_line(changed: str, message: str, tmp_path: Path) -> None:
+    text = yaml.safe_dump(yaml.safe_load(PYMARL2_WQMIX) | yaml.safe_load(changed))
+    with pytest.raises(UserError, match=message) as error:
+        taken(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif("PYMARL2_DIR" not in os.environ, reason="PYMARL2_DIR names no checkout of PyMARL2")
+@pytest.mark.parametrize("alg", ["cw_qmix", "ow_qmix", "qtran"])
+def test_pymarl2s_own_files_are_ours(alg: str, tmp_path: Path) -> None:
+    """Byte for byte as they stand there they set what our file of the name sets."""
+    text = Path(os.environ["PYMARL2_DIR"], "src", "config", "algs", f"{alg}.yaml").read_text()
+    theirs, ours = taken(tmp_path, text)[0].values, merge(alg, "stag_hunt", {"seed": 1}).values
+    differing = {key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]}
+    assert differing == set()
+    assert theirs.keys() - ours.keys() <= {"central_mac"}
 
 
 def test_the_table_names_keys_that_exist() -> None:

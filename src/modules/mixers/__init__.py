@@ -15,5 +15,7 @@ REGISTRY = Registry(
         "qatten": "pymarl.modules.mixers.qatten:QattenMixer",
         "qplex": "pymarl.modules.mixers.qplex:QPLEXMixer",
         "qplex_qatten": "pymarl.modules.mixers.qplex_qatten:QPLEXQattenMixer",
+        "qtran_base": "pymarl.modules.mixers.qtran:QTranBase",
+        "qtran_alt": "pymarl.modules.mixers.qtran_alt:QTranAlt",
     },
 )
