@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learner_kit import flat_config
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.inputs import Inputs, OneHot
 from pymarl.utils.config import build_config
 
 OBS, N_ACTIONS, N_AGENTS, HIDDEN = 6, 5, 3, 8
 COUNTS = [9, 9, 6, 3, 0]
-FLAT = {"rnn_hidden_dim": HIDDEN, "use_layer_norm": False, "use_orthogonal": False, "gain": 1.0}
+FLAT = flat_config(rnn_hidden_dim=HIDDEN, gain=1.0)
 
 
 def make(cls: Any, **overrides: Any) -> Agent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,8 +16,8 @@ from pymarl.components.transforms import OneHot
 from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.utils.config import build_config, config_class
+from pymarl.utils.layers import CONFIG, shipped_files
 
-CONFIG = Path(learners.__file__).parents[1] / "config"
 SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8)
 
 
@@ -26,21 +25,21 @@ def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:
     """Return default.yaml, under config/algs/<alg>.yaml if named, under the overrides."""
     flat = yaml.safe_load((CONFIG / "default.yaml").read_text())
     if alg is not None:
-        flat |= yaml.safe_load((CONFIG / "algs" / f"{alg}.yaml").read_text())
+        flat |= yaml.safe_load(shipped_files("algs")[alg].read_text())
     return flat | overrides
 
 
 def flat_of(key: str, name: str | None) -> dict[str, Any]:
     """Return default.yaml under the first shipped algorithm with this part, whose keys may stand there alone."""
-    for path in sorted((CONFIG / "algs").glob("*.yaml")):
+    for alg, path in shipped_files("algs").items():
         if yaml.safe_load(path.read_text()).get(key) == name:
-            return flat_config(path.stem)
+            return flat_config(alg)
     return flat_config()
 
 
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return PyMARL2's keys with our name of its mixer."""
-    return {**flat, "mixer": "nmix" if (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix") else flat["mixer"]}
+    """Return PyMARL2's keys with our name of its mixer, and ours that it does not know."""
+    return {**flat_config(), **flat, "mixer": "nmix" if (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix") else flat["mixer"]}
 
 
 def build_part(cls: Any, flat: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:

@@ -11,7 +11,7 @@ import yaml
 from pymarl.run.config import Classes, all_keys, read_keys
 from pymarl.utils.config import check_value, config_keys
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import FOREIGN, Layers
+from pymarl.utils.layers import FOREIGN, Layers, is_shipped
 from pymarl.utils.values import shown
 
 MISSING = object()
@@ -57,7 +57,7 @@ def take_foreign(layers: Layers) -> list[str]:
     Raises:
         UserError: a value that has no meaning here, or that contradicts the key of ours in the same file.
     """
-    notes = take_names(layers)
+    notes = [*take_names(layers), *take_one_each(layers)]
     present = [key for key in table() if key in layers.values]
     if not present:
         return notes
@@ -79,10 +79,33 @@ def take_names(layers: Layers) -> list[str]:
     notes = []
     for key, meanings in _tables()["names"].items():
         name, learner = layers.values.get(key), layers.values.get("learner")
-        ours = meanings.get(learner, {}).get(name) if isinstance(learner, str) and isinstance(name, str) else None
+        known = meanings.get("any", {}) | (meanings.get(learner, {}) if isinstance(learner, str) else {})
+        ours = known.get(name) if isinstance(name, str) else None
         if ours is not None:
             notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
             layers.add({key: ours}, layers.origin[key])
+    return notes
+
+
+def take_one_each(layers: Layers) -> list[str]:
+    """Leave one of the keys that say the same in other ways: the highest layer's, the others become None.
+
+    Returns:
+        One note for each that the user had set.
+
+    Raises:
+        UserError: one layer sets two of them.
+    """
+    notes = []
+    for keys in _tables()["one_each"]:
+        given = sorted((key for key in keys if layers.values.get(key) is not None), key=layers.rank)
+        for key in given[:-1]:
+            kept = f"{given[-1]}={shown(layers.values[given[-1]])}"
+            if layers.rank(key) == layers.rank(given[-1]):
+                raise UserError(f"{_given(layers, key)} contradicts {kept} beside it; keep one")
+            if not is_shipped(layers.origin[key]):
+                notes.append(f"{_given(layers, key)} gives way to {kept} ({layers.origin[given[-1]]})")
+            layers.add({key: None}, layers.origin[given[-1]])
     return notes
 
 

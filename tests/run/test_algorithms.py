@@ -17,10 +17,10 @@ from pymarl.run.foreign import take_foreign
 from pymarl.run.parts import Parts, build_local_runner, build_parts
 from pymarl.run.training import Training
 from pymarl.utils.config import build_config
-from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.layers import merge, shipped_files
 from pymarl.utils.logging import Logger
 
-ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))
+ALGS = list(shipped_files("algs"))
 SMALL: dict[str, Any] = {
     "seed": 1, "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8, "mixing_embed_dim": 4,
     "hypernet_embed": 8, "save_model": False, "test_nepisode": 2, "env": "stag_hunt",

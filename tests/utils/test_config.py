@@ -15,7 +15,7 @@ from pymarl.run.check import check
 from pymarl.run.config import all_keys
 from pymarl.utils.config import PositiveInt, Probability, Range, build_config, check_value, describe
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.layers import CONFIG, merge, shipped_files
 from pymarl.utils.yaml_files import read_yaml
 
 
@@ -136,8 +136,8 @@ def test_an_env_named_by_with_brings_its_defaults() -> None:
     assert layers.values["env_args"] == {"map_name": "one_step_matrix_game"}
 
 
-ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))
-ENVS = sorted(path.stem for path in (CONFIG / "envs").glob("*.yaml"))
+ALGS = list(shipped_files("algs"))
+ENVS = list(shipped_files("envs"))
 
 
 @pytest.mark.parametrize("env", ENVS)

@@ -7,6 +7,9 @@ REGISTRY = Registry(
     {
         "rnn": "pymarl.modules.agents.rnn_agent:RNNAgent",
         "n_rnn": "pymarl.modules.agents.n_rnn_agent:NRNNAgent",
+        "att_rnn": "pymarl.modules.agents.att_rnn_agent:AttRNNAgent",
+        "noisy_rnn": "pymarl.modules.agents.noisy_rnn_agent:NoisyRNNAgent",
+        "conv_agent": "pymarl.modules.agents.conv_agent:ConvAgent",
         "ff": "pymarl.modules.agents.ff_agent:FFAgent",
         "rnn_ns": "pymarl.modules.agents.ns_agent:RNNNSAgent",
         "n_rnn_ns": "pymarl.modules.agents.ns_agent:NRNNNSAgent",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -47,10 +47,15 @@ class Agent(nn.Module):
     A faster `act` or `unroll` must be the same network as `forward`: it may stand in for layers that are exactly
     torch's own (see layers/plain.py), and leaves anything else to the general ones here.
 
+    Attributes:
+        mixes_agents: a row's outputs depend on the rows of its whole team in the same slot, not on its own alone.
+
     Args:
         config: an instance of the class's own `Config`.
         spec: what it is built for.
     """
+
+    mixes_agents: ClassVar[bool] = False
 
     def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__()
@@ -81,6 +86,9 @@ class Agent(nn.Module):
             [R, A] outputs (q values or logits) and [R, H], the state after this step.
         """
         raise NotImplementedError
+
+    def resample(self, generator: torch.Generator) -> None:
+        """Draw anew what its weights are disturbed with, if they are: before each update and each step of training."""
 
     def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step without gradient: `forward`, for which a class may have a faster way."""
