@@ -22,7 +22,7 @@ from pymarl.utils.logging import Logger
 
 ALGS = list(shipped_files("algs"))
 SMALL: dict[str, Any] = {
-    "seed": 1, "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8, "mixing_embed_dim": 4,
+    "seed": 1, "runner": "parallel", "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8, "mixing_embed_dim": 4,
     "hypernet_embed": 8, "save_model": False, "test_nepisode": 2, "env": "stag_hunt",
     "env_args": {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10},
 }  # fmt: skip
@@ -46,8 +46,30 @@ VARIANTS = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-@pytest.mark.parametrize("alg", ALGS)
+def first_of_their_parts() -> list[str]:
+    """Return the algorithms that bring a learner with a mixer, or an agent, that none before them has."""
+    seen: set[Any] = set()
+    firsts = []
+    for alg in ALGS:
+        layers = merge(alg, "stag_hunt", SMALL)
+        take_foreign(layers)
+        parts = {(layers.values["learner"], layers.values["mixer"]), layers.values["agent"]}
+        if parts - seen:
+            firsts.append(alg)
+        seen |= parts
+    return firsts
+
+
+FIRSTS = first_of_their_parts()
+
+
+def test_firsts_have_every_part_of_the_others() -> None:
+    assert {"epymarl/iql_ns", "qmix", "qmix_att", "vdn"} <= set(FIRSTS) < set(ALGS)
+
+
+@pytest.mark.parametrize(
+    ("alg", "variant"), [(alg, variant) for alg in ALGS for variant in VARIANTS if variant == "plain" or alg in FIRSTS]
+)
 def test_it_trains(alg: str, variant: str, tmp_path: Path) -> None:
     learner = Classes.of(merge(alg, "stag_hunt", SMALL).values).learner
     if "use_per" in VARIANTS[variant] and not learner.gives_priorities:
@@ -71,7 +93,7 @@ def test_it_trains(alg: str, variant: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("runner", [{}, {"runner": "episode", "batch_size_run": 1}])
-@pytest.mark.parametrize("alg", ALGS)
+@pytest.mark.parametrize("alg", FIRSTS)
 def test_it_trains_on_pieces(alg: str, runner: dict[str, Any], tmp_path: Path) -> None:
     parts, config = build(alg, rollout_steps=7, **runner)
     training = Training(parts, config, Logger(logging.getLogger("test")), tmp_path)
