@@ -39,7 +39,8 @@ def flat_of(key: str, name: str | None) -> dict[str, Any]:
 
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Return PyMARL2's keys with our name of its mixer, and ours that it does not know."""
-    return {**flat_config(), **flat, "mixer": "nmix" if (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix") else flat["mixer"]}
+    renamed = (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix")
+    return {**flat_config(), **flat, "mixer": "nmix" if renamed else flat["mixer"]}
 
 
 def build_part(cls: Any, flat: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:

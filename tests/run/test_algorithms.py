@@ -22,8 +22,8 @@ from pymarl.utils.logging import Logger
 
 ALGS = list(shipped_files("algs"))
 SMALL: dict[str, Any] = {
-    "seed": 1, "runner": "parallel", "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8, "mixing_embed_dim": 4,
-    "hypernet_embed": 8, "save_model": False, "test_nepisode": 2, "env": "stag_hunt",
+    "seed": 1, "runner": "parallel", "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8,
+    "mixing_embed_dim": 4, "hypernet_embed": 8, "save_model": False, "test_nepisode": 2, "env": "stag_hunt",
     "env_args": {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10},
 }  # fmt: skip
 
@@ -103,6 +103,36 @@ def test_it_trains_on_pieces(alg: str, runner: dict[str, Any], tmp_path: Path) -
     assert training.gradient_steps > 0
     assert all(math.isfinite(value) for values in training.logger.info.values() for value in values)
     parts.runner.close_env()
+
+
+@pytest.mark.parametrize("steps", [None, 7])
+@pytest.mark.parametrize("alg", FIRSTS)
+def test_it_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(alg: str, steps: int | None, tmp_path: Path) -> None:
+    """With tests on the way, of whole episodes, and in the midst of episodes."""
+
+    def begin() -> Training:
+        torch.manual_seed(1)
+        parts, config = build(alg, rollout_steps=steps, test_interval=20, target_update_interval_or_tau=0.5)
+        return Training(parts, config, Logger(logging.getLogger("test")), tmp_path)
+
+    def go(training: Training) -> dict[str, Any]:
+        for _ in range(3):
+            training.iterate()
+        return training.parts.learner.state_dict()
+
+    whole = begin()
+    go(whole)
+    whole.save()
+    expected = go(whole)
+    resumed = begin()
+    resumed.load(next(path for path in tmp_path.iterdir() if path.name.isdigit()))
+    got = go(resumed)
+    assert whole.gradient_steps == resumed.gradient_steps >= 5
+    assert got.keys() == expected.keys()
+    for name in expected.keys() - {"_extra_state"}:
+        assert torch.equal(got[name], expected[name]), name
+    assert got["_extra_state"]["counters"] == expected["_extra_state"]["counters"]
+    assert whole.logger.info["test_return_mean"] == resumed.logger.info["test_return_mean"]
 
 
 def test_accumulated_episodes_skip_updates_alone(tmp_path: Path) -> None:
