@@ -15,8 +15,9 @@ from pymarl.components.episode_batch import EpisodeBatch, smallest_integer
 from pymarl.components.transforms import OneHot
 from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.modules.agents import REGISTRY as AGENTS
+from pymarl.run.foreign import take_foreign
 from pymarl.utils.config import build_config, config_class
-from pymarl.utils.layers import CONFIG, shipped_files
+from pymarl.utils.layers import CONFIG, Layers, shipped_files
 
 SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8)
 
@@ -38,9 +39,12 @@ def flat_of(key: str, name: str | None) -> dict[str, Any]:
 
 
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return PyMARL2's keys with our name of its mixer, and ours that it does not know."""
-    renamed = (flat["learner"], flat["mixer"]) == ("nq_learner", "qmix")
-    return {**flat_config(), **flat, "mixer": "nmix" if renamed else flat["mixer"]}
+    """Return what the keys of another PyMARL are here, over our defaults."""
+    layers = Layers()
+    layers.add(flat_config(), "config/default.yaml")
+    layers.add(flat, "theirs")
+    take_foreign(layers)
+    return layers.values
 
 
 def build_part(cls: Any, flat: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
