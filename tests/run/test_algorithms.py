@@ -37,6 +37,17 @@ def build(alg: str, **updates: Any) -> tuple[Parts, RunConfig]:
     return build_parts(layers.values, config, build_local_runner(layers.values, {}, log), log), config
 
 
+def train(alg: str, folder: Path, **updates: Any) -> Training:
+    """Return a training after six iterations, in which the networks have moved."""
+    parts, config = build(alg, **updates)
+    training = Training(parts, config, Logger(logging.getLogger("test")), folder)
+    before = [p.detach().clone() for p in parts.learner.parameters()]
+    for _ in range(6):
+        training.iterate()
+    assert any(not torch.equal(old, new) for old, new in zip(before, parts.learner.parameters(), strict=True))
+    return training
+
+
 VARIANTS = {
     "plain": {},
     "per": {"use_per": True},
@@ -74,18 +85,13 @@ def test_it_trains(alg: str, variant: str, tmp_path: Path) -> None:
     learner = Classes.of(merge(alg, "stag_hunt", SMALL).values).learner
     if "use_per" in VARIANTS[variant] and not learner.gives_priorities:
         pytest.skip("this learner gives no priorities")
-    parts, config = build(alg, **VARIANTS[variant])
-    training = Training(parts, config, Logger(logging.getLogger("test")), tmp_path)
-    before = [p.detach().clone() for p in parts.learner.parameters()]
-    for _ in range(6):
-        training.iterate()
-    info = training.logger.info
+    training = train(alg, tmp_path, **VARIANTS[variant])
+    parts, info = training.parts, training.logger.info
     assert training.gradient_steps > 0
     learned = [key for key in info if ("loss" in key or "grad_norm" in key) and not key.endswith("_T")]
     assert len(learned) >= 2
     assert all(math.isfinite(value) for key in learned for value in info[key])
     assert all(math.isfinite(value) for values in info.values() for value in values)
-    assert any(not torch.equal(old, new) for old, new in zip(before, parts.learner.parameters(), strict=True))
     stored = parts.buffer.episodes if isinstance(parts.buffer, ReplayBuffer) else parts.buffer.cut(parts.runner.run())
     for episode in stored:  # [L+1, N, A] and [L+1, N, 1]; the last slot has no action
         chosen = episode["avail_actions"][:-1].gather(-1, episode["actions"][:-1].long())
