@@ -20,7 +20,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_each_agent_learns_from_its_own_reward() -> None:
     """Agent 0 earns its action's number, agent 1 loses it: greedy play is 2 and 0, which their sum alone hides."""
-    short = ["t_max=1600", "lr=0.01", "test_interval=800", "epsilon_anneal_time=800", "rnn_hidden_dim=8",
+    short = ["t_max=800", "lr=0.01", "test_interval=400", "epsilon_anneal_time=400", "rnn_hidden_dim=8",
              "target_update_interval_or_tau=0.1"]  # fmt: skip
     assert main.main(["--config=epymarl/iql", *OWN, *short]) == 0
     info = numbers(run_folders(Path.cwd())[-1])
