@@ -48,37 +48,22 @@ class ConvAgent(Agent):
     def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; see Agent.forward."""
         windows = torch.cat([hidden, inputs.dense()], dim=1).unflatten(1, (self.frames, -1))  # [R, frames, E]
-        return self._outputs(windows), _younger(windows)
+        x = self.conv2(self.conv1(windows.transpose(1, 2)).relu()).relu()  # [R, H, frames - 3]
+        return self.fc2(self.fc1(x.flatten(1)).relu()), windows[:, 1:].flatten(1)
 
     def unroll(
         self, inputs: Inputs, counts: Sequence[int], hidden: Tensor | None = None, *, states: bool = False
     ) -> Unrolled:
         """Run over whole packed sequences at once; see Agent.unroll.
 
-        The frames of `hidden` come before slot 0 as slots of their own. A row is in all slots of its sequence the k-th,
-        so that frame i of slot t's window lies in the k-th row of slot t + i.
+        The frames of `hidden` come before slot 0 as slots of their own. The k-th row of each slot is of one sequence,
+        so that frame i of the hidden state before slot t lies in the k-th row of slot t + i.
         """
-        first, before = counts[0], self.frames - 1
-        old = self._initial(counts, hidden).unflatten(1, (before, -1)).transpose(0, 1).flatten(0, 1)
-        rows = torch.cat([old, inputs.dense()])
-        starts = [0, *accumulate([first] * before + list(counts))]
-        index = torch.cat(
-            [
-                torch.arange(count)[:, None] + torch.tensor(starts[t : t + self.frames])
-                for t, count in enumerate(counts)
-                if count
-            ]
-        )  # [R, frames]
-        windows = rows.index_select(0, upload(index.flatten(), rows.device)).unflatten(0, (-1, self.frames))
-        return Unrolled(self._outputs(windows), _younger(windows) if states else None)
-
-    def _outputs(self, windows: Tensor) -> Tensor:
-        """Return [R, A] of windows [R, frames, E]."""
-        x = self.conv2(self.conv1(windows.transpose(1, 2)).relu()).relu()  # [R, H, frames - 3]
-        outputs: Tensor = self.fc2(self.fc1(x.flatten(1)).relu())
-        return outputs
-
-
-def _younger(windows: Tensor) -> Tensor:
-    """Return all but the oldest frame of each window, the hidden state after it, [R, (frames - 1) * E]."""
-    return windows[:, 1:].flatten(1)
+        before = self.frames - 1
+        first = self._initial(counts, hidden).unflatten(1, (before, -1)).transpose(0, 1)  # [frames - 1, counts[0], E]
+        rows = torch.cat([first.flatten(0, 1), inputs.dense()])
+        starts = torch.tensor([0, *accumulate([counts[0]] * before + list(counts))])
+        index = torch.cat([torch.arange(n)[:, None] + starts[t : t + before] for t, n in enumerate(counts) if n])
+        frames = rows.index_select(0, upload(index.flatten(), rows.device))
+        outputs, after = self(inputs, frames.view(len(index), -1))
+        return Unrolled(outputs, after if states else None)
