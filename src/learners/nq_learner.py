@@ -8,12 +8,12 @@ from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch, Transitions
 from pymarl.components.returns import q_lambda_targets, td_lambda_targets
-from pymarl.learners.td_learner import TDLearner
+from pymarl.learners.targets_learner import TargetsLearner
 from pymarl.learners.values import Rows, after_steps, at_steps
 from pymarl.utils.config import Probability
 
 
-class NQLearner(TDLearner):
+class NQLearner(TargetsLearner):
     """Squared TD error of the mixed Q-values against targets that look many steps ahead (arXiv:2102.03479).
 
     The trained network chooses the greedy actions and the target network judges them. Without a mixer every agent
@@ -23,14 +23,14 @@ class NQLearner(TDLearner):
     config: Config
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(TDLearner.Config):
+    class Config(TargetsLearner.Config):
         """Keys of nq_learner; see config/default.yaml."""
 
         td_lambda: Probability
         q_lambda: bool
 
     def targets(self, batch: EpisodeBatch, steps: Transitions, rows: Rows) -> Tensor:
-        """Return [B, T-1, A]; see TDLearner.targets."""
+        """Return [B, T-1, A]; see TargetsLearner.targets."""
         value = self.target_value(rows, rows.greedy(rows.q))
         next_value = after_steps(batch, value)
         gamma, td_lambda = self.config.gamma, self.config.td_lambda

@@ -17,7 +17,7 @@ from pymarl.learners.values import Loss, Rows, td_loss
 from pymarl.modules.mixers.mixer import BaseMixer
 
 
-class TDLearner(ValueLearner):
+class TargetsLearner(ValueLearner):
     """Base of learners of one squared TD error. A subclass writes `targets`.
 
     Without a mixer each agent learns from its own reward, where it has one. With standardise_returns the networks'
