@@ -5,8 +5,9 @@
 
 SPECS is a torch.save of a list of specs, SPEC of one. A spec is a dict: `args` (the peer's flat keys), `dims`
 (n_agents, n_actions, obs_shape, state_shape), `batch` ({field: [B, T, ...]}), and, if given, `networks` ({"agent",
-"mixer", "target_agent", "target_mixer"} state_dicts), `weights` ([B] importance weights), `load_dir`, `save_dir` and
-`updates` (1 unless given); `threads` and `device` ("cpu" or "cuda") to be timed with.
+"mixer", "target_agent", "target_mixer"} state_dicts), `weights` ([B] importance weights), `noise` (tensors that
+torch.randn returns where it is asked for their sizes), `load_dir`, `save_dir` and `updates` (1 unless given); `threads`
+and `device` ("cpu" or "cuda") to be timed with.
 """
 
 from __future__ import annotations
@@ -88,6 +89,9 @@ def numbers(spec: dict[str, Any]) -> dict[str, Any]:
     """Return statistics, gradients, parameters and priorities after the spec's updates."""
     learner, batch, recorder = build(spec)
     load(learner, spec)
+    if spec.get("noise"):
+        noise = {tensor.shape: tensor for tensor in spec["noise"]}
+        torch.randn = lambda size, **_: noise[size]
     for _ in range(spec.get("updates", 1)):
         learner.log_stats_t = -(10**9)
         info = update(learner, batch, spec)

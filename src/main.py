@@ -50,10 +50,9 @@ examples:
 
 def usage() -> str:
     """Return the help text with the shipped configs."""
-    from pymarl.utils.layers import CONFIG
+    from pymarl.utils.layers import OPTIONS, shipped_files
 
-    names = {kind: ", ".join(sorted(p.stem for p in (CONFIG / kind).glob("*.yaml"))) for kind in ("algs", "envs")}
-    return USAGE.format(**names)
+    return USAGE.format(**{kind: ", ".join(shipped_files(kind)) for kind in OPTIONS})
 
 
 def print_config(layers: Layers) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from learner_kit import flat_config
 from pymarl.envs.specs import Block, EntityLayout
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.inputs import Inputs, OneHot
@@ -15,10 +16,7 @@ from pymarl.utils.config import build_config
 
 OBS, N_ACTIONS, N_AGENTS, HIDDEN = 6, 5, 3, 8
 COUNTS = [9, 9, 6, 3, 0]
-FLAT = {
-    "rnn_hidden_dim": HIDDEN, "use_layer_norm": False, "use_orthogonal": False, "gain": 1.0, "hpn_hyper_dim": 4,
-    "hpn_head_num": 2, "obs_last_action": True, "obs_agent_id": False,
-}  # fmt: skip
+FLAT = flat_config(rnn_hidden_dim=HIDDEN, gain=1.0, hpn_hyper_dim=4, hpn_head_num=2, obs_agent_id=False)
 LAYOUT = EntityLayout(
     obs=(Block("move", 1, 1), Block("enemies", 2, 1), Block("allies", 2, 1), Block("own", 1, 1)), state=(),
     first_target=3,

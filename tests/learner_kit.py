@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,11 +20,10 @@ from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer
-from pymarl.run.foreign import take_names
+from pymarl.run.foreign import take_foreign
 from pymarl.utils.config import build_config, config_class
-from pymarl.utils.layers import Layers
+from pymarl.utils.layers import CONFIG, Layers, shipped_files
 
-CONFIG = Path(learners.__file__).parents[1] / "config"
 LAYOUT = EntityLayout(obs=(Block("own", 1, 7),), state=(Block("allies", 3, 2), Block("enemies", 1, 3)), first_target=0)
 SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_limit=8, entity_layout=LAYOUT)
 
@@ -34,15 +32,15 @@ def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:
     """Return default.yaml, under config/algs/<alg>.yaml if named, under the overrides."""
     flat = yaml.safe_load((CONFIG / "default.yaml").read_text())
     if alg is not None:
-        flat |= yaml.safe_load((CONFIG / "algs" / f"{alg}.yaml").read_text())
+        flat |= yaml.safe_load(shipped_files("algs")[alg].read_text())
     return flat | overrides
 
 
 def flat_of(key: str, name: str | None) -> dict[str, Any]:
     """Return default.yaml under the first shipped algorithm with this part, whose keys may stand there alone."""
-    for path in sorted((CONFIG / "algs").glob("*.yaml")):
+    for alg, path in shipped_files("algs").items():
         if yaml.safe_load(path.read_text()).get(key) == name:
-            return flat_config(path.stem)
+            return flat_config(alg)
     return flat_config()
 
 
@@ -63,10 +61,11 @@ def td_learners() -> list[tuple[str, str | None]]:
 
 
 def translated(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return PyMARL2's keys with our names of its learners and mixers."""
+    """Return what the keys of another PyMARL are here, over our defaults."""
     layers = Layers()
-    layers.add(flat, "with")
-    take_names(layers)
+    layers.add(flat_config(), "config/default.yaml")
+    layers.add(flat, "theirs")
+    take_foreign(layers)
     return layers.values
 
 

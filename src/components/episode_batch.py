@@ -256,9 +256,13 @@ class EpisodeBatch:
         stored = self.data["actions"].clone()
         rows = torch.arange(self.batch_size, device=self.device)
         stored[rows, upload(self._lengths, self.device), :, 0] = actions.to(stored)
+        return self.replaced(actions=stored)
+
+    def replaced(self, **data: Tensor) -> EpisodeBatch:
+        """Return this batch with other tensors in place of some stored ones; all else is shared."""
         return EpisodeBatch(
             self.scheme, self.groups, self.batch_size, self.max_seq_length, self.preprocess, self.device,
-            {**self.data, "actions": stored}, self._lengths,
+            {**self.data, **data}, self._lengths,
         )  # fmt: skip
 
     def transitions(self) -> Transitions:

@@ -176,6 +176,8 @@ class BasicMAC(nn.Module):
         Raises:
             UserError: a running row has no available action, or a NaN output.
         """
+        if not test_mode and self._acting.agent is not None:
+            self._acting.agent.resample(self.action_selector.generator)
         outputs = self.forward(batch, t_ep, test_mode=test_mode)
         avail_actions = self._slots_of(batch).avail_actions[t_ep]
         if not (isinstance(bs, slice) and bs == slice(None)):

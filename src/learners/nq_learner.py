@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch, Transitions
 from pymarl.components.returns import q_lambda_targets, td_lambda_targets
-from pymarl.learners.value_learner import ValueLearner
-from pymarl.learners.values import Loss, Rows, after_steps, at_steps, td_loss
+from pymarl.learners.targets_learner import TargetsLearner
+from pymarl.learners.values import Rows, after_steps, at_steps
 from pymarl.utils.config import Probability
 
 
-class NQLearner(ValueLearner):
+class NQLearner(TargetsLearner):
     """Squared TD error of the mixed Q-values against targets that look many steps ahead (arXiv:2102.03479).
 
     The trained network chooses the greedy actions and the target network judges them. Without a mixer every agent
@@ -24,22 +23,14 @@ class NQLearner(ValueLearner):
     config: Config
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(ValueLearner.Config):
+    class Config(TargetsLearner.Config):
         """Keys of nq_learner; see config/default.yaml."""
 
         td_lambda: Probability
         q_lambda: bool
 
-    def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:
-        """Return the loss of a batch; `weights` as in the base."""
-        rows = self.rows(batch)
-        steps = batch.transitions()
-        with torch.no_grad():
-            targets = self.targets(batch, steps, rows)
-        return td_loss(batch, self.value(rows), targets, steps.mask, weights)
-
     def targets(self, batch: EpisodeBatch, steps: Transitions, rows: Rows) -> Tensor:
-        """Return [B, T-1, A]."""
+        """Return [B, T-1, A]; see TargetsLearner.targets."""
         next_value = after_steps(batch, self.target_value(rows, rows.greedy(rows.q)))
         gamma, td_lambda = self.config.gamma, self.config.td_lambda
         ends = (steps.reward, steps.terminated, steps.mask)

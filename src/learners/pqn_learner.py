@@ -77,6 +77,7 @@ class PQNLearner(Learner):
     def targets(self, batch: EpisodeBatch) -> Tensor:
         """Return the lambda returns [B, T-1, A], in which each step goes on greedily; A as in Loss."""
         steps = batch.transitions()
+        self.mac.agent.resample(self.generator)
         q = self.mac.unroll_packed(batch).outputs
         best = self.value(batch, q, greedy_actions(q, batch.packed("avail_actions"))).value
         return td_lambda_targets(
@@ -86,6 +87,7 @@ class PQNLearner(Learner):
 
     def update(self, batch: EpisodeBatch, targets: Tensor) -> dict[str, Tensor]:
         """Make a step on some pieces; return what is to be logged, name -> 0-d."""
+        self.mac.agent.resample(self.generator)
         actions = batch.packed("actions").squeeze(-1).long()
         mixed = self.value(batch, self.mac.unroll_packed(batch).outputs, actions)
         loss = td_loss(batch, mixed, targets, batch.transitions().mask, None)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.episode_batch import EpisodeBatch, Transitions
 from pymarl.components.returns import n_step_targets
-from pymarl.learners.value_learner import ValueLearner
-from pymarl.learners.values import Loss, after_steps, td_loss
+from pymarl.learners.targets_learner import TargetsLearner
+from pymarl.learners.values import Rows, after_steps
 
 
-class QLearner(ValueLearner):
+class QLearner(TargetsLearner):
     """Squared one-step TD error of the mixed Q-values; without a mixer, of every agent's own.
 
     With `double_q` the trained network chooses the next actions and the target network judges them (van Hasselt et
@@ -23,19 +22,15 @@ class QLearner(ValueLearner):
     config: Config
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(ValueLearner.Config):
+    class Config(TargetsLearner.Config):
         """Keys of q_learner; see config/default.yaml."""
 
         double_q: bool
 
-    def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:
-        """Return the loss of a batch; `weights` as in the base."""
-        rows = self.rows(batch)
-        steps = batch.transitions()
-        with torch.no_grad():
-            greedy = rows.greedy(rows.q if self.config.double_q else rows.target_q)
-            next_value = after_steps(batch, self.target_value(rows, greedy))
-            targets = n_step_targets(
-                steps.reward, steps.terminated, steps.mask, next_value, gamma=self.config.gamma, n_steps=1
-            )
-        return td_loss(batch, self.value(rows), targets, steps.mask, weights)
+    def targets(self, batch: EpisodeBatch, steps: Transitions, rows: Rows) -> Tensor:
+        """Return [B, T-1, A]; see TargetsLearner.targets."""
+        greedy = rows.greedy(rows.q if self.config.double_q else rows.target_q)
+        next_value = after_steps(batch, self.target_value(rows, greedy))
+        return n_step_targets(
+            steps.reward, steps.terminated, steps.mask, next_value, gamma=self.config.gamma, n_steps=1
+        )

@@ -58,8 +58,7 @@ class QTRANLearner(TDLearner):
                 f"have {given}; write agent=rnn or agent=n_rnn, or qtran_arch=coma_critic"
             )
         self.mixer = mixer
-        every = config.target_update_interval
-        self.target_mac, self.target_mixer = self.add_target(mac, every=every), self.add_target(mixer, every=every)
+        self.target_mac, self.target_mixer = self.add_target(mac), self.add_target(mixer)
         self.optimiser = self.add_optimiser("opt", mac, mixer)
 
     def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:

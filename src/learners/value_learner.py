@@ -10,21 +10,26 @@ from torch import Tensor
 
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.running_stats import TotalStats
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import Learner, NetworkKind
+from pymarl.learners.learner import Learner, M, NetworkKind
 from pymarl.learners.optimisers import Optimiser
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import Loss, Rows, team_value, value_metrics
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed
-from pymarl.utils.config import PositiveInt
+from pymarl.utils.config import PositiveFloat, PositiveInt
+from pymarl.utils.errors import UserError
 
 
 class TDLearner(Learner):
     """Base of learners that make one step a sample down a TD error of the team's value, on all that `optimiser` trains.
 
-    A subclass writes `loss`, adds its targets and sets `optimiser`.
+    A subclass writes `loss`, adds its targets and sets `optimiser`. With standardise_rewards each update takes the
+    valid rewards of its sample into running statistics, and learns from the sample's rewards less their mean, in
+    multiples of their deviation (EPyMARL). Where episodes end early that is another task: a constant per step rewards
+    lasting, or ending.
     """
 
     gives_priorities = True
@@ -34,20 +39,55 @@ class TDLearner(Learner):
     class Config(Learner.Config):
         """Keys of every value-based learner; see config/default.yaml."""
 
-        target_update_interval: PositiveInt
+        target_update_interval: PositiveInt | None
+        target_update_interval_or_tau: PositiveFloat | None
         return_priority: bool
+        standardise_rewards: bool
 
     def __init__(self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator) -> None:
         super().__init__(config, mac, info, generator)
+        if config.target_update_interval_or_tau is not None:
+            self.counters["updates"] = 0
+        self.reward_stats = TotalStats((info.n_rewards,)) if config.standardise_rewards else None
         self.return_range: Tensor
         self.register_buffer("return_range", torch.tensor([float("inf"), -float("inf")]))
+
+    def add_target(self, module: M, *, every: int | None = None, tau: float | None = None) -> M:
+        """Return a target that follows as the config says: target_update_interval counts episodes, EPyMARL's
+        target_update_interval_or_tau updates where it is above 1, else it is the share of a soft update.
+
+        Raises:
+            UserError: the config says neither, or a part of an update.
+        """
+        given = self.config.target_update_interval_or_tau
+        if every is not None or tau is not None:
+            return super().add_target(module, every=every, tau=tau)
+        if given is None and self.config.target_update_interval is None:
+            raise UserError(
+                "target_update_interval and target_update_interval_or_tau are both None: targets would never follow; "
+                "write target_update_interval=200 (episodes)"
+            )
+        if given is None:
+            return super().add_target(module, every=self.config.target_update_interval)
+        if given > 1 and given % 1:
+            raise UserError(
+                f"target_update_interval_or_tau={given}: expected a whole number of updates, or a share of at most 1; "
+                f"write {round(given)} or {1 / given:.2g}"
+            )
+        return super().add_target(module, tau=given) if given <= 1 else super().add_target(module, every=int(given))
+
+    def update_targets(self, now: int) -> None:
+        """Let the targets follow, where it is time to, after an update; `now` is in training episodes."""
+        if "updates" in self.counters:
+            self.counters["updates"] = now = self.counters["updates"] + 1
+        super().update_targets(now)
 
     def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:
         """Return the loss of a batch; `weights` [B] are importance weights of its episodes, None for equal ones."""
         raise NotImplementedError
 
     def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
-        """Make one update; see Learner.train. The targets follow every target_update_interval episodes.
+        """Make one update; see Learner.train. Then the targets follow, where it is time to.
 
         Returns:
             loss_td, grad_norm, td_error_abs (mean |TD error| per transition), q_taken_mean and target_mean (per
@@ -55,18 +95,28 @@ class TDLearner(Learner):
         """
         self.t_env, self.episode_num = t_env, episode_num
         self.mac.train()
-        loss = self.loss(sample.batch, sample.weights)
+        for mac in (part for part in self.children() if isinstance(part, BasicMAC)):
+            mac.agent.resample(self.generator)
+        loss = self.loss(self._standardised(sample.batch), sample.weights)
         grad_norm = self.step(self.optimiser, loss.value)
         self.update_targets(episode_num)
         metrics = value_metrics(loss, grad_norm, self.info.n_agents)
         with torch.no_grad():
             return TrainResult(metrics=metrics, priorities=self._priorities(sample.batch, loss), t_env=t_env)
 
+    def _standardised(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """Return a batch with the rewards that are learned from, whose own have become part of the statistics."""
+        if self.reward_stats is None:
+            return batch
+        steps = batch.transitions()
+        self.reward_stats.update(steps.reward, steps.mask.squeeze(-1))
+        return batch.replaced(reward=self.reward_stats.normalise(batch.data["reward"]))
+
     def _priorities(self, batch: EpisodeBatch, loss: Loss) -> Tensor:
         """Return PyMARL2's priorities [B]: sum |td| / sqrt(length), or the return scaled by the range seen so far."""
         if self.config.return_priority:
             steps = batch.transitions()
-            returns = steps.reward.masked_fill(steps.mask == 0, 0.0).sum(1)[:, 0]  # [B]
+            returns = steps.reward.masked_fill(steps.mask == 0, 0.0).sum((1, 2))  # [B]
             low, high = returns.min(), returns.max()
             self.return_range = torch.stack(
                 [torch.minimum(self.return_range[0], low), torch.maximum(self.return_range[1], high)]
@@ -91,9 +141,8 @@ class ValueLearner(TDLearner):
     ) -> None:
         super().__init__(config, mac, info, generator)
         self.mixer = mixer
-        every = config.target_update_interval
-        self.target_mac = self.add_target(mac, every=every)
-        self.target_mixer = None if mixer is None else self.add_target(mixer, every=every)
+        self.target_mac = self.add_target(mac)
+        self.target_mixer = None if mixer is None else self.add_target(mixer)
         self.optimiser = self.add_optimiser("opt", mac, mixer)
 
     def rows(self, batch: EpisodeBatch) -> Rows:

@@ -66,9 +66,8 @@ class WQMIXLearner(TDLearner):
     ) -> None:  # fmt: skip
         super().__init__(config, mac, info, generator)
         self.mixer, self.central_agent, self.central_mixer = mixer, central_agent, central_mixer
-        every = config.target_update_interval
-        self.target_central_agent = self.add_target(central_agent, every=every)
-        self.target_central_mixer = self.add_target(central_mixer, every=every)
+        self.target_central_agent = self.add_target(central_agent)
+        self.target_central_mixer = self.add_target(central_mixer)
         self.optimiser = self.add_optimiser("opt", mac, mixer, central_agent, central_mixer)
 
     def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:

@@ -12,7 +12,7 @@ import yaml
 from pymarl.run.config import Classes, all_keys, read_keys
 from pymarl.utils.config import check_value, config_keys
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import FOREIGN, Layers
+from pymarl.utils.layers import FOREIGN, Layers, is_shipped
 from pymarl.utils.values import shown
 
 MISSING = object()
@@ -59,7 +59,7 @@ def take_foreign(layers: Layers) -> list[str]:
     Raises:
         UserError: a value that has no meaning here, or that contradicts the key of ours in the same file.
     """
-    notes = take_names(layers)
+    notes = [*take_names(layers), *take_one_each(layers)]
     present = [key for key in table() if key in layers.values]
     if not present:
         return notes
@@ -90,10 +90,33 @@ def take_names(layers: Layers) -> list[str]:
         layers.add(taken, origin)
     for key, meanings in names.items():
         learner = layers.values["learner"]
-        ours = _known(_known(meanings, learner) or {}, layers.values.get(key))
+        known = meanings.get("any", {}) | (_known(meanings, learner) or {})
+        ours = _known(known, layers.values.get(key))
         if ours is not None:
             notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
             layers.add({key: ours}, layers.origin[key])
+    return notes
+
+
+def take_one_each(layers: Layers) -> list[str]:
+    """Leave one of the keys that say the same in other ways: the highest layer's, the others become None.
+
+    Returns:
+        One note for each that the user had set.
+
+    Raises:
+        UserError: one layer sets two of them.
+    """
+    notes = []
+    for keys in tables()["one_each"]:
+        given = sorted((key for key in keys if layers.values.get(key) is not None), key=layers.rank)
+        for key in given[:-1]:
+            kept = f"{given[-1]}={shown(layers.values[given[-1]])}"
+            if layers.rank(key) == layers.rank(given[-1]):
+                raise UserError(f"{_given(layers, key)} contradicts {kept} beside it; keep one")
+            if not is_shipped(layers.origin[key]):
+                notes.append(f"{_given(layers, key)} gives way to {kept} ({layers.origin[given[-1]]})")
+            layers.add({key: None}, layers.origin[given[-1]])
     return notes
 
 

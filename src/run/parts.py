@@ -21,6 +21,7 @@ from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import Learner
 from pymarl.learners.model_files import DoesNotFit
 from pymarl.modules.agents.agent import Agent, AgentSpec
+from pymarl.modules.mixers.mixer import BaseMixer
 from pymarl.run.config import Classes, RunConfig
 from pymarl.runners.async_runner import AsyncRunner
 from pymarl.runners.local_runner import LocalRunner
@@ -130,7 +131,7 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
     device = choose_device(run.use_cuda, log)
     try:
         info = runner.get_env_info()
-        refuse_individual_rewards(classes.learner, run.learner, info)
+        refuse_individual_rewards(classes, run.learner, info)
         mac = build_mac(config, classes, info, run.seed, device)
         hidden = mac.agent.init_hidden(info.n_agents).shape[-1] if runner.plays_pieces else None
         scheme, groups, preprocess = episode_scheme(info, stores=mac.stores, hidden=hidden)
@@ -156,12 +157,17 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
     return Parts(runner, mac, buffer, learner)
 
 
-def refuse_individual_rewards(learner: type[Learner], name: str, info: EnvInfo) -> None:
-    """Raise UserError if an env gives each agent a reward of its own, and the learner has no use for that."""
-    if info.n_rewards > 1 and not learner.individual_rewards:
+def refuse_individual_rewards(classes: Classes, name: str, info: EnvInfo) -> None:
+    """Raise UserError if an env gives each agent a reward of its own, and the learner has no use for that.
+
+    A mixer makes one value of the team, which is of one reward.
+    """
+    mixers = [key for key, network in classes.networks.items() if network and issubclass(network, BaseMixer)]
+    if info.n_rewards > 1 and (mixers or not classes.learner.individual_rewards):
+        own = " ".join(f"{key}=None" for key in mixers) if classes.learner.individual_rewards else ""
         raise UserError(
             f"learner={name!r} trains on one reward for the team, but this env gives one to each of {info.n_agents} "
-            "agents; write env_args.common_reward=True, or choose a learner that uses individual rewards"
+            f"agents; write env_args.common_reward=True, or {own or 'choose a learner that uses individual rewards'}"
         )
 
 

@@ -24,7 +24,7 @@ from pymarl.run.foreign import take_foreign
 from pymarl.utils.config import config_keys
 from pymarl.utils.errors import UserError, short_line
 from pymarl.utils.files import write_text
-from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.layers import CONFIG, merge, shipped_files
 
 HEADINGS = {"Assumes": "It assumes", "Expected": "Expected result", "Differs": "What differs from its source"}
 KEY = re.compile(r"^(\w+):\s*(.*?)\s*(?:#\s*(.*))?$")
@@ -36,12 +36,6 @@ Every file of `src/config/algs` is a method by its name: `python src/main.py --c
 This page is written by `python src/tools/algorithms.py` from those files and from the docstrings of the parts that they
 choose; to change it, change them.
 """
-
-
-def algorithms() -> list[str]:
-    """Return the names of all shipped algorithms."""
-    folder = CONFIG / "algs"
-    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
 
 
 def head_of(text: str) -> dict[str, str]:
@@ -126,7 +120,7 @@ def overview(names: Sequence[str]) -> Iterator[str]:
 def page() -> str:
     """Return the whole page."""
     defaults = comments_of((CONFIG / "default.yaml").read_text(encoding="utf-8"))
-    names = algorithms()
+    names = list(shipped_files("algs"))
     lines = [INTRODUCTION, *overview(names)]
     for name in names:
         lines += section(name, defaults)

@@ -66,6 +66,12 @@ def is_shipped(origin: str) -> bool:
     return (SRC / origin).is_file() and origin.startswith("config/")
 
 
+def shipped_files(kind: str) -> dict[str, Path]:
+    """Return {name: file} of the shipped configs of a kind: "qmix", or "epymarl/qmix" in a folder of its own."""
+    root = CONFIG / kind
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in sorted(root.rglob("*.yaml"))}
+
+
 def _exists(path: Path) -> bool:
     try:
         return path.is_file()
@@ -75,21 +81,19 @@ def _exists(path: Path) -> bool:
 
 def find_config(name: str, kind: str) -> Path:
     """Return the file of `--config=name` (kind "algs") or `--env-config=name` (kind "envs"), or the path itself."""
-    known = {other: sorted(path.stem for path in (CONFIG / other).glob("*.yaml")) for other in OPTIONS}
+    known = {other: shipped_files(other) for other in OPTIONS}
+    if name in known[kind]:
+        return known[kind][name]
     own = Path(name)
     if own.suffix in (".yaml", ".yml") or own.parent != Path():
         if _exists(own):
             return own
-        meant = f"; did you mean {OPTIONS[kind]}={own.stem}?" if own.stem in known[kind] else ""
+        stem = f"; did you mean {OPTIONS[kind]}={own.stem}?" if own.stem in known[kind] else ""
         expected = f"expected an existing .yaml file or a name from src/config/{kind}"
-        raise UserError(f"no config file {shown(name)}{meant or '; ' + expected}")
-    if name not in known[kind]:
-        other = next((option for other, option in OPTIONS.items() if name in known[other]), None)
-        meant = f"; did you mean {other}={name}?" if other else closest(name, known[kind])
-        raise UserError(
-            f"no config {shown(name)} in src/config/{kind}{meant} (known: {', '.join(known[kind])}; or a path)"
-        )
-    return CONFIG / kind / f"{name}.yaml"
+        raise UserError(f"no config file {shown(name)}{stem or closest(name, known[kind]) or '; ' + expected}")
+    other = next((option for other, option in OPTIONS.items() if name in known[other]), None)
+    meant = f"; did you mean {other}={name}?" if other else closest(name, known[kind])
+    raise UserError(f"no config {shown(name)} in src/config/{kind}{meant} (known: {', '.join(known[kind])}; or a path)")
 
 
 def _check_layer(layer: Mapping[str, Any], origin: str) -> None:
@@ -124,8 +128,7 @@ def merge(alg: str | None, env: str | None, updates: Mapping[str, Any]) -> Layer
     env_name = next((layer["env"] for layer, _ in reversed(named) if "env" in layer), base["env"])
     layers = Layers()
     layers.add(base, "config/default.yaml")
-    if isinstance(env_name, str) and env_name in {path.stem for path in (CONFIG / "envs").glob("*.yaml")}:
-        shipped = CONFIG / "envs" / f"{env_name}.yaml"
+    if isinstance(env_name, str) and (shipped := shipped_files("envs").get(env_name)):
         layers.add({"env_args": read_yaml(shipped).get("env_args", {})}, show(shipped))
     for layer, origin in named:
         layers.add(plain(layer), origin)
@@ -134,7 +137,7 @@ def merge(alg: str | None, env: str | None, updates: Mapping[str, Any]) -> Layer
 
 def shipped_keys() -> set[str]:
     """Return every top-level key that a shipped YAML file sets, and those of other PyMARLs that may do no harm."""
-    files: Sequence[Path] = [CONFIG / "default.yaml", *CONFIG.glob("*/*.yaml")]
+    files: Sequence[Path] = [CONFIG / "default.yaml", *CONFIG.glob("*/**/*.yaml")]
     foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
     harmless = {*foreign["keys"], *foreign["bookkeeping"]}.union(*foreign["methods"].values())
     return harmless.union(*(read_yaml(path) for path in files))

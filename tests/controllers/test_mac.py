@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from agent_kit import LAYOUT
+from learner_kit import flat_config
 from pymarl.components.action_selectors import EpsilonGreedyActionSelector
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.controllers import REGISTRY
@@ -26,22 +27,16 @@ INFO = EnvInfo(
     n_agents=N, n_actions=A, obs_shape=O, state_shape=2, episode_limit=T - 1,
     entity_layout=dataclasses.replace(LAYOUT, first_target=A - 2),
 )  # fmt: skip
-FLAT: dict[str, Any] = {
-    "obs_agent_id": True,
-    "obs_last_action": True,
-    "agent_output_type": "q",
-    "mask_before_softmax": True,
-    "rnn_hidden_dim": 8,
-    "hpn_hyper_dim": 4,
-    "hpn_head_num": 2,
-    "use_layer_norm": False,
-    "use_orthogonal": False,
-    "gain": 0.01,
-    "epsilon_start": 1.0,
-    "epsilon_finish": 0.0,
-    "epsilon_anneal_time": 100,
-    "test_noise": 0.0,
-}
+FLAT = flat_config(
+    rnn_hidden_dim=8,
+    epsilon_start=1.0,
+    epsilon_finish=0.0,
+    epsilon_anneal_time=100,
+    test_noise=0.0,
+    gain=0.01,
+    hpn_hyper_dim=4,
+    hpn_head_num=2,
+)
 
 
 def make_mac(name: str = "n_mac", agent: str = "rnn", **extra: Any) -> BasicMAC:
@@ -206,7 +201,7 @@ def test_target_copy_is_frozen_and_apart() -> None:
     assert mac.to("cpu") is mac
 
 
-@pytest.mark.parametrize("agent", ["rnn", "n_rnn", "ff", "rnn_ns"])
+@pytest.mark.parametrize("agent", ["rnn", "n_rnn", "ff", "rnn_ns", "att_rnn", "conv_agent"])
 @pytest.mark.parametrize("names", [["obs", "last_action", "state"], ["obs", "agent_id", "last_action"], ["joint_obs"]])
 def test_a_mac_with_other_inputs_acts_with_what_it_trains(agent: str, names: list[str]) -> None:
     """Was: acting built PyMARL's inputs whatever the class said, and the narrower rows met the wider layer silently."""

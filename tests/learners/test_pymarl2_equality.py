@@ -5,7 +5,7 @@ variable PYMARL2_DIR naming a checkout, the same is measured again and files are
 """
 
 import gzip
-import importlib.util
+import importlib
 import os
 from pathlib import Path
 
@@ -25,13 +25,17 @@ TOLERANCE = 1e-5  # of the largest entry of each gradient
 live = pytest.mark.skipif("PYMARL2_DIR" not in os.environ, reason="PYMARL2_DIR names no checkout of PyMARL2")
 
 
+def module_of(name):
+    """Return a script of tests/fixtures as a module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FIXTURES))  # where such scripts find one another
+        return importlib.import_module(name)
+
+
 @pytest.fixture(scope="module")
 def maker():
     """The module that measures PyMARL2."""
-    spec = importlib.util.spec_from_file_location("make_pymarl2_numbers", FIXTURES / "make_pymarl2_numbers.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of("make_pymarl2_numbers")
 
 
 def info():

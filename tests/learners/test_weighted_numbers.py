@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from learner_kit import gradients, make_learner, scheme_of, train
+from learner_kit import gradients, make_learner, scheme_of, train, translated
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.multiagentenv import EnvInfo
 
@@ -47,9 +47,9 @@ def maker():
 
 def our_learner(case, **more):
     """Return the learner of a case with its weights; PyMARL2 halves the central loss, so that half of it is ours."""
-    flat = case["flat"] | more
-    if flat["learner"] == "max_q_learner":
-        flat |= {"learner": "wqmix_learner", "central_loss": flat["central_loss"] / 2}
+    flat = translated(case["flat"] | more)
+    if flat["learner"] == "wqmix_learner":
+        flat["central_loss"] /= 2
     learner = make_learner(flat, INFO)
     networks = {"agent": learner.mac.agent} | {key: getattr(learner, key) for key in learner.networks}
     if flat["learner"] == "qtran_learner":

@@ -82,7 +82,8 @@ def parametrized(layer: nn.Module) -> nn.Module:
 
 
 CHANGES = [own_forward, forward_hook, pre_hook, subclass, without_bias, parametrized]
-PLACES = [("rnn", "fc1"), ("rnn", "rnn"), ("rnn", "fc2"), ("n_rnn", "fc2"), ("ff", "fc1"), ("ff", "fc2")]
+PLACES = [("rnn", "fc1"), ("rnn", "rnn"), ("rnn", "fc2"), ("n_rnn", "fc2"), ("ff", "fc1"), ("ff", "fc2"),
+          ("att_rnn", "fc1"), ("noisy_rnn", "rnn"), ("conv_agent", "fc1")]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "layer"), PLACES)

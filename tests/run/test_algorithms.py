@@ -17,14 +17,14 @@ from pymarl.run.foreign import take_foreign
 from pymarl.run.parts import Parts, build_local_runner, build_parts
 from pymarl.run.training import Training
 from pymarl.utils.config import build_config
-from pymarl.utils.layers import CONFIG, Layers, merge
+from pymarl.utils.layers import Layers, merge, shipped_files
 from pymarl.utils.logging import WALL_CLOCK_KEYS, Logger
 
-ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))
+ALGS = list(shipped_files("algs"))
 SMALL: dict[str, Any] = {
-    "seed": 1, "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8, "mixing_embed_dim": 4,
-    "hypernet_embed": 8, "adv_hypernet_embed": 4, "agent_own_state_size": 2, "central_rnn_hidden_dim": 8,
-    "central_mixing_embed_dim": 8, "save_model": False, "test_nepisode": 2,
+    "seed": 1, "runner": "parallel", "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8,
+    "mixing_embed_dim": 4, "hypernet_embed": 8, "adv_hypernet_embed": 4, "agent_own_state_size": 2,
+    "central_rnn_hidden_dim": 8, "central_mixing_embed_dim": 8, "save_model": False, "test_nepisode": 2,
 }  # fmt: skip
 HUNT = {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10}
 
@@ -45,11 +45,22 @@ def build(alg: str, **updates: Any) -> tuple[Parts, RunConfig]:
     return build_parts(layers.values, config, build_local_runner(layers.values, {}, log), log), config
 
 
-# One algorithm of each learner and mac: the others differ from it in networks, which play no part in how a run goes.
-OF_EACH_KIND = {
-    (merge(alg, None, {}).values["learner"], merge(alg, None, {}).values["mac"]): alg for alg in reversed(ALGS)
-}
-KINDS = sorted(OF_EACH_KIND.values())
+# One algorithm of each learner with each agent: the others differ in mixers, which play no part in how a run goes.
+VALUES = {alg: merged(alg).values for alg in reversed(ALGS)}
+KINDS = sorted({(values["learner"], values["agent"]): alg for alg, values in VALUES.items()}.values())
+
+
+def train(alg: str, folder: Path, **updates: Any) -> Training:
+    """Return a training after six iterations, in which the networks have moved."""
+    parts, config = build(alg, **updates)
+    training = Training(parts, config, Logger(logging.getLogger("test")), folder)
+    before = [p.detach().clone() for p in parts.learner.parameters()]
+    for _ in range(6):
+        training.iterate()
+    assert any(not torch.equal(old, new) for old, new in zip(before, parts.learner.parameters(), strict=True))
+    return training
+
+
 VARIANTS = {
     "per": {"use_per": True},
     "per_return": {"use_per": True, "return_priority": True},
@@ -67,18 +78,13 @@ def test_it_trains(alg: str, keys: dict[str, Any], tmp_path: Path) -> None:
     learner = Classes.of(merged(alg).values).learner
     if "use_per" in keys and not learner.gives_priorities:
         pytest.skip("this learner gives no priorities")
-    parts, config = build(alg, **keys)
-    training = Training(parts, config, Logger(logging.getLogger("test")), tmp_path)
-    before = [p.detach().clone() for p in parts.learner.parameters()]
-    for _ in range(6):
-        training.iterate()
-    info = training.logger.info
+    training = train(alg, tmp_path, **keys)
+    parts, info = training.parts, training.logger.info
     assert training.gradient_steps > 0
     learned = [key for key in info if ("loss" in key or "grad_norm" in key) and not key.endswith("_T")]
     assert len(learned) >= 2
     assert all(math.isfinite(value) for key in learned for value in info[key])
     assert all(math.isfinite(value) for values in info.values() for value in values)
-    assert any(not torch.equal(old, new) for old, new in zip(before, parts.learner.parameters(), strict=True))
     stored = parts.buffer.episodes if isinstance(parts.buffer, ReplayBuffer) else parts.buffer.cut(parts.runner.run())
     for episode in stored:  # [L+1, N, A] and [L+1, N, 1]; the last slot has no action
         chosen = episode["avail_actions"][:-1].gather(-1, episode["actions"][:-1].long())

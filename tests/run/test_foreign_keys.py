@@ -42,13 +42,36 @@ name: "iql"
 """
 
 
-def test_epymarls_iql_is_refused_for_what_it_would_train_otherwise(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"standardise_rewards=True of .*mine.yaml: .*write standardise_rewards=False"):
-        taken(tmp_path, EPYMARL_IQL)
-    layers, notes = taken(tmp_path, EPYMARL_IQL, standardise_rewards=False)
+def test_epymarls_iql_is_taken_as_what_it_is_here(tmp_path: Path) -> None:
+    layers, notes = taken(tmp_path, EPYMARL_IQL)
     assert (layers.values["rnn_hidden_dim"], layers.values["agent"]) == (128, "rnn")
+    assert layers.values["standardise_rewards"] is True
+    assert (layers.values["target_update_interval_or_tau"], layers.values["target_update_interval"]) == (200, None)
     assert any("hidden_dim=128 of" in note and "is taken as rnn_hidden_dim=128" in note for note in notes)
-    assert any("write optimizer=adam" in note for note in notes)
+    assert [note for note in notes if "write optimizer=adam" in note and "evaluation_epsilon" in note]
+    assert [note for note in notes if "write grad_norm_clip=5" in note]
+
+
+def test_epymarls_agents_without_shared_weights(tmp_path: Path) -> None:
+    layers, notes = taken(tmp_path, "{mac: non_shared_mac, agent: rnn_ns, use_rnn: False}")
+    assert (layers.values["mac"], layers.values["agent"]) == ("basic_mac", "ff_ns")
+    assert any("agent='ff_ns'" in note for note in notes)
+    assert taken(tmp_path, "{mac: non_shared_mac, agent: rnn_ns, use_rnn: True}")[0].values["agent"] == "rnn_ns"
+
+
+def test_of_two_ways_to_say_when_targets_follow_the_higher_holds(tmp_path: Path) -> None:
+    def both(text: str, **updates: Any) -> tuple[Any, Any]:
+        values = taken(tmp_path, text, **updates)[0].values
+        return values["target_update_interval"], values["target_update_interval_or_tau"]
+
+    assert both("lr: 0.1") == (200, None)
+    assert both("target_update_interval_or_tau: 0.01") == (None, 0.01)
+    assert both("target_update_interval_or_tau: 0.01", target_update_interval=50) == (50, None)
+    assert both("target_update_interval: 50", target_update_interval_or_tau=3) == (None, 3)
+    with pytest.raises(UserError, match=r"target_update_interval=50 of .* contradicts .*_or_tau=3 beside it; keep one"):
+        both("{target_update_interval: 50, target_update_interval_or_tau: 3}")
+    _, notes = taken(tmp_path, "target_update_interval: 50", target_update_interval_or_tau=3)
+    assert any("target_update_interval=50 of" in note and "gives way to" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +86,8 @@ def test_epymarls_iql_is_refused_for_what_it_would_train_otherwise(tmp_path: Pat
         ("{use_rnn: True, agent: n_rnn}", {}, "agent", "n_rnn"),
         ("use_rnn: True", {"agent": "ff"}, "agent", "ff"),
         ("evaluation_epsilon: 0.1", {}, "test_noise", 0.1),
-        ("target_update_interval_or_tau: 100", {}, "target_update_interval", 100),
+        ("agent: mlp", {}, "agent", "ff"),
+        ("{learner: nq_learner, mac: conv_mac, agent: conv_agent}", {}, "mac", "basic_mac"),
         ("common_reward: True", {}, "common_reward", True),
         ("use_wandb: True", {"use_wandb": False}, "use_wandb", False),
         ("critic_coef: 0.5", {}, "critic_coef", 0.5),
@@ -142,9 +166,7 @@ def test_individual_rewards_are_the_envs_affair(tmp_path: Path) -> None:
     [
         ("{hidden_dim: 128, rnn_hidden_dim: 64}", "contradicts rnn_hidden_dim=64"),
         ("hidden_dim: big", "it is rnn_hidden_dim here"),
-        ("target_update_interval_or_tau: 0.01", "no soft updates; write target_update_interval=200"),
-        ("{use_rnn: True, agent: ff}", "write agent=rnn or agent=ff instead"),
-        ("standardise_returns: True", "write standardise_returns=False"),
+        ("{use_rnn: True, agent: ff}", r"write agent=rnn or agent=ff \(rnn_ns, ff_ns\) instead"),
         ("use_wandb: True", "Weights & Biases is not supported"),
         ("render: True", "save_replay=True"),
         ("common_reward: False", "write common_reward=True"),

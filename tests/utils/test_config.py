@@ -15,7 +15,7 @@ from pymarl.run.check import check
 from pymarl.run.config import all_keys
 from pymarl.utils.config import PositiveInt, Probability, Range, build_config, check_value, describe
 from pymarl.utils.errors import UserError
-from pymarl.utils.layers import CONFIG, merge
+from pymarl.utils.layers import CONFIG, find_config, merge, shipped_files, shipped_keys
 from pymarl.utils.yaml_files import read_yaml
 
 
@@ -136,8 +136,8 @@ def test_an_env_named_by_with_brings_its_defaults() -> None:
     assert layers.values["env_args"] == {"map_name": "one_step_matrix_game"}
 
 
-ALGS = sorted(path.stem for path in (CONFIG / "algs").glob("*.yaml"))
-ENVS = sorted(path.stem for path in (CONFIG / "envs").glob("*.yaml"))
+ALGS = list(shipped_files("algs"))
+ENVS = list(shipped_files("envs"))
 
 
 @pytest.mark.parametrize("env", ENVS)
@@ -163,6 +163,12 @@ PYMARL2 = {
     "vdn": {"mixer": "vdn", "buffer_size": 5000, "td_lambda": 0.6, "lr": 0.001, "learner": "nq_learner"},
     "iql": {"mixer": None, "learner": "q_learner", "double_q": True, "batch_size": 32, "lr": 0.0005,
             "optimizer": "adam", "mac": "basic_mac", "agent": "rnn"},
+    "qmix_att": {"agent": "att_rnn", "att_heads": 4, "att_embed_dim": 32, "td_lambda": 0.3, "grad_norm_clip": 20,
+                 "lr": 0.001, "batch_size": 128, "learner": "nq_learner", "mixer": "nmix", "rnn_hidden_dim": 64},
+    "qmix_conv": {"agent": "conv_agent", "frames": 4, "rnn_hidden_dim": 128, "td_lambda": 0.6, "lr": 0.001},
+    "qmix_high_sample_efficiency": {"batch_size_run": 4, "batch_size": 64, "buffer_size": 2500, "td_lambda": 0.5},
+    "vdn_gfootball": {"rnn_hidden_dim": 256, "td_lambda": 1.0, "gamma": 0.999, "lr": 0.0005, "batch_size_run": 16,
+                      "target_update_interval": 1, "buffer_size": 2000, "return_priority": True, "mixer": "vdn"},
 }  # fmt: skip
 
 
@@ -170,6 +176,39 @@ PYMARL2 = {
 def test_values_are_pymarl2s(alg: str) -> None:
     values = merge(alg, "stag_hunt", {}).values
     assert {key: values[key] for key in PYMARL2[alg]} == PYMARL2[alg]
+
+
+# EPyMARL's (uoe-agents/epymarl cbc38c0, src/config/algs), under our names of its keys.
+EPYMARL = {
+    "iql": {"mixer": None, "agent": "rnn", "rnn_hidden_dim": 128, "lr": 0.0003, "epsilon_anneal_time": 200000},
+    "vdn": {"mixer": "vdn", "agent": "ff"},
+    "qmix": {"mixer": "qmix", "agent": "ff", "hypernet_layers": 2, "hypernet_embed": 64, "mixing_embed_dim": 32},
+    "iql_ns": {"mixer": None, "agent": "ff_ns"},
+    "vdn_ns": {"mixer": "vdn", "agent": "ff_ns"},
+    "qmix_ns": {"mixer": "qmix", "agent": "ff_ns", "hypernet_layers": 2, "hypernet_embed": 64},
+}
+
+
+@pytest.mark.parametrize("name", EPYMARL)
+def test_values_are_epymarls(name: str) -> None:
+    common = {"rnn_hidden_dim": 64, "lr": 0.0005, "epsilon_anneal_time": 50000, "buffer_size": 5000, "batch_size": 32,
+              "obs_last_action": False, "obs_agent_id": not name.endswith("_ns"), "standardise_rewards": True,
+              "standardise_returns": False, "target_update_interval_or_tau": 200, "learner": "q_learner",
+              "double_q": True, "optimizer": "adam", "grad_norm_clip": 5,
+              "runner": "episode", "name": name}  # fmt: skip
+    expected = common | EPYMARL[name]
+    values = merge(f"epymarl/{name}", "stag_hunt", {}).values
+    assert {key: values[key] for key in expected} == expected
+
+
+def test_shipped_configs_are_found_in_folders_of_their_own() -> None:
+    assert find_config("epymarl/iql", "algs") == CONFIG / "algs" / "epymarl" / "iql.yaml"
+    assert find_config("iql", "algs") == CONFIG / "algs" / "iql.yaml"
+    with pytest.raises(UserError, match=r"no config file 'epymarl/iqk'; did you mean 'epymarl/iql'"):
+        find_config("epymarl/iqk", "algs")
+    with pytest.raises(UserError, match=r"no config file 'other/iql'; did you mean --config=iql"):
+        find_config("other/iql", "algs")
+    assert "standardise_rewards" in shipped_keys()
 
 
 def test_registries_hold_what_they_say() -> None:

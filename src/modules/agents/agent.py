@@ -52,6 +52,7 @@ class Agent(nn.Module):
         needs_entities: it can only be built for an env that has an entity layout.
         transfers: no weight depends on how many agents, entities or actions there are: weights trained on one map play,
             and go on training, on another.
+        mixes_agents: a row's outputs depend on the rows of its whole team in the same slot, not on its own alone.
 
     Args:
         config: an instance of the class's own `Config`.
@@ -63,6 +64,7 @@ class Agent(nn.Module):
 
     needs_entities: ClassVar[bool] = False
     transfers: bool = False
+    mixes_agents: ClassVar[bool] = False
 
     def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__()
@@ -99,6 +101,9 @@ class Agent(nn.Module):
             [R, A] outputs (q values or logits) and [R, H], the state after this step.
         """
         raise NotImplementedError
+
+    def resample(self, generator: torch.Generator) -> None:
+        """Draw anew what its weights are disturbed with, if they are: before each update and each step of training."""
 
     def act(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step without gradient: `forward`, for which a class may have a faster way."""

@@ -9,13 +9,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from pymarl.modules.agents.agent import Agent, AgentSpec, Unrolled
+from pymarl.modules.agents.gru_agent import GRUAgent
 from pymarl.modules.inputs import Inputs
 from pymarl.modules.layers.gru import GRUNetwork, GRUStep
 from pymarl.modules.layers.plain import is_untouched
 from pymarl.utils.config import PositiveInt
 
 
-class RNNAgent(Agent):
+class RNNAgent(GRUAgent):
     """DRQN agent (Hausknecht & Stone 2015) with weights shared by all agents. Hidden state [R, rnn_hidden_dim]."""
 
     @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,6 @@ class RNNAgent(Agent):
 
     def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__(config, spec)
-        self.fc1 = nn.Linear(spec.input_shape, config.rnn_hidden_dim)
-        self.rnn = nn.GRUCell(config.rnn_hidden_dim, config.rnn_hidden_dim)
         self.fc2 = nn.Linear(config.rnn_hidden_dim, spec.n_actions)
         self._step: GRUStep | None = None
 
@@ -39,7 +38,7 @@ class RNNAgent(Agent):
     def init_hidden(self, rows: int) -> Tensor:
         """Return [rows, rnn_hidden_dim] zeros."""
         self._step = None  # weights may have changed
-        return self.fc1.weight.new_zeros(rows, self.rnn.hidden_size)
+        return super().init_hidden(rows)
 
     def forward(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Take one step; see Agent.forward."""
@@ -60,5 +59,5 @@ class RNNAgent(Agent):
         """Run over whole packed sequences; see Agent.unroll."""
         network = self.network()
         if not (is_untouched(self) and network.is_plain()):
-            return super().unroll(inputs, counts, hidden, states=states)
+            return Agent.unroll(self, inputs, counts, hidden, states=states)
         return Unrolled(*network.unroll(inputs, counts, self._initial(counts, hidden), states=states))

@@ -21,20 +21,26 @@ class GRUNetwork(NamedTuple):
     """The layers of an agent: fc1 E -> H, rnn H -> H, fc2 H -> A.
 
     Attributes:
+        fc2: None where the states are all that is wanted of it; see `unroll_states`.
         norm_in: a layer norm between fc1 and its relu, or None.
         norm_out: a layer norm before fc2, or None; the recurrence sees the state without it.
     """
 
     fc1: nn.Module
     rnn: nn.Module
-    fc2: nn.Module
+    fc2: nn.Module | None = None
     norm_in: nn.Module | None = None
     norm_out: nn.Module | None = None
 
     def step(self, inputs: Inputs, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Return [R, A] outputs and [R, H], the state after `hidden`."""
-        hidden = self.rnn(self._embedded(inputs), hidden)
+        hidden = self.step_state(inputs, hidden)
         return self._head(hidden), hidden
+
+    def step_state(self, inputs: Inputs, hidden: Tensor) -> Tensor:
+        """Return [R, H], the state after `hidden`."""
+        after: Tensor = self.rnn(self._embedded(inputs), hidden)
+        return after
 
     def is_plain(self) -> bool:
         """Return whether every layer is exactly torch's own, with sizes and biases that fit: `unroll` wants that."""
@@ -61,24 +67,37 @@ class GRUNetwork(NamedTuple):
             [R, A] outputs and [R, H] states (or None), in the order of the inputs; differentiable with respect to the
             weights, the features and `hidden`.
         """
+        outputs, after = self._unroll(inputs, counts, hidden, outputs=True, states=states)
+        return cast(Tensor, outputs), after
+
+    def unroll_states(self, inputs: Inputs, counts: Sequence[int], hidden: Tensor) -> Tensor:
+        """Return the states of `unroll` alone, [R, H]: for agents with a head of their own."""
+        return cast(Tensor, self._unroll(inputs, counts, hidden, outputs=False, states=True)[1])
+
+    def _unroll(
+        self, inputs: Inputs, counts: Sequence[int], hidden: Tensor, *, outputs: bool, states: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
         counts = [count for count in counts if count]
         source, places = inputs.source()
         if source.requires_grad and places is not None:  # the kernels give no gradient to what they read by place
             source, places = inputs.features, None
         if fit_kernels(source, hidden, *self.weights()):
             one_hots = [(one_hot.index, one_hot.width) for one_hot in inputs.one_hots]
-            outputs, after = kernels.unroll(
-                source, places, one_hots, counts, hidden, self.kernel_layers(), outputs=True, states=states
+            unrolled: tuple[Tensor | None, Tensor | None] = kernels.unroll(
+                source, places, one_hots, counts, hidden, self.kernel_layers(), outputs=outputs, states=states
             )
-            return cast(Tensor, outputs), after
-        return self._unroll_library(inputs, counts, hidden, states)
+            return unrolled
+        after = self._unroll_library(inputs, counts, hidden)
+        return self._head(after) if outputs else None, after if states else None
 
     def _embedded(self, inputs: Inputs) -> Tensor:
         x = inputs.linear(self.fc1)
         return (x if self.norm_in is None else self.norm_in(x)).relu()
 
     def _head(self, hidden: Tensor) -> Tensor:
-        return self.fc2(hidden if self.norm_out is None else self.norm_out(hidden))
+        assert self.fc2 is not None
+        outputs: Tensor = self.fc2(hidden if self.norm_out is None else self.norm_out(hidden))
+        return outputs
 
     def layers(self) -> list[nn.Module]:
         """Return the layers that are there."""
@@ -90,20 +109,18 @@ class GRUNetwork(NamedTuple):
 
     def kernel_layers(self) -> Any:
         """Return the weights as the kernels take them."""
-        fc1, rnn, fc2 = cast(nn.Linear, self.fc1), cast(nn.GRUCell, self.rnn), cast(nn.Linear, self.fc2)
+        fc1, rnn, fc2 = cast(nn.Linear, self.fc1), cast(nn.GRUCell, self.rnn), cast("nn.Linear | None", self.fc2)
         norms = [
             None if norm is None else (norm.weight, norm.bias, norm.eps)
             for norm in (cast("nn.LayerNorm | None", self.norm_in), cast("nn.LayerNorm | None", self.norm_out))
         ]
         return kernels.Layers(
             fc1=(fc1.weight, fc1.bias), rnn=(rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh),
-            fc2=(fc2.weight, fc2.bias), norm_in=norms[0], norm_out=norms[1],
+            fc2=None if fc2 is None else (fc2.weight, fc2.bias), norm_in=norms[0], norm_out=norms[1],
         )  # fmt: skip
 
-    def _unroll_library(
-        self, inputs: Inputs, counts: list[int], hidden: Tensor, states: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """The same through torch's packed GRU."""
+    def _unroll_library(self, inputs: Inputs, counts: list[int], hidden: Tensor) -> Tensor:
+        """Return the states through torch's packed GRU."""
         before = hidden.unsqueeze(0).contiguous()  # [1, counts[0], H]
         rnn = cast(nn.GRUCell, self.rnn)
         weights = [rnn.weight_ih, rnn.weight_hh, rnn.bias_ih, rnn.bias_hh]
@@ -111,8 +128,8 @@ class GRUNetwork(NamedTuple):
             lay_together(rnn)
         sizes, training = torch.tensor(counts), torch.is_grad_enabled()
         # data, batch sizes, state, weights, has biases, layers, dropout, training, bidirectional
-        after = torch._VF.gru(self._embedded(inputs), sizes, before, weights, True, 1, 0.0, training, False)[0]
-        return self._head(after), after if states else None
+        after: Tensor = torch._VF.gru(self._embedded(inputs), sizes, before, weights, True, 1, 0.0, training, False)[0]
+        return after
 
 
 def lay_together(cell: nn.GRUCell) -> None:
