@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +21,6 @@ from pymarl.envs.specs import Block, EntityLayout, EnvInfo
 from pymarl.learners.value_learner import TDLearner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
-from pymarl.modules.mixers import REGISTRY as MIXERS
-from pymarl.modules.mixers.mixer import BaseMixer
 from pymarl.run.foreign import take_foreign
 from pymarl.utils.config import build_config, config_class
 from pymarl.utils.layers import CONFIG, Layers, shipped_files
@@ -30,33 +31,35 @@ SMALL = EnvInfo(n_agents=3, n_actions=5, obs_shape=7, state_shape=9, episode_lim
 
 def flat_config(alg: str | None = None, **overrides: Any) -> dict[str, Any]:
     """Return default.yaml, under config/algs/<alg>.yaml if named, under the overrides."""
-    flat = yaml.safe_load((CONFIG / "default.yaml").read_text())
+    flat = _read(CONFIG / "default.yaml")
     if alg is not None:
-        flat |= yaml.safe_load(shipped_files("algs")[alg].read_text())
-    return flat | overrides
+        flat = flat | _read(shipped_files("algs")[alg])
+    return copy.deepcopy(flat) | overrides
+
+
+@functools.cache
+def _read(path: Path) -> dict[str, Any]:
+    flat: dict[str, Any] = yaml.safe_load(path.read_text())
+    return flat
 
 
 def flat_of(key: str, name: str | None) -> dict[str, Any]:
     """Return default.yaml under the first shipped algorithm with this part, whose keys may stand there alone."""
     for alg, path in shipped_files("algs").items():
-        if yaml.safe_load(path.read_text()).get(key) == name:
+        if _read(path).get(key) == name:
             return flat_config(alg)
     return flat_config()
 
 
 def td_learners() -> list[tuple[str, str | None]]:
-    """Return every learner of a TD error in the registry with each mixer that it takes, and without where it can be.
-
-    One that must mix Q-values, as others do already, is there with the mixer of its algorithm alone.
-    """
+    """Return every learner of a TD error with the mixers that shipped algorithms give it, and without where it may."""
+    files = [translated(_read(path)) for path in shipped_files("algs").values()]
     pairs: list[tuple[str, str | None]] = []
     for name in learners.REGISTRY:
         if issubclass(learners.REGISTRY[name], TDLearner):
-            kind = learners.REGISTRY[name].networks["mixer"]
-            fitting = [mixer for mixer in MIXERS if issubclass(MIXERS[mixer], kind.base)]
-            if kind.base is BaseMixer and not kind.optional:
-                fitting = [flat_of("learner", name)["mixer"]]
-            pairs += [(name, mixer) for mixer in [*[None] * kind.optional, *fitting]]
+            mixers = {flat["mixer"] for flat in files if flat["learner"] == name}
+            mixers |= {None} if learners.REGISTRY[name].networks["mixer"].optional else set()
+            pairs += [(name, mixer) for mixer in sorted(mixers, key=str)]
     return pairs
 
 

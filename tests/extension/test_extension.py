@@ -99,7 +99,7 @@ def test_agents_with_weights_of_their_own_are_updated_one_after_another() -> Non
 def test_each_agent_learns_from_its_own_reward(capsys: pytest.CaptureFixture[str]) -> None:
     """Agent 0 earns its action's number, agent 1 loses it: greedy play is 2 and 0, which the team's sum alone hides."""
     own = ["env=own_rewards:OwnRewards", "env_workers=1"]
-    learn = ["t_max=4000", "lr=0.01", "log_interval=4000", "test_interval=2000", "save_model=False"]
+    learn = ["t_max=800", "lr=0.02", "log_interval=800", "test_interval=400", "save_model=False"]
     assert main.main([f"--config={HERE / 'mappo'}.yaml", *COMMON, *own, *learn]) == 0
     info = numbers(run_folders(Path.cwd())[-1])
     assert info["test_agent_0_return_mean"][-1] == 2.0

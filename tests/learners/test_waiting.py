@@ -45,7 +45,12 @@ def watched_update(learner: Any, sample: Sample | None = None) -> Watched:
 
 
 @pytest.mark.parametrize(
-    ("name", "mixer", "optimizer"), [*((*pair, "adam") for pair in td_learners()), ("nq_learner", "nmix", "rmsprop")]
+    ("name", "mixer", "optimizer"),  # each learner once, as mixers read nothing back; qplex_qatten does most
+    [
+        *((*pair, "adam") for pair in dict(td_learners()).items()),
+        ("nq_learner", "qplex_qatten", "adam"),
+        ("nq_learner", "nmix", "rmsprop"),
+    ],
 )
 def test_an_update_waits_for_nothing(name: str, mixer: str | None, optimizer: str) -> None:
     """Loss and norm of the gradient are fetched, in one copy that nobody waits for before the next update."""
