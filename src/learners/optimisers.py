@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import torch
@@ -81,12 +82,27 @@ def make_optimiser(
     name: str, params: list[nn.Parameter], *, lr: float, weight_decay: float, alpha: float, eps: float, clip: float
 ) -> Optimiser:
     """Return "adam" or "radam", with PyTorch's own eps as PyMARL2 has it, or "rmsprop" with `alpha` and `eps`."""
+    _leave_the_compiler_out()
     if name == "adam":
         fused = all(param.device.type in {"cpu", "cuda"} for param in params)
         return Optimiser(torch.optim.Adam(params, lr=lr, weight_decay=weight_decay, fused=fused), params, clip)
     if name == "radam":
         return Optimiser(torch.optim.RAdam(params, lr=lr, weight_decay=weight_decay, foreach=True), params, clip)
     return Optimiser(torch.optim.RMSprop(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay), params, clip)
+
+
+def _leave_the_compiler_out() -> None:
+    """Let optimisers do without torch's compiler, which they import to be left alone by it: 1.7 s of each start.
+
+    Torch keeps what the compiler makes of such a method in an attribute of it; where a version keeps it elsewhere this
+    changes nothing. Whoever has imported the compiler gets what it makes.
+    """
+    if "torch._dynamo" in sys.modules:
+        return
+    for name in ("add_param_group", "state_dict", "load_state_dict"):
+        plain = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
+        if plain is not None and not hasattr(plain, "__dynamo_disable"):
+            plain.__dynamo_disable = plain
 
 
 def _load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:

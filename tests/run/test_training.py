@@ -70,17 +70,16 @@ def test_resume_is_exact_with_workers_and_priorities(tmp_path: Path) -> None:
     assert numbers(run_folders(broken)[-1]) == numbers(run_folders(whole)[0])
 
 
-@pytest.mark.parametrize("words", [(*SMALL_HUNT, "rollout_steps=7"), (*FORAGING, "rollout_steps=5")])
-def test_resume_in_the_midst_of_episodes(words: tuple[str, ...], tmp_path: Path) -> None:
-    """Pieces: episodes under way are played again up to where they stood, in a native env and in workers."""
-    t_max = next(int(word[6:]) for word in words if word.startswith("t_max="))
+def test_resume_in_the_midst_of_episodes(tmp_path: Path) -> None:
+    """Pieces: episodes under way are played again up to where they stood, in workers; PQN does it in a native env."""
+    words = (*FORAGING, "rollout_steps=5")
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
     code, _, err = run_main(whole, *words)
     assert code == 0, err
     assert "begins anew" not in err
-    kill_and_resume(broken, words, t_max)
+    kill_and_resume(broken, words, 800)
     assert numbers(run_folders(broken)[-1]) == numbers(run_folders(whole)[0])
     seen = numbers(run_folders(whole)[0])
     assert seen["gradient_steps"][-1] > 3
