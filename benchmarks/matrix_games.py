@@ -61,6 +61,9 @@ def main() -> None:
     parser.add_argument("--algs", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
     parser.add_argument("--games", default=",".join(OPTIMA), help=f"of {', '.join(OPTIMA)}")
     options = parser.parse_args()
+    for given, known in ((options.algs, METHODS), (options.games, OPTIMA)):
+        if unknown := set(given.split(",")) - set(known):
+            parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     for game in options.games.split(","):
         for alg in options.algs.split(","):
             rewards = [final_reward(alg, game, seed, options.steps) for seed in range(options.seeds)]

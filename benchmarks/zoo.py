@@ -38,7 +38,8 @@ ENVS = {
 }
 WITH_ENTITIES = {"3m", "MMM2"}  # the others do not say whose features an observation is made of
 SMALL = (
-    "seed=5", "batch_size_run=4", "batch_size=8", "buffer_size=100", "rnn_hidden_dim=16", "epsilon_anneal_time=1500",
+    "seed=5", "runner=parallel", "batch_size_run=4", "batch_size=8", "buffer_size=100", "rnn_hidden_dim=16",
+    "epsilon_anneal_time=1500",
     "test_nepisode=4", "log_interval=500", "runner_log_interval=500", "learner_log_interval=100", "save_model=True",
 )  # fmt: skip
 
@@ -55,7 +56,7 @@ def run(folder: Path, words: list[str]) -> str:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        return f"exit code {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
+        return f"exit code {done.returncode}: {(done.stderr.strip().splitlines() or ['no word'])[-1]}"
     if warnings := [line for line in done.stderr.splitlines() if "Warning" in line]:
         return warnings[0]
     if left := [process.pid for process in psutil.process_iter(["cwd"]) if process.info["cwd"] == str(folder)]:

@@ -95,14 +95,14 @@ def _leave_the_compiler_out() -> None:
     """Let optimisers do without torch's compiler, which they import to be left alone by it: 1.7 s of each start.
 
     Torch keeps what the compiler makes of such a method in an attribute of it; where a version keeps it elsewhere this
-    changes nothing. Whoever has imported the compiler gets what it makes.
+    changes nothing. Whoever has imported the compiler before gets what it makes.
     """
     if "torch._dynamo" in sys.modules:
         return
     for name in ("add_param_group", "state_dict", "load_state_dict"):
-        plain = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
-        if plain is not None and not hasattr(plain, "__dynamo_disable"):
-            plain.__dynamo_disable = plain
+        method = vars(torch.optim.Optimizer)[name]
+        if hasattr(method, "__wrapped__") and not hasattr(method.__wrapped__, "__dynamo_disable"):
+            method.__wrapped__.__dynamo_disable = method.__wrapped__
 
 
 def _load_moments(optimiser: torch.optim.Optimizer, state: dict[str, Any]) -> None:

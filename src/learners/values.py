@@ -93,7 +93,10 @@ def team_value(
     picked = q.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
     if mixer is None:
         return Mixed(picked)
-    q_max = mask_unavailable(q, avail_actions).amax(-1) if mixer.needs_q_max else None
+    q_max = None
+    if mixer.needs_q_max:
+        q_max = mask_unavailable(q, avail_actions).amax(-1)
+        q_max = torch.where(q_max.isinf(), picked, q_max)  # a slot behind the last step may offer nothing
     mixed: Mixed = mixer(MixerInputs(picked, q_max, actions, state, states))
     return mixed
 

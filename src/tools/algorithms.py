@@ -81,7 +81,7 @@ def section(name: str, defaults: dict[str, tuple[str, str]]) -> Iterator[str]:
     yield from (", ".join(links) + ".", "")
     for label, heading in HEADINGS.items():
         if label in head:
-            yield from (f"**{heading}.** {head[label]}", "")
+            yield from (f"**{heading}:** {head[label]}", "")
     yield from ("| key | value | |", "|---|---|---|")
     for key, (value, comment) in comments_of(text).items():
         if key in parts or key == "name":

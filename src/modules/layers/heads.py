@@ -10,15 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def mlp(inputs: int, hidden: int, outputs: int, *, layers: int = 2, last_bias: bool = True) -> nn.Module:
-    """Return linear layers with ReLU between them, a bare nn.Linear if there is one: as PyMARL2's hypernetworks are."""
-    widths = [inputs, *[hidden] * (layers - 1), outputs]
-    parts: list[nn.Module] = []
-    for number in range(layers):
-        parts += [nn.Linear(widths[number], widths[number + 1], bias=last_bias or number < layers - 1), nn.ReLU()]
-    return nn.Sequential(*parts[:-1]) if layers > 1 else parts[0]
-
-
 def together(heads: Iterable[nn.Module], x: Tensor) -> Tensor:
     """Return [R, K, O], the outputs of K networks for x [R, D], in as few products as one network takes.
 

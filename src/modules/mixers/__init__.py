@@ -1,7 +1,6 @@
 """Mixers: Q-values of the agents in, Q-value of the team out.
 
-A YAML file's `mixer` is resolved by the learner, because PyMARL2's `qmix` names two networks: see
-`Learner.mixer_class`.
+PyMARL2's `qmix` names two networks: config/foreign_keys.yaml says which one a file means.
 """
 
 from pymarl.utils.registry import Registry

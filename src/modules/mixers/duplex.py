@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from pymarl.envs.specs import EnvInfo
 from pymarl.modules.inputs import OneHot
-from pymarl.modules.layers.heads import mlp, together
+from pymarl.modules.layers.heads import together
+from pymarl.modules.layers.mlp import mlp
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed, MixerInputs
 from pymarl.utils.config import PositiveInt
 
@@ -93,10 +94,10 @@ class AttentionWeights(nn.Module):
     def __init__(self, config: DuplexMixer.Config, info: EnvInfo) -> None:
         super().__init__()
         state, n = info.state_shape, info.n_agents
-        layers, embed = config.adv_hypernet_layers, config.adv_hypernet_embed
+        hidden = [config.adv_hypernet_embed] * (config.adv_hypernet_layers - 1)
 
         def kernels(inputs: int, outputs: int) -> nn.ModuleList:
-            return nn.ModuleList(mlp(inputs, embed, outputs, layers=layers) for _ in range(config.num_kernel))
+            return nn.ModuleList(mlp(inputs, *hidden, outputs) for _ in range(config.num_kernel))
 
         self.key_extractors = kernels(state, 1)
         self.agents_extractors = kernels(state, n)
@@ -114,9 +115,10 @@ class PlainWeights(nn.Module):
 
     def __init__(self, config: DuplexMixer.Config, info: EnvInfo) -> None:
         super().__init__()
-        inputs, layers = info.state_shape + info.n_agents * info.n_actions, config.adv_hypernet_layers
-        self.key = mlp(inputs, config.adv_hypernet_embed, info.n_agents, layers=layers)
-        self.action = mlp(inputs, config.adv_hypernet_embed, info.n_agents, layers=layers)
+        inputs = info.state_shape + info.n_agents * info.n_actions
+        hidden = [config.adv_hypernet_embed] * (config.adv_hypernet_layers - 1)
+        self.key = mlp(inputs, *hidden, info.n_agents)
+        self.action = mlp(inputs, *hidden, info.n_agents)
 
     def forward(self, state: Tensor, state_action: Tensor) -> Tensor:
         """Return [P, N]."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pymarl.envs.specs import EnvInfo
-from pymarl.modules.layers.heads import mlp
+from pymarl.modules.layers.mlp import mlp
 from pymarl.modules.mixers.duplex import TINY, DuplexMixer, Transformed, advantage_weights
 from pymarl.modules.mixers.mixer import MixerInputs
 from pymarl.utils.config import PositiveInt

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from pymarl.envs.specs import EnvInfo
-from pymarl.modules.layers.heads import mlp, together
+from pymarl.modules.layers.heads import together
+from pymarl.modules.layers.mlp import mlp
 from pymarl.modules.mixers.duplex import TINY, DuplexMixer, Transformed, advantage_weights
 from pymarl.modules.mixers.mixer import MixerInputs
 from pymarl.modules.mixers.own_features import OwnStateSize, attend, own_features, own_state_size
