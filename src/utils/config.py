@@ -14,6 +14,7 @@ A class without a nested `Config` reads no keys. Ranges are part of the type, th
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 import types
@@ -76,7 +77,12 @@ def config_class(component: Any) -> type | None:
 def config_keys(component: Any) -> dict[str, Any]:
     """Return {key: type} of the keys that a component (or a Config class) reads."""
     config = component if dataclasses.is_dataclass(component) else config_class(component)
-    return {} if config is None else typing.get_type_hints(config, include_extras=True)
+    return {} if config is None else dict(_hints(config))
+
+
+@functools.cache
+def _hints(config: Any) -> dict[str, Any]:
+    return typing.get_type_hints(config, include_extras=True)
 
 
 def check_call(function: Any, *args: Any, **kwargs: Any) -> None:

@@ -26,7 +26,7 @@ def run(out: Path, python: str, **environment: str) -> tuple[int, str]:
     return done.returncode, (out / "summary.txt").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_every_step_runs(tmp_path: Path) -> None:
     code, summary = run(tmp_path / "out", sys.executable)
     assert code == 0, summary

@@ -105,7 +105,7 @@ def test_it_trains_on_pieces(alg: str, runner: dict[str, Any], tmp_path: Path) -
     parts.runner.close_env()
 
 
-@pytest.mark.parametrize("alg", ALGS)
+@pytest.mark.parametrize("alg", [alg if alg in KINDS else pytest.param(alg, marks=pytest.mark.nightly) for alg in ALGS])
 def test_it_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(alg: str, tmp_path: Path) -> None:
     """All that a method keeps is in the checkpoint: what comes after it is the same, bit for bit."""
     trainings = []

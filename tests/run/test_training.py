@@ -61,6 +61,7 @@ FORAGING = (
 )  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_resume_is_exact_with_workers_and_priorities(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()

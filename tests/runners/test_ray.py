@@ -261,6 +261,7 @@ def all_end(processes: Iterable[int], seconds: float = 20) -> bool:
     return not any(map(exists, processes))
 
 
+@pytest.mark.nightly
 def test_resume_equals_never_stopping(machines: Any, tmp_path: Path) -> None:
     """The broken run starts a ray of its own, all of which ends with it; it goes on in the cluster of the whole one."""
     whole, broken, there = tmp_path / "whole", tmp_path / "broken", f"ray_address={machines.address}"
