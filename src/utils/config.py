@@ -76,13 +76,13 @@ def config_class(component: Any) -> type | None:
 
 def config_keys(component: Any) -> dict[str, Any]:
     """Return {key: type} of the keys that a component (or a Config class) reads."""
-    config = component if dataclasses.is_dataclass(component) else config_class(component)
-    return {} if config is None else dict(_hints(config))
+    return dict(_keys(component))
 
 
 @functools.cache
-def _hints(config: Any) -> dict[str, Any]:
-    return typing.get_type_hints(config, include_extras=True)
+def _keys(component: Any) -> dict[str, Any]:
+    config = component if dataclasses.is_dataclass(component) else config_class(component)
+    return {} if config is None else typing.get_type_hints(config, include_extras=True)
 
 
 def check_call(function: Any, *args: Any, **kwargs: Any) -> None:
