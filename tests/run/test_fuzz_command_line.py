@@ -39,7 +39,7 @@ def keys_of(env: str) -> list[str]:
     return [*KEYS, *(f"env_args.{key}" for key in config_keys(ENVS[env]))]
 
 
-@tries(120)
+@tries(60)
 @given(st.data())
 def test_a_key_with_any_value(tmp_path: Path, data: st.DataObject) -> None:
     env = data.draw(st.sampled_from(ENVIRONMENTS))
