@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up .venv on the first call, then runs `python src/main.py` with the arguments given.
 # Without arguments: QMIX on the skirmish map 3m, a few minutes on two cores; then its learning curve and a replay.
-# With --fast: the same tour with PQN-VDN, which wins there within seconds.
+# With --fast: the same tour with PQN-VDN, on 120,000 env steps instead of 400,000.
 cd "$(dirname "$0")"
 source ./setup.sh
 install requirements.txt

@@ -225,9 +225,10 @@ class Learner(nn.Module):
         race = upload(torch.empty(last.shape).exponential_(generator=self.generator), last.device)
         return batch.with_last_actions((last / race).argmax(-1))
 
-    def minibatches(self, rows: int, count: int) -> Iterator[Tensor]:
-        """Yield the row numbers of `count` disjoint random parts of 0 .. rows - 1, or fewer if there are fewer rows."""
-        yield from torch.randperm(rows, generator=self.generator).tensor_split(min(count, rows))
+    def minibatches(self, rows: int, count: int, epochs: int) -> Iterator[Tensor]:
+        """Yield, `epochs` times, the rows of `count` disjoint random parts of 0 .. rows - 1, or fewer of fewer rows."""
+        for _ in range(epochs):
+            yield from torch.randperm(rows, generator=self.generator).tensor_split(min(count, rows))
 
     @property
     def device(self) -> torch.device:
@@ -265,7 +266,6 @@ class Learner(nn.Module):
         """Read what `save_models` or PyMARL2 wrote; the targets become copies, lr and its like stay as set.
 
         With `transfer` only the agent has to fit. Returns the files of what did not, and stays as it is.
-
         Raises:
             UserError: a file is missing or does not fit these networks.
         """

@@ -98,17 +98,14 @@ class PolicyLearner(Learner):
         self.mac.train()
         batch = sample.batch
         targets = self.targets(batch)
-        sums: dict[str, Tensor] = {}
-        steps = 0
-        for _ in range(self.config.epochs):
-            for rows in self.minibatches(batch.batch_size, self.config.minibatches):
-                whole = len(rows) == batch.batch_size  # then nothing is copied, nor put in another order
-                some = (batch, targets) if whole else (batch[rows], targets.rows(upload(rows, batch.device)))
-                for name, value in self.update(*some).items():
-                    sums[name] = sums.get(name, 0.0) + value
-                steps += 1
-        metrics = {name: value / steps for name, value in sums.items()}
-        return TrainResult(metrics=metrics, gradient_steps=steps, t_env=t_env)
+
+        def part(rows: Tensor) -> tuple[EpisodeBatch, Targets]:
+            if len(rows) == batch.batch_size:
+                return batch, targets  # nothing is copied, nor put in another order
+            return batch[rows], targets.rows(upload(rows, batch.device))
+
+        parts = self.minibatches(batch.batch_size, self.config.minibatches, self.config.epochs)
+        return TrainResult.of_updates((self.update(*part(rows)) for rows in parts), t_env)
 
     def update(self, batch: EpisodeBatch, targets: Targets) -> dict[str, Tensor]:
         """Make a step of either optimiser on some episodes; return what is to be logged, name -> 0-d.

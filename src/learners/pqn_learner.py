@@ -63,15 +63,9 @@ class PQNLearner(Learner):
             self.optimiser.set_lr(self.config.lr * max(0.0, 1.0 - t_env / self.config.t_max))
         batch = sample.batch
         targets = self.targets(batch)
-        sums: dict[str, Tensor] = {}
-        steps = 0
-        for _ in range(self.config.epochs):
-            for rows in self.minibatches(batch.batch_size, self.config.minibatches):
-                for name, value in self.update(batch[rows], targets[upload(rows, batch.device)]).items():
-                    sums[name] = sums.get(name, 0.0) + value
-                steps += 1
-        metrics = {name: value / steps for name, value in sums.items()}
-        return TrainResult(metrics=metrics, gradient_steps=steps, t_env=t_env)
+        parts = self.minibatches(batch.batch_size, self.config.minibatches, self.config.epochs)
+        updates = (self.update(batch[rows], targets[upload(rows, batch.device)]) for rows in parts)
+        return TrainResult.of_updates(updates, t_env)
 
     @torch.no_grad()
     def targets(self, batch: EpisodeBatch) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -27,6 +27,17 @@ class TrainResult:
     priorities: Tensor | None = None
     gradient_steps: int = 1
     t_env: int
+
+    @classmethod
+    def of_updates(cls, updates: Iterable[Mapping[str, Tensor]], t_env: int) -> TrainResult:
+        """Return the result of several updates, given what each logs, name -> 0-d: the means."""
+        sums: dict[str, Tensor] = {}
+        steps = 0
+        for logged in updates:
+            for name, value in logged.items():
+                sums[name] = sums.get(name, 0.0) + value
+            steps += 1
+        return cls(metrics={name: value / steps for name, value in sums.items()}, gradient_steps=steps, t_env=t_env)
 
     def read(self) -> dict[str, float]:
         """Return the metrics as floats, waiting for the device once.

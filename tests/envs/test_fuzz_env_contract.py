@@ -50,7 +50,7 @@ def _as_it_was() -> Any:
     fuzz_env.ODD.clear()
 
 
-@tries(120)
+@tries(200)
 @given(method=st.sampled_from(METHODS), call=st.integers(0, 4), answer=st.integers(0, len(ANSWERS) - 1))
 def test_an_odd_answer(method: str, call: int, answer: int) -> None:
     fuzz_env.ODD.clear()

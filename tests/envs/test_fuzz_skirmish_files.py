@@ -43,7 +43,7 @@ def change_within(value: Any, data: st.DataObject) -> Any:
     return data.draw(st.sampled_from(ODD))
 
 
-@tries(80)
+@tries(150)
 @given(st.data())
 def test_a_map_with_odd_entries(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "own.yaml"
@@ -81,7 +81,7 @@ def change_entry(array: Any, data: st.DataObject) -> Any:
     ]))  # fmt: skip
 
 
-@tries(80)
+@tries(150)
 @given(st.data())
 def test_a_replay_with_odd_entries(tmp_path: Path, replay: Path, data: st.DataObject) -> None:
     path = tmp_path / "odd.npz"

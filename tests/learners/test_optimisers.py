@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ import torch
 from torch import nn
 
 from pymarl.learners.optimisers import Optimiser, make_optimiser
+from run_kit import SRC
 
 
 def trained(name: str, steps: int = 3) -> tuple[Optimiser, list[nn.Parameter]]:
@@ -79,3 +83,19 @@ def test_averages_come_from_any_kind_of_adam_and_settings_stay(fused: bool | Non
         assert own["step"].item() == 1
         assert torch.equal(own["exp_avg"], given["exp_avg"])
     step(optimiser, 1.0)
+
+
+def test_torchs_compiler_is_left_out_until_the_first_step() -> None:
+    """Its import takes longer than that of torch itself; an error or an evaluation needs no step."""
+    text = """
+import sys, torch
+from pymarl.learners.optimisers import make_optimiser
+for name in ("adam", "radam", "rmsprop"):
+    param = torch.nn.Parameter(torch.ones(2))
+    optimiser = make_optimiser(name, [param], lr=0.1, weight_decay=0.0, alpha=0.9, eps=1e-5, clip=1.0)
+    optimiser.load_state_dict(optimiser.state_dict())
+assert "torch._dynamo" not in sys.modules
+"""
+    environment = os.environ | {"PYTHONPATH": str(SRC)}
+    done = subprocess.run([sys.executable, "-c", text], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -47,16 +47,15 @@ def files(token: Path) -> dict[str, Any]:
     return {path.name: torch.load(path, weights_only=True) for path in step.glob("*.th")}
 
 
-@each_alg
-def test_it_plays_on_another_map(
-    alg: str,
-    tokens: dict[str, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    token = tokens[alg]
+@pytest.fixture
+def token(alg: str, tokens: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder of an algorithm's checkpoints, from a folder of the test's own."""
     monkeypatch.chdir(tmp_path)
+    return tokens[alg]
+
+
+@each_alg
+def test_it_plays_on_another_map(alg: str, token: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main((f"--config={alg}", *SMALL, ON_8M, f"checkpoint_path={token}", "evaluate=True")) == 0
     rows = read(run_folders(tmp_path)[0], "evaluation.json")
     assert len(rows) == 4
@@ -66,15 +65,9 @@ def test_it_plays_on_another_map(
 
 @each_alg
 def test_it_goes_on_training_on_another_map(
-    alg: str,
-    tokens: dict[str, Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    alg: str, token: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The agent, and what else fits, as they were; VDN's optimiser fits, QMIX's mixer and optimiser do not."""
-    token = tokens[alg]
-    monkeypatch.chdir(tmp_path)
     words = (f"--config={alg}", *SMALL, ON_8M, f"checkpoint_path={token}", "t_max=900")
     loaded: list[dict[str, Any]] = []
     load = Learner.load_models
