@@ -94,9 +94,9 @@ def make_optimiser(
 def _leave_the_compiler_out() -> None:
     """Let optimisers be made and loaded without torch's compiler, which they import to be left alone by it.
 
-    That takes 1.7 s, for which an error or an evaluation had to wait. A run that trains waits at its first step now, which
-    imports it in any case. Torch keeps what the compiler makes of such a method in an attribute of it; where a version
-    keeps it elsewhere this changes nothing. Whoever has imported the compiler before gets what it makes.
+    That takes 1.7 s, for which an error or an evaluation had to wait. A run that trains waits at its first step now,
+    which imports it in any case. Torch keeps what the compiler makes of such a method in an attribute of it; where a
+    version keeps it elsewhere this changes nothing. Whoever has imported the compiler before gets what it makes.
     """
     if "torch._dynamo" in sys.modules:
         return
