@@ -13,17 +13,16 @@ from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.running_stats import TotalStats
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
-from pymarl.learners.learner import Learner, M, NetworkKind
+from pymarl.learners.learner import NetworkKind
 from pymarl.learners.optimisers import Optimiser
+from pymarl.learners.target_network_learner import TargetNetworkLearner
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import Loss, Rows, team_value, value_metrics
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed
-from pymarl.utils.config import PositiveFloat, PositiveInt
-from pymarl.utils.errors import UserError
 
 
-class TDLearner(Learner):
+class TDLearner(TargetNetworkLearner):
     """Base of learners that make one step a sample down a TD error of the team's value, on all that `optimiser` trains.
 
     A subclass writes `loss`, adds its targets and sets `optimiser`. With standardise_rewards each update takes the
@@ -36,51 +35,17 @@ class TDLearner(Learner):
     optimiser: Optimiser
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(Learner.Config):
+    class Config(TargetNetworkLearner.Config):
         """Keys of every value-based learner; see config/default.yaml."""
 
-        target_update_interval: PositiveInt | None
-        target_update_interval_or_tau: PositiveFloat | None
         return_priority: bool
         standardise_rewards: bool
 
     def __init__(self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator) -> None:
         super().__init__(config, mac, info, generator)
-        if config.target_update_interval_or_tau is not None:
-            self.counters["updates"] = 0
         self.reward_stats = TotalStats((info.n_rewards,)) if config.standardise_rewards else None
         self.return_range: Tensor
         self.register_buffer("return_range", torch.tensor([float("inf"), -float("inf")]))
-
-    def add_target(self, module: M, *, every: int | None = None, tau: float | None = None) -> M:
-        """Return a target that follows as the config says: target_update_interval counts episodes, EPyMARL's
-        target_update_interval_or_tau updates where it is above 1, else it is the share of a soft update.
-
-        Raises:
-            UserError: the config says neither, or a part of an update.
-        """
-        given = self.config.target_update_interval_or_tau
-        if every is not None or tau is not None:
-            return super().add_target(module, every=every, tau=tau)
-        if given is None and self.config.target_update_interval is None:
-            raise UserError(
-                "target_update_interval and target_update_interval_or_tau are both None: targets would never follow; "
-                "write target_update_interval=200 (episodes)"
-            )
-        if given is None:
-            return super().add_target(module, every=self.config.target_update_interval)
-        if given > 1 and given % 1:
-            raise UserError(
-                f"target_update_interval_or_tau={given}: expected a whole number of updates, or a share of at most 1; "
-                f"write {round(given)} or {1 / given:.2g}"
-            )
-        return super().add_target(module, tau=given) if given <= 1 else super().add_target(module, every=int(given))
-
-    def update_targets(self, now: int) -> None:
-        """Let the targets follow, where it is time to, after an update; `now` is in training episodes."""
-        if "updates" in self.counters:
-            self.counters["updates"] = now = self.counters["updates"] + 1
-        super().update_targets(now)
 
     def loss(self, batch: EpisodeBatch, weights: Tensor | None) -> Loss:
         """Return the loss of a batch; `weights` [B] are importance weights of its episodes, None for equal ones."""
