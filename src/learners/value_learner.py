@@ -10,40 +10,34 @@ from torch import Tensor
 
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.running_stats import TotalStats
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
+from pymarl.learners.bootstrap_learner import BootstrapLearner
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.optimisers import Optimiser
-from pymarl.learners.target_network_learner import TargetNetworkLearner
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import Loss, Rows, team_value, value_metrics
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.mixer import BaseMixer, Mixed
 
 
-class TDLearner(TargetNetworkLearner):
+class TDLearner(BootstrapLearner):
     """Base of learners that make one step a sample down a TD error of the team's value, on all that `optimiser` trains.
 
-    A subclass writes `loss`, adds its targets and sets `optimiser`. With standardise_rewards each update takes the
-    valid rewards of its sample into running statistics, and learns from the sample's rewards less their mean, in
-    multiples of their deviation (EPyMARL). Where episodes end early that is another task: a constant per step rewards
-    lasting, or ending.
+    A subclass writes `loss`, adds its targets and sets `optimiser`.
     """
 
     gives_priorities = True
     optimiser: Optimiser
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(TargetNetworkLearner.Config):
+    class Config(BootstrapLearner.Config):
         """Keys of every value-based learner; see config/default.yaml."""
 
         return_priority: bool
-        standardise_rewards: bool
 
     def __init__(self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator) -> None:
         super().__init__(config, mac, info, generator)
-        self.reward_stats = TotalStats((info.n_rewards,)) if config.standardise_rewards else None
         self.return_range: Tensor
         self.register_buffer("return_range", torch.tensor([float("inf"), -float("inf")]))
 
@@ -62,20 +56,12 @@ class TDLearner(TargetNetworkLearner):
         self.mac.train()
         for mac in (part for part in self.children() if isinstance(part, BasicMAC)):
             mac.agent.resample(self.generator)
-        loss = self.loss(self._standardised(sample.batch), sample.weights)
+        loss = self.loss(self.standardised(sample.batch), sample.weights)
         grad_norm = self.step(self.optimiser, loss.value)
         self.update_targets(episode_num)
         metrics = value_metrics(loss, grad_norm, self.info.n_agents)
         with torch.no_grad():
             return TrainResult(metrics=metrics, priorities=self._priorities(sample.batch, loss), t_env=t_env)
-
-    def _standardised(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """Return a batch with the rewards that are learned from, whose own have become part of the statistics."""
-        if self.reward_stats is None:
-            return batch
-        steps = batch.transitions()
-        self.reward_stats.update(steps.reward, steps.mask.squeeze(-1))
-        return batch.replaced(reward=self.reward_stats.normalise(batch.data["reward"]))
 
     def _priorities(self, batch: EpisodeBatch, loss: Loss) -> Tensor:
         """Return PyMARL2's priorities [B]: sum |td| / sqrt(length), or the return scaled by the range seen so far."""

@@ -8,17 +8,17 @@ from typing import Any
 import torch
 
 from pymarl.components.buffers.buffer import Sample
-from pymarl.learners.policy_learner import PolicyLearner
+from pymarl.learners.advantage_learner import AdvantageLearner
 from pymarl.learners.train_result import TrainResult
 from pymarl.modules.agents.ns_agent import NSAgent
 from pymarl.utils.config import PositiveFloat
 
 
-class HAPPOLearner(PolicyLearner):
+class HAPPOLearner(AdvantageLearner):
     agent = NSAgent
 
     @dataclass(frozen=True, kw_only=True)
-    class Config(PolicyLearner.Config):
+    class Config(AdvantageLearner.Config):
         eps_clip: PositiveFloat
 
     def add_agent_optimisers(self) -> None:

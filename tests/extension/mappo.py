@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.learners.policy_learner import PolicyLearner, Targets
+from pymarl.learners.advantage_learner import AdvantageLearner, Targets
 from pymarl.utils.config import NonNegativeFloat, PositiveFloat
 
 
-class MAPPOLearner(PolicyLearner):
+class MAPPOLearner(AdvantageLearner):
     @dataclass(frozen=True, kw_only=True)
-    class Config(PolicyLearner.Config):
+    class Config(AdvantageLearner.Config):
         eps_clip: PositiveFloat
         entropy_coef: NonNegativeFloat
 

@@ -21,7 +21,7 @@ from pymarl.components.buffers.buffer import Buffer, Clock, Sample
 from pymarl.components.buffers.prioritized import PrioritizedReplayBuffer
 from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.learners import train_result
-from pymarl.learners.policy_learner import PolicyLearner, Targets
+from pymarl.learners.advantage_learner import AdvantageLearner, Targets
 from pymarl.learners.value_learner import ValueLearner
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
@@ -69,7 +69,7 @@ def test_targets_wait_for_nothing(more: dict[str, Any]) -> None:
     assert watched_update(there(**more)).waits == []
 
 
-class Policy(PolicyLearner):
+class Policy(AdvantageLearner):
     """The least of an actor-critic method, trained on minibatches."""
 
     def loss(self, batch: Any, targets: Targets) -> tuple[Tensor, Tensor, dict[str, Tensor]]:

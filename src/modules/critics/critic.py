@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -11,7 +11,7 @@ from pymarl.modules.inputs import Inputs, input_shape
 
 
 class Critic(nn.Module):
-    """Base of all critics. A subclass writes `forward` and says what it sees.
+    """Base of all critics. A subclass writes `forward` and says what it sees, as `sees` or, if keys decide, in `parts`.
 
     Attributes:
         sees: parts of its input, names of components.inputs.
@@ -21,11 +21,16 @@ class Critic(nn.Module):
         info: of the env.
     """
 
-    sees: ClassVar[tuple[str, ...]] = ("state", "agent_id")
+    sees: tuple[str, ...] = ("state", "agent_id")
 
     def __init__(self, config: Any, info: EnvInfo) -> None:
         super().__init__()
         self.config, self.info = config, info
+        self.sees = self.parts()
+
+    def parts(self) -> tuple[str, ...]:
+        """Return what it sees under its config."""
+        return type(self).sees
 
     @property
     def input_shape(self) -> int:
