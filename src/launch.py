@@ -101,7 +101,7 @@ def play(options: argparse.Namespace, updates: Sequence[str]) -> int:
         launch.changed = lambda run: None
         launch.look()
         for run in runs:
-            console.print("  ".join(row(run)[:3]), highlight=False)
+            console.print("  ".join(row(run)[:3]), highlight=False, soft_wrap=True)
         return 0
     stopped = watch(launch, show)
     console.print(counted(runs), highlight=False)

@@ -22,7 +22,9 @@ from pymarl.utils.runs import FREE_ON_RESUME, dotted
 from pymarl.utils.yaml_files import read_yaml
 
 SAVED = ("save_model=True", "save_buffer=True", "resume=auto")
-"""What lets a run that was cut off go on. Behind the user's own words none of them counts."""
+"""What lets a run that was cut off go on. The user's own words stand behind them and beat them."""
+CHECKPOINTS = 10
+"""How many a run writes whose user does not say how often."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,11 @@ class Grid:
     updates: tuple[str, ...]
 
     def commands(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Yield the words of each run, and its label."""
+        """Yield the words of each run, and its label. UserError if `updates` say what the grid says."""
+        for update in self.updates:
+            key = update.partition("=")[0].strip()
+            if key == "seed" or (self.maps and key in [f"env_args.{_map_key(env)}" for env in self.env_configs]):
+                raise UserError(f"with {update}: write --{'seeds' if key == 'seed' else 'maps'} instead")
         for config, env, map_name, seed in itertools.product(
             self.configs, self.env_configs, self.maps or (None,), self.seeds
         ):
@@ -120,6 +126,8 @@ def jobs_of(grids: Iterable[Grid]) -> tuple[list[Job], list[str]]:
         config = plain(layers.values)
         if config["evaluate"] or config["save_replay"]:
             raise UserError(f"{label}: evaluate and save_replay train nothing; call main.py for them")
+        if layers.origin["save_model_interval"] != "with":
+            words = (*words, f"save_model_interval={max(1, int(config['t_max']) // CHECKPOINTS)}")
         job = Job(words, config, label)
         jobs.setdefault(job.key, job)  # the same run named twice is one
     return list(jobs.values()), list(notes)

@@ -19,9 +19,9 @@ COLOURS = {"running": "cyan", "done": "green", "failed": "red", "stopped": "yell
 
 def duration(seconds: float) -> str:
     """Return a time as a person says it."""
-    minutes = round(seconds / 60)
-    if minutes < 1:
+    if seconds < 90:
         return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
@@ -84,7 +84,9 @@ class Show:
             return
         label, state, steps, *_, last = row(run)
         said = " ".join(text for text in (steps if state != "running" else "", last) if text)
-        self.console.print(f"[{COLOURS[state]}]{state:8}[/] {label}{': ' + said if said else ''}", highlight=False)
+        self.console.print(
+            f"[{COLOURS[state]}]{state:8}[/] {label}{': ' + said if said else ''}", highlight=False, soft_wrap=True
+        )
 
     def update(self) -> None:
         """Draw the table anew, if it was drawn a while ago."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pymarl.utils.checkpoint import CONFIG_FILE, RUN_FILE, read_config, steps_in
+from pymarl.utils.checkpoint import CONFIG_FILE, RUN_FILE, find_checkpoint, read_config, steps_in
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import Layers
 from pymarl.utils.redact import redacted
@@ -42,17 +42,18 @@ def check_resume(layers: Layers) -> None:
 def find_token(layers: Layers) -> Path | None:
     """Return the folder of the newest checkpoint that this run could go on from; any seed's, if it has none."""
     found: list[tuple[float, Path]] = []
-    for path in Path(str(layers.values.get("local_results_path"))).glob(f"models/*/*/{RUN_FILE}"):
-        token = path.parent.parent
+    for config in Path(str(layers.values.get("local_results_path"))).glob(f"models/*/{CONFIG_FILE}"):
+        token = config.parent
         try:
+            step = find_checkpoint(str(token), 0, file=RUN_FILE)
             before = read_config(token)
             own = {**layers.values, "resume": ""}
             if own.get("seed") is None:
                 own["seed"] = before["seed"]
             if not difference(before, own):
-                found.append((path.stat().st_mtime, token))
+                found.append((step.stat().st_mtime, token))
         except (UserError, OSError, KeyError):
-            continue  # a folder that is damaged or goes away is none to go on from
+            continue  # none to go on from: damaged, without a checkpoint yet, or gone
     return max(found)[1] if found else None
 
 
