@@ -45,6 +45,7 @@ examples:
   python src/main.py --config=qmix --env-config=gymma with env_args.key=rware:rware-tiny-2ag-v2 use_tensorboard=True
   python src/main.py --config=qmix --env-config=gymma with checkpoint_path=results/models/TOKEN evaluate=True
   python src/main.py --config=qmix --env-config=gymma with resume=results/models/TOKEN
+  python src/main.py --config=qmix --env-config=gymma with seed=1 save_model=True resume=auto
 """
 
 
@@ -72,7 +73,7 @@ def prepare(command: Command) -> Layers:
     """Return the merged, checked config of a command. UserError for whatever is wrong with it."""
     from pymarl.run.check import check
     from pymarl.run.foreign import take_foreign
-    from pymarl.run.preflight import check_resume
+    from pymarl.run.resume import check_resume
     from pymarl.utils.layers import merge
 
     layers = merge(command.config, command.env_config, parse_updates(command.updates))
@@ -133,7 +134,11 @@ def carry_out(command: Command) -> int:
         return 0
     from pymarl.run.allocation import memory_as_user_error
     from pymarl.run.preflight import preflight
+    from pymarl.run.resume import is_done
 
+    if is_done(layers):
+        print(f"{layers.values['resume']} has reached t_max={layers.values['t_max']}: nothing to do")
+        return 0
     taken = results_folder(layers.values) / command.sacred.get("--id", "")
     if "--id" in command.sacred and taken.exists():
         raise UserError(f"--id={taken.name}: {taken} exists; choose another name, or leave it out to have a number")

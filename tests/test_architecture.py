@@ -15,6 +15,8 @@ FILES = sorted(SRC.rglob("*.py"))
 ALLOWED = {
     "pymarl.py": set(),
     "main.py": {"run"},
+    "launch.py": {"experiments"},
+    "experiments": {"experiments", "main", "run"},
     "run": {"run", "runners", "learners", "controllers", "components", "modules", "envs"},
     "runners": {"runners", "envs", "components"},
     "learners": {"learners", "controllers", "modules", "components"},
@@ -26,7 +28,7 @@ ALLOWED = {
     "tools": {"run", "envs", "tools"},
     "utils": set(),
 }
-OURS = set(ALLOWED) - {"main.py", "pymarl.py"}
+OURS = {name for name in ALLOWED if not name.endswith(".py")} | {"main"}
 OPEN = "pymarl.envs.specs"
 # Folder -> the one module of another folder that it may import as well: the type of what it makes for it; and the
 # kernels' face, which utils/compiled.py gives to everyone.

@@ -65,6 +65,7 @@ class Learner(nn.Module):
         reads: outputs of the controller that the method can use, of "q", "logits" and "probs".
         stores: what acting keeps beside the actions: nothing, or "probs", [A] of the behaviour policy.
         individual_rewards: the method can use one reward per agent.
+        unsaved: networks of which other projects have no file, so that their folders train on without.
         counters: name -> int, part of the state.
 
     Args:
@@ -81,6 +82,7 @@ class Learner(nn.Module):
     reads: ClassVar[frozenset[str]] = frozenset({"q"})
     stores: ClassVar[tuple[str, ...]] = ()
     individual_rewards: ClassVar[bool] = False
+    unsaved: ClassVar[tuple[str, ...]] = ()
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -186,9 +188,7 @@ class Learner(nn.Module):
         Args:
             optimiser: one of this learner's.
             name: of the loss, for messages.
-
-        Returns:
-            The norm of the gradient before clipping, 0-d.
+        Returns: the norm of the gradient before clipping, 0-d.
 
         Raises:
             UserError: the loss or the norm is not finite; the networks stay unspoilt. A GPU is not waited for: what it
@@ -218,10 +218,9 @@ class Learner(nn.Module):
         For methods that bootstrap from the value of an action: none was taken there.
         """
         outputs = self.mac.unroll_packed(batch).outputs
-        avail_actions = batch.packed("avail_actions")
-        probs = batch.packing.unpack(self.mac.action_selector.distribution(outputs, avail_actions, self.t_env))
+        probs = self.mac.action_selector.distribution(outputs, batch.packed("avail_actions"), self.t_env)
         rows = torch.arange(batch.batch_size, device=probs.device)
-        last = probs[rows, upload(batch.lengths, probs.device)]  # [B, N, A]
+        last = batch.packing.unpack(probs)[rows, upload(batch.lengths, probs.device)]  # [B, N, A]
         race = upload(torch.empty(last.shape).exponential_(generator=self.generator), last.device)
         return batch.with_last_actions((last / race).argmax(-1))
 
@@ -265,11 +264,12 @@ class Learner(nn.Module):
     def load_models(self, directory: Path, *, transfer: bool = False) -> list[str]:
         """Read what `save_models` or PyMARL2 wrote; the targets become copies, lr and its like stay as set.
 
-        With `transfer` only the agent has to fit. Returns the files of what did not, and stays as it is.
+        With `transfer` only the agent has to fit. Returns the files of what stays as it is: it did not, or has none.
+
         Raises:
             UserError: a file is missing or does not fit these networks.
         """
-        anew = load_models(self.files(), directory, self.device, keep="agent.th" if transfer else None)
+        anew = load_models(self.files(), directory, self.device, transfer=transfer, ours=self.unsaved)
         self.copy_targets()
         return anew
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from pymarl.components.running_stats import Stats
 from pymarl.learners.optimisers import Optimiser
 from pymarl.utils.checkpoint import load_file
 from pymarl.utils.errors import UserError
@@ -17,6 +18,10 @@ from pymarl.utils.tensors import misfit, save_tensors
 
 class DoesNotFit(UserError):
     """A file is whole, but of other networks than this run's."""
+
+
+class IsMissing(UserError):
+    """A file is not there."""
 
 
 def save_models(parts: Mapping[str, nn.Module | Optimiser], directory: Path) -> None:
@@ -34,7 +39,7 @@ def load_model(part: nn.Module | Optimiser, directory: Path, name: str, device: 
     """
     path = directory / name
     if not path.is_file():
-        raise UserError(f"{path}: no such file; a checkpoint folder holds agent.th and the other networks' files")
+        raise IsMissing(f"{path}: no such file; a checkpoint folder holds agent.th and the other networks' files")
     state = load_file(directory, name, device)
     try:
         if isinstance(part, nn.Module) and (problem := misfit(part.state_dict(), state)):
@@ -48,16 +53,18 @@ def load_model(part: nn.Module | Optimiser, directory: Path, name: str, device: 
 
 
 def load_models(
-    parts: Mapping[str, nn.Module | Optimiser], directory: Path, device: torch.device, keep: str | None = None
-) -> list[str]:
-    """Read {file name: part}.
+    parts: Mapping[str, nn.Module | Optimiser], directory: Path, device: torch.device, *, transfer: bool = False,
+    ours: Collection[str] = (),
+) -> list[str]:  # fmt: skip
+    """Read {file name: part}. Averages of an optimiser are of all networks together: where one of these starts anew, so
+    do they.
 
     Args:
         parts: networks and optimisers.
         directory: of the checkpoint.
         device: of the networks.
-        keep: the file that has to fit, while other networks that do not stay as they are, and with one of them all
-            optimisers, whose averages are of the networks together; None: all have to.
+        transfer: agent.th alone has to fit; other networks that do not stay as they are.
+        ours: names of networks that no other project writes. They and statistics may be missing, and stay as they are.
 
     Returns:
         The files of what stays as it is.
@@ -68,13 +75,18 @@ def load_models(
     anew: list[str] = []
     networks = [name for name, part in parts.items() if isinstance(part, nn.Module)]
     for name in sorted(parts, key=lambda name: name not in networks):
+        part = parts[name]
         try:
-            if anew and name not in networks:
+            if name not in networks and any(not isinstance(parts[other], Stats) for other in anew):
                 anew.append(name)
             else:
-                load_model(parts[name], directory, name, device)
+                load_model(part, directory, name, device)
+        except IsMissing:
+            if name.removesuffix(".th") not in ours and not isinstance(part, Stats):
+                raise
+            anew.append(name)
         except DoesNotFit:
-            if keep is None or name == keep or name not in networks:
+            if not transfer or name == "agent.th" or name not in networks:
                 raise
             anew.append(name)
     return anew

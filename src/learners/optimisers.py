@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Any
 
@@ -37,10 +38,17 @@ class Optimiser:
             unseen: numbers on a GPU that nobody has looked at: if one of them is not finite the parameters stay.
         """
         if unseen is None:
-            self.torch_optimiser.step()
+            self._step()
         else:
             self._step_unless(unseen.isfinite().all().logical_not())
         increment_version(self.params)  # a fused step does not, and who keeps something made of weights looks at it
+
+    @torch.no_grad()
+    def _step(self) -> None:
+        """Make the optimiser's step as its class defines it, without what torch wraps around it for its compiler and
+        its profiler: the first call of that imports the compiler, 1.5 s for nothing (see `_leave_the_compiler_out`).
+        """
+        inspect.unwrap(type(self.torch_optimiser).step)(self.torch_optimiser)
 
     @torch.no_grad()
     def _step_unless(self, broken: Tensor) -> None:
@@ -48,7 +56,7 @@ class Optimiser:
         adam: Any = self.torch_optimiser
         if adam.defaults.get("fused"):
             adam.found_inf = broken.float()  # as torch.amp.GradScaler tells it
-            adam.step()
+            self._step()
             return
         for param in self.params:
             if param.grad is not None:
@@ -56,7 +64,7 @@ class Optimiser:
         averages = [value for state in adam.state.values() for value in state.values() if torch.is_tensor(value)]
         changing = [*self.params, *(value for value in averages if value.device == broken.device)]
         before = [tensor.clone() for tensor in changing]
-        adam.step()
+        self._step()
         for tensor, old in zip(changing, before, strict=True):
             tensor.copy_(torch.where(broken, old, tensor))
 
@@ -92,15 +100,15 @@ def make_optimiser(
 
 
 def _leave_the_compiler_out() -> None:
-    """Let optimisers be made and loaded without torch's compiler, which they import to be left alone by it.
+    """Let optimisers be made, used and loaded without torch's compiler, which they import to be left alone by it.
 
-    That takes 1.7 s, for which an error or an evaluation had to wait. A run that trains waits at its first step now,
-    which imports it in any case. Torch keeps what the compiler makes of such a method in an attribute of it; where a
-    version keeps it elsewhere this changes nothing. Whoever has imported the compiler before gets what it makes.
+    That takes 1.5 s, for which every run had to wait. Torch keeps what the compiler makes of such a method in an
+    attribute of it; where a version keeps it elsewhere this changes nothing. Whoever has imported the compiler before
+    gets what it makes.
     """
     if "torch._dynamo" in sys.modules:
         return
-    for name in ("add_param_group", "state_dict", "load_state_dict"):
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
         method = vars(torch.optim.Optimizer)[name]
         if hasattr(method, "__wrapped__") and not hasattr(method.__wrapped__, "__dynamo_disable"):
             method.__wrapped__.__dynamo_disable = method.__wrapped__

@@ -49,6 +49,7 @@ class WQMIXLearner(TDLearner):
         "central_agent": NetworkKind(CENTRAL_AGENTS, Agent),
         "central_mixer": NetworkKind(CENTRAL_MIXERS, CentralMixer),
     }
+    unsaved = ("central_agent", "central_mixer")
 
     @dataclass(frozen=True, kw_only=True)
     class Config(TDLearner.Config):

@@ -196,7 +196,10 @@ def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, 
     if not anew:
         return ""
     had, now = _differences(flat, info, directory)
-    return f"The agent goes on from {had or 'another env'} to {now or 'this one'}; {' and '.join(anew)} start anew"
+    start = f"{' and '.join(anew)} start anew"
+    if missing := [name for name in anew if not (directory / name).is_file()]:
+        return f"{directory} has no {' and '.join(missing)}: {start}"
+    return f"The agent goes on from {had or 'another env'} to {now or 'this one'}; {start}"
 
 
 def _sizes(directory: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import tempfile
 from pathlib import Path
@@ -16,21 +15,16 @@ from pymarl.run.training import Training
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.remote_runner import copy_to_send
 from pymarl.utils.checkpoint import (
-    CONFIG_FILE,
     RUN_FILE,
     find_checkpoint,
     is_newest,
-    read_config,
     sole_writer,
-    steps_in,
 )
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import why_no_folder
 from pymarl.utils.layers import Layers
 from pymarl.utils.logging import Logger
-from pymarl.utils.redact import redacted
-from pymarl.utils.runs import FREE_ON_RESUME, dotted
 
 
 def preflight(layers: Layers, results: Path) -> None:
@@ -103,42 +97,3 @@ def _try_replay(runner: LocalRunner) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in runner.save_replay(Path(folder)):
             path.unlink()  # env_args.replay_dir may lead it elsewhere
-
-
-def check_resume(layers: Layers) -> None:
-    """Give a resumed run the seed of the one it continues, and refuse other changes of its config.
-
-    Raises:
-        UserError: a key differs from the run that is resumed.
-    """
-    if not layers.values.get("resume"):
-        return
-    resume = str(layers.values["resume"])
-    before = read_config(_token(resume))
-    if layers.values.get("seed") is None:
-        layers.add({"seed": before["seed"]}, str(Path(resume) / CONFIG_FILE))
-    free = FREE_ON_RESUME - ({"t_max"} if before.get("buffer") == "prioritized" else set())  # per_beta rises over t_max
-    had, now = dotted(before), dotted(json.loads(json.dumps(redacted(layers.values))))
-    for key in sorted(now.keys() - free):
-        if key not in had or had[key] != now[key]:
-            raise UserError(
-                f"resume: {key}={now[key]!r}, but the run had {had.get(key, 'no such key')!r}; "
-                f"start it with the same --config, --env-config and `with` words"
-            )
-    for key in sorted(had.keys() - now.keys() - free):
-        if key.startswith("env_args."):  # of an own env, for which no file has defaults
-            raise UserError(f"resume: the run had {key}={had[key]!r}, and this one has no such key; write it, too")
-
-
-def _token(resume: str) -> Path:
-    """Return the folder that `resume` names, if a run writes its checkpoints there."""
-    token, hint = Path(resume), "expected results/models/<token>"
-    try:
-        if (token / CONFIG_FILE).is_file():
-            return token
-        for folder in (token.parent, token.parent.parent):  # one checkpoint, or a file of one
-            if (folder / CONFIG_FILE).is_file() and steps_in(folder):
-                hint = f"write resume={folder}, with load_step=<env steps> for a checkpoint that is not the newest"
-    except (OSError, ValueError) as error:
-        hint = str(error)
-    raise UserError(f"resume={resume!r}: no {CONFIG_FILE} there; {hint}")

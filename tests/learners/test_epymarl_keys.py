@@ -124,6 +124,20 @@ def test_statistics_are_saved_in_files_of_their_own(tmp_path: Any) -> None:
     assert reader.return_stats.count == 12 / 2 + 1e-4
 
 
+def test_epymarls_folders_train_on_without_statistics(tmp_path: Any) -> None:
+    """EPyMARL does not save them; the optimiser's averages are of the networks and stay."""
+    flat = flat_config(learner="q_learner", standardise_rewards=True, standardise_returns=True)
+    writer, reader = make_learner(flat), make_learner(flat, seed=1)
+    train(writer, make_batch([5, 1]), 0, 0)
+    writer.save_models(tmp_path)
+    for name in ("reward_stats.th", "return_stats.th"):
+        (tmp_path / name).unlink()
+    assert reader.load_models(tmp_path) == ["reward_stats.th", "return_stats.th"]
+    assert torch.equal(weights(reader.mac), weights(writer.mac))
+    assert reader.optimiser.state_dict()["state"]
+    assert reader.reward_stats.count == 1e-4
+
+
 def weights(module: Any) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
 

@@ -10,6 +10,7 @@ import torch
 from learner_kit import flat_config, gradients, make_batch, make_learner, matrix_game, scheme_of, train
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.multiagentenv import EnvInfo
+from pymarl.utils.errors import UserError
 
 INFO = EnvInfo(n_agents=2, n_actions=3, obs_shape=2, state_shape=2, episode_limit=4)
 SMALL = {"rnn_hidden_dim": 8, "mixing_embed_dim": 8, "hypernet_embed": 8, "central_rnn_hidden_dim": 8,
@@ -104,3 +105,20 @@ def test_only_weights_find_the_optimum_of_a_matrix_that_is_not_monotone(alg: str
         train(learner, batch, 0, step)
     greedy = learner.mac.unroll(batch)[0, 0].argmax(-1).tolist()
     assert (greedy == [0, 0]) == finds, greedy
+
+
+def test_pymarl2s_folders_train_on_without_central_networks(tmp_path: Any) -> None:
+    """PyMARL2 does not save them, so that the averages of its optimiser are of networks that are lost."""
+    writer, reader = wqmix(), wqmix(lr=0.25)
+    batch = make_batch([3, 2], INFO)
+    train(writer, batch, 0, 0)
+    writer.save_models(tmp_path)
+    for name in ("central_agent.th", "central_mixer.th"):
+        (tmp_path / name).unlink()
+    assert reader.load_models(tmp_path) == ["central_agent.th", "central_mixer.th", "opt.th"]
+    for ours, theirs in zip(reader.mixer.parameters(), writer.mixer.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert not reader.optimiser.state_dict()["state"]
+    (tmp_path / "mixer.th").unlink()
+    with pytest.raises(UserError, match=r"mixer\.th: no such file"):
+        reader.load_models(tmp_path)

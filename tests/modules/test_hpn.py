@@ -188,6 +188,9 @@ def test_what_it_cannot_look_at_is_one_line() -> None:
     spec = dataclasses.replace(NO_LAYOUT, entities=BATTLE.layout, input_shape=100)
     with pytest.raises(UserError, match=r"expected inputs of 49 features, got 100; write mac=basic_mac"):
         HPNSRNNAgent(config, spec)
+    alone = EntityLayout(obs=(Block("own", 1, 2), Block("move", 1, 4)), state=(), first_target=9)
+    with pytest.raises(UserError, match=r"have blocks of either, got own, move; write another agent"):
+        HPNSRNNAgent(config, dataclasses.replace(NO_LAYOUT, entities=alone, input_shape=6))
 
 
 def test_an_env_of_ones_own_may_have_entities_and_no_targets() -> None:

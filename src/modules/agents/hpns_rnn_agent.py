@@ -75,6 +75,11 @@ class HPNSRNNAgent(Agent):
                 f"agent='hpns_rnn' looks at the entities of an observation: expected inputs of {expected} features, "
                 f"got {spec.input_shape}; write mac=basic_mac, or another agent"
             )
+        if not self.view.kinds:
+            raise UserError(
+                "agent='hpns_rnn' looks at enemies and allies: expected observations that have blocks of either, "
+                f"got {', '.join(block.name for block in layout.obs)}; write another agent"
+            )
         self.fc1_own = nn.Linear(self.view.own, hidden)
         aimed = {"enemies": self.targets > 0, "allies": bool(layout.healers)}
         self._aimed = [name for name in self.view.kinds if aimed[name]]

@@ -1,0 +1,163 @@
+"""Plays the runs of a plan, those that are missing: begins, watches, continues and counts them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from pymarl.experiments.book import Book, Entry, fail_trace
+from pymarl.experiments.plan import Job
+from pymarl.utils.files import as_file_name
+from pymarl.utils.runs import read_record
+
+State = Literal["waiting", "running", "done", "failed", "stopped"]
+TRIES = 3
+"""How often a run that was killed is begun in one launch. One that failed by itself would do so again."""
+LOOK_SECONDS, POLL_SECONDS = 5.0, 0.5
+
+
+class Process(Protocol):
+    """A run that a back end has started."""
+
+    def ended(self) -> bool:
+        """Tell whether it has."""
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, negative for a signal; None as long as it runs."""
+
+    def stop(self) -> None:
+        """Ask it to save a checkpoint and end."""
+
+    def kill(self) -> None:
+        """End it, and what it has started."""
+
+    def memory(self) -> int:
+        """Return the bytes that it and its children hold here; 0 if they are elsewhere."""
+
+    def last_line(self) -> str:
+        """Return the last thing that it said."""
+
+
+class Backend(Protocol):
+    """Where runs are played."""
+
+    def has_room(self, running: Sequence[Process]) -> bool:
+        """Tell whether another run may start beside those."""
+
+    def start(self, words: Sequence[str], name: str) -> Process:
+        """Start a run of these words of main.py; what it prints goes into a file of this name."""
+
+
+@dataclass
+class Run:
+    """A job and what has become of it.
+
+    Attributes:
+        state: failed means by itself; one that is stopped goes on the next time.
+        entry: its newest folder.
+        process: that this launch has started. None beside "running" is a run that someone else started.
+        tries: how often it was begun.
+        reason: why it failed.
+    """
+
+    job: Job
+    state: State = "waiting"
+    entry: Entry | None = None
+    process: Process | None = None
+    tries: int = 0
+    reason: str = ""
+
+
+@dataclass
+class Launch:
+    """The runs of a plan on one back end.
+
+    Attributes:
+        runs: in the order in which they begin.
+        backend: plays them.
+        book: says what there is.
+        changed: is told of every run whose state has changed.
+    """
+
+    runs: list[Run]
+    backend: Backend
+    book: Book
+    changed: Callable[[Run], None] = lambda run: None
+    _looked: float = field(default=-LOOK_SECONDS, init=False)
+
+    def step(self) -> bool:
+        """Do what there is to do now; return whether runs are left that wait or run."""
+        ended = [run for run in self.runs if run.process is not None and run.process.ended()]
+        if ended or time.monotonic() - self._looked > LOOK_SECONDS:
+            self.look()
+        for run in ended:
+            self._end(run)
+        for run in self.runs:
+            if run.state == "waiting" and self.backend.has_room(self.processes()):
+                run.tries += 1
+                run.process = self.backend.start(run.job.words, as_file_name(run.job.label.replace(" ", "_")))
+                self._set(run, "running")
+        return any(run.state in ("waiting", "running") for run in self.runs)
+
+    def processes(self) -> list[Process]:
+        """Return what this launch has started and has not ended."""
+        return [run.process for run in self.runs if run.process is not None]
+
+    def look(self) -> None:
+        """Take in what the folders say of runs that are not ours to wait for."""
+        self._looked = time.monotonic()
+        entries = self.book.look_up(run.job for run in self.runs)
+        for run in self.runs:
+            run.entry = entries.get(run.job.key)
+            if run.entry is None or run.process is not None or run.state in ("done", "failed", "stopped"):
+                continue
+            if run.entry.completes(run.job):
+                self._set(run, "done")
+            elif run.entry.runs:
+                self._set(run, "running")  # of another launch, or of one that was killed
+            elif run.state == "running":
+                self._set(run, "waiting")
+
+    def _end(self, run: Run) -> None:
+        """Say what became of a run whose process has ended."""
+        process, run.process = run.process, None
+        assert process is not None
+        code, entry = process.code or 0, run.entry
+        if entry is not None and entry.completes(run.job):
+            self._set(run, "done")
+        elif code < 0 and run.tries < TRIES:
+            self._set(run, "waiting")  # killed: it goes on from its checkpoint
+        else:
+            trace = "" if entry is None else fail_trace(read_record(entry.folder))
+            run.reason = f"killed by signal {-code}, {run.tries} times" if code < 0 else process.last_line() or trace
+            self._set(run, "failed")
+
+    def _set(self, run: Run, state: State) -> None:
+        if run.state != state:
+            run.state = state
+            self.changed(run)
+
+    def stop(self) -> None:
+        """Ask all runs to save a checkpoint and end; begin no other."""
+        for run in self.runs:
+            if run.process is not None:
+                run.process.stop()
+            elif run.state == "waiting":
+                run.state = "stopped"
+
+    def await_stopped(self, patience: Callable[[], bool]) -> None:
+        """Wait until all have ended that were asked to, and kill them where patience is at an end."""
+        while any(not process.ended() for process in self.processes()):
+            if not patience():
+                for process in self.processes():
+                    process.kill()
+            time.sleep(POLL_SECONDS)
+        self.look()
+        for run in self.runs:
+            if run.process is not None:
+                run.process = None
+                done = run.entry is not None and run.entry.completes(run.job)
+                self._set(run, "done" if done else "stopped")

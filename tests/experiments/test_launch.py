@@ -1,0 +1,219 @@
+"""A launch on a back end that is played: what is begun, gone on with, left alone and told."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymarl.experiments import launch as module
+from pymarl.experiments.book import Book
+from pymarl.experiments.launch import TRIES, Launch, Run
+from pymarl.experiments.plan import Grid, Job, jobs_of
+from pymarl.experiments.table import counted, duration, row
+
+
+@pytest.fixture(autouse=True)
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.0)
+
+
+def jobs(seeds: int = 4, *updates: str) -> list[Job]:
+    return jobs_of([Grid(("qmix",), ("skirmish",), ("3m",), tuple(range(1, seeds + 1)), ("t_max=1000", *updates))])[0]
+
+
+def write_folder(job: Job, number: int, status: str, started: str = "2026-01-01T00:00:00", **run: Any) -> Path:
+    """Write what a run of a job leaves."""
+    folder = Path("results/sacred/3m/qmix") / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(dict(job.config)))
+    (folder / "run.json").write_text(json.dumps({"status": status, "start_time": started, **run}))
+    (folder / "info.json").write_text(
+        json.dumps({"test_battle_won_mean": [0.25], "test_battle_won_mean_T": [500], "steps_per_s": [10.0]})
+    )
+    return folder
+
+
+@dataclass
+class Played:
+    """A process that ends when it is told to."""
+
+    words: Sequence[str]
+    code: int | None = None
+    asked: int = 0
+    on_stop: Callable[[], int | None] = lambda: 130
+    said: str = "error: out of luck"
+
+    def ended(self) -> bool:
+        return self.code is not None
+
+    def stop(self) -> None:
+        self.asked += 1
+        self.code = self.on_stop()
+
+    def kill(self) -> None:
+        self.code = -9
+
+    def memory(self) -> int:
+        return 0
+
+    def last_line(self) -> str:
+        return self.said
+
+
+@dataclass
+class Stage:
+    """A back end for two runs at a time."""
+
+    begun: list[Played] = field(default_factory=list)
+
+    def has_room(self, running: Sequence[Any]) -> bool:
+        return len(running) < 2
+
+    def start(self, words: Sequence[str], name: str) -> Played:
+        self.begun.append(Played(words))
+        return self.begun[-1]
+
+    def seeds(self) -> list[str]:
+        return [next(word for word in each.words if word.startswith("seed=")) for each in self.begun]
+
+
+def launch_of(those: list[Job]) -> tuple[Launch, Stage, list[str]]:
+    stage, told = Stage(), []
+    runs = [Run(job) for job in those]
+    launch = Launch(runs, stage, Book(Path("results")), lambda run: told.append(f"{run.job.label[-1]} {run.state}"))
+    return launch, stage, told
+
+
+def finish(job: Job, process: Played, number: int) -> None:
+    write_folder(job, number, "COMPLETED")
+    process.code = 0
+
+
+def test_as_many_as_there_is_room_for() -> None:
+    those = jobs()
+    launch, stage, told = launch_of(those)
+    assert launch.step()
+    assert launch.step()
+    assert stage.seeds() == ["seed=1", "seed=2"]
+    finish(those[1], stage.begun[1], 1)
+    launch.step()
+    assert stage.seeds() == ["seed=1", "seed=2", "seed=3"]
+    for number, index in enumerate((0, 2), start=2):
+        finish(those[index], stage.begun[index], number)
+    launch.step()
+    finish(those[3], stage.begun[3], 4)
+    assert not launch.step()
+    assert told == ["1 running", "2 running", "2 done", "3 running", "1 done", "3 done", "4 running", "4 done"]
+    assert counted(launch.runs) == "4 done"
+
+
+def test_what_is_there_is_left_alone() -> None:
+    """Also if another folder of the same run came later and is not complete."""
+    those = jobs(3)
+    write_folder(those[0], 1, "COMPLETED")
+    write_folder(those[0], 2, "INTERRUPTED", "2026-01-02T00:00:00")
+    write_folder(those[2], 3, "FAILED")
+    launch, stage, told = launch_of(those)
+    launch.step()
+    assert told == ["1 done", "2 running", "3 running"]
+    assert stage.seeds() == ["seed=2", "seed=3"]
+
+
+def test_a_longer_run_goes_on() -> None:
+    write_folder(jobs(1)[0], 1, "COMPLETED")
+    launch, stage, _ = launch_of(jobs(1, "t_max=2000"))
+    launch.step()
+    assert stage.seeds() == ["seed=1"]
+
+
+def test_who_is_killed_goes_on_and_who_fails_does_not() -> None:
+    those = jobs(2)
+    launch, stage, told = launch_of(those)
+    launch.step()
+    stage.begun[0].code = 1
+    for _ in range(TRIES):
+        stage.begun[-1].code = -9
+        launch.step()
+    assert not launch.step()
+    assert stage.seeds() == ["seed=1", "seed=2", *["seed=2"] * (TRIES - 1)]
+    assert [run.reason for run in launch.runs] == ["error: out of luck", f"killed by signal 9, {TRIES} times"]
+    assert told[-1] == "2 failed"
+    assert row(launch.runs[0])[-1] == "error: out of luck"
+
+
+def test_exit_code_0_is_not_enough() -> None:
+    """Another run's folder may have been found, or none: a job is done when its folder says so."""
+    launch, stage, told = launch_of(jobs(1))
+    launch.step()
+    stage.begun[0].code = 0
+    assert not launch.step()
+    assert told == ["1 running", "1 failed"]
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold a run's folder as the run itself does."""
+    with (folder / "info.jsonl").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def test_a_run_that_someone_else_plays_is_waited_for() -> None:
+    """A launcher that was killed leaves its runs at work."""
+    those = jobs(1)
+    folder = write_folder(those[0], 1, "RUNNING")
+    launch, stage, told = launch_of(those)
+    with held(folder):
+        assert launch.step()
+        assert not stage.begun
+        assert told == ["1 running"]
+        assert row(launch.runs[0])[1:] == ("running", "50% of 1,000", "10/s", "50 s", "won 25%")
+    launch.step()
+    assert stage.seeds() == ["seed=1"], "it died: this launch goes on with it"
+    assert told == ["1 running", "1 waiting", "1 running"]
+
+
+def test_stop_saves_what_runs_and_begins_nothing() -> None:
+    those = jobs()
+    launch, stage, _ = launch_of(those)
+    launch.step()
+    stage.begun[1].on_stop = lambda: finish(those[1], stage.begun[1], 1)
+    launch.stop()
+    stage.begun[1].code = 0
+    launch.await_stopped(lambda: True)
+    assert [run.state for run in launch.runs] == ["stopped", "done", "stopped", "stopped"]
+    assert len(stage.begun) == 2
+    assert counted(launch.runs) == "1 done, 3 stopped"
+
+
+def test_without_patience_they_are_killed() -> None:
+    launch, stage, _ = launch_of(jobs(1))
+    launch.step()
+    stage.begun[0].on_stop = lambda: None
+    patience = iter([True, False])
+    launch.stop()
+    launch.await_stopped(lambda: next(patience))
+    assert stage.begun[0].code == -9
+    assert [run.state for run in launch.runs] == ["stopped"]
+
+
+def test_folders_that_say_nothing_are_passed_over() -> None:
+    job = jobs(1)[0]
+    for number, name in enumerate(("config.json", "run.json"), start=1):
+        (write_folder(job, number, "COMPLETED") / name).write_text("{")
+    (Path("results/sacred/3m/qmix/_sources")).mkdir()
+    assert Book(Path("results")).look_up([job]) == {}
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(9, "9 s"), (90, "2 min"), (3600, "1 h 00 min"), (7500, "2 h 05 min")])
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

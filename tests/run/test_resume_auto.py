@@ -1,0 +1,49 @@
+"""resume=auto: the newest checkpoint of the same config, or a run from the start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pymarl import main
+from pymarl.utils.checkpoint import RUN_FILE
+from run_kit import SMALL_HUNT, read, run_folders
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> int:
+    return main.main([*SMALL_HUNT, "resume=auto", *words])
+
+
+def resumed(here: Path) -> str:
+    return read(run_folders(here)[-1], "config.json")["resume"]
+
+
+def test_it_goes_on_with_the_same_config_alone(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("t_max=300") == 0
+    assert resumed(here) == "", "there was nothing to go on from"
+    (token,) = (here / "results/models").iterdir()
+    assert run("t_max=300") == 0
+    assert f"{token.relative_to(here)} has reached t_max=300: nothing to do" in capsys.readouterr().out
+    assert len(run_folders(here)) == 1
+    half = token / "half.tmp"  # of a run that was killed as it saved
+    half.mkdir()
+    (half / RUN_FILE).write_text("")
+    assert run("t_max=600") == 0
+    assert resumed(here) == str(token.relative_to(here))
+    assert run("t_max=300", "lr=0.002") == 0
+    assert resumed(here) == "", "another lr is another run"
+
+
+def test_without_a_seed_it_goes_on_with_the_newest(here: Path) -> None:
+    assert run("t_max=200", "seed=None") == 0
+    assert run("t_max=400", "seed=None") == 0
+    first, second = run_folders(here)
+    assert read(first, "config.json")["seed"] == read(second, "config.json")["seed"]
+    assert resumed(here) != ""
