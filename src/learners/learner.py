@@ -212,14 +212,16 @@ class Learner(nn.Module):
             unseen.check()
 
     @torch.no_grad()
-    def with_last_actions(self, batch: EpisodeBatch) -> EpisodeBatch:
+    def with_last_actions(self, batch: EpisodeBatch, probs: Tensor | None = None) -> EpisodeBatch:
         """Return a batch with an action in each episode's last slot, drawn as the behaviour policy would choose it.
 
-        For methods that bootstrap from the value of an action: none was taken there.
+        For methods that bootstrap from the value of an action: none was taken there. Who has the policy's probabilities
+        already, packed [P, N, A], hands them in.
         """
-        outputs = self.mac.unroll_packed(batch).outputs
-        avail_actions = batch.packed("avail_actions")
-        probs = batch.packing.unpack(self.mac.action_selector.distribution(outputs, avail_actions, self.t_env))
+        if probs is None:
+            outputs = self.mac.unroll_packed(batch).outputs
+            probs = self.mac.action_selector.distribution(outputs, batch.packed("avail_actions"), self.t_env)
+        probs = batch.packing.unpack(probs)
         rows = torch.arange(batch.batch_size, device=probs.device)
         last = probs[rows, upload(batch.lengths, probs.device)]  # [B, N, A]
         race = upload(torch.empty(last.shape).exponential_(generator=self.generator), last.device)
