@@ -22,6 +22,7 @@ from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import at_steps, bootstrapped, packed_steps
 from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import NonNegativeInt
+from pymarl.utils.errors import UserError
 
 
 class COMALearner(CriticLearner):
@@ -52,6 +53,11 @@ class COMALearner(CriticLearner):
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
     ) -> None:
         super().__init__(config, mac, info, generator, critic=critic)
+        if critic.outputs() != info.n_actions:
+            raise UserError(
+                f"{type(critic).__name__} says {critic.outputs()} numbers of a row, but coma_learner wants a value of each "
+                f"of {info.n_actions} actions; write critic=coma or critic=coma_ns"
+            )
         self.return_stats = TotalStats((info.n_agents,)) if config.standardise_returns else None
 
     def train_critic(self, batch: EpisodeBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
