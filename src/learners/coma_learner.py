@@ -55,8 +55,8 @@ class COMALearner(CriticLearner):
         super().__init__(config, mac, info, generator, critic=critic)
         if critic.outputs() != info.n_actions:
             raise UserError(
-                f"{type(critic).__name__} says {critic.outputs()} numbers of a row, but coma_learner wants a value of each "
-                f"of {info.n_actions} actions; write critic=coma or critic=coma_ns"
+                f"{type(critic).__name__} says {critic.outputs()} numbers of a row, but coma_learner wants a value "
+                f"of each of {info.n_actions} actions; write critic=coma or critic=coma_ns"
             )
         self.return_stats = TotalStats((info.n_agents,)) if config.standardise_returns else None
 
