@@ -215,15 +215,13 @@ class Learner(nn.Module):
     def with_last_actions(self, batch: EpisodeBatch, probs: Tensor | None = None) -> EpisodeBatch:
         """Return a batch with an action in each episode's last slot, drawn as the behaviour policy would choose it.
 
-        For methods that bootstrap from the value of an action: none was taken there. Who has the policy's probabilities
-        already, packed [P, N, A], hands them in.
+        For methods that bootstrap from an action's value: none was taken there. `probs` [P, N, A] are its, if known.
         """
         if probs is None:
             outputs = self.mac.unroll_packed(batch).outputs
             probs = self.mac.action_selector.distribution(outputs, batch.packed("avail_actions"), self.t_env)
-        probs = batch.packing.unpack(probs)
         rows = torch.arange(batch.batch_size, device=probs.device)
-        last = probs[rows, upload(batch.lengths, probs.device)]  # [B, N, A]
+        last = batch.packing.unpack(probs)[rows, upload(batch.lengths, probs.device)]  # [B, N, A]
         race = upload(torch.empty(last.shape).exponential_(generator=self.generator), last.device)
         return batch.with_last_actions((last / race).argmax(-1))
 
