@@ -21,6 +21,7 @@ from pymarl.learners.policy_learner import Policy, masked_mean
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import at_steps, bootstrapped, packed_steps
 from pymarl.modules.critics.critic import Critic
+from pymarl.modules.inputs import Inputs
 from pymarl.utils.config import NonNegativeInt
 from pymarl.utils.errors import UserError
 
@@ -63,7 +64,8 @@ class COMALearner(CriticLearner):
     def train_critic(self, batch: EpisodeBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Make the critic's steps; return Q [P, N, A], each slot's as it was before that slot's step."""
         n = self.info.n_agents
-        inputs = packed_inputs(batch, self.critic.sees, self.info, self.device)
+        # Dense at once: with a step for each slot, many small one-hots would be made in each.
+        inputs = Inputs(features=packed_inputs(batch, self.critic.sees, self.info, self.device).dense())
         actions = batch.packed("actions").long()  # [P, N, 1]
         with torch.no_grad():
             target_q = self.target_critic(inputs).view(-1, n, self.info.n_actions)
