@@ -134,6 +134,35 @@ def test_n_step_targets_by_hand() -> None:
     torch.testing.assert_close(targets, torch.tensor(expected))
 
 
+PAYOFF = torch.tensor([[1.0, 0.0, 2.0], [0.0, 5.0, 3.0], [2.0, 3.0, 1.0]])
+TWO = EnvInfo(n_agents=2, n_actions=3, obs_shape=1, state_shape=1, episode_limit=1)
+
+
+@pytest.mark.parametrize(("method", "lr"), [("coma", 0.03), ("vmix", 0.03), ("lica", 0.005)])
+def test_it_finds_the_best_joint_action_of_a_game_of_one_step(method: str, lr: float) -> None:
+    """What it plays, it learns from; in the end nearly all of the policy is on the best joint action.
+
+    LICA's critic has to be ahead of the agents, who climb it between the actions that it has seen.
+    """
+    keys = {"lr": lr, "critic_lr": 0.03, "target_update_interval": 5, "entropy_coef": 0.01}
+    learner = make(method, TWO, **keys, epsilon_start=0.1, epsilon_finish=0.1)
+    batch = EpisodeBatch(scheme_of(TWO), {"agents": 2}, 64, 2)
+    for name in ("obs", "state", "avail_actions"):
+        batch.data[name].fill_(1)
+    batch.data["terminated"][:, 0] = True
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(80):
+        batch.set_lengths(torch.ones(64, dtype=torch.int64))
+        probs = batch.packing.unpack(learner.policy(batch).log_pi.detach().exp())[:, 0]  # [B, N, A]
+        chosen = torch.multinomial(probs.flatten(0, 1), 1, generator=generator).view(64, 2)
+        batch.data["actions"][:, 0, :, 0] = chosen
+        batch.data["reward"][:, 0, 0] = PAYOFF[chosen[:, 0], chosen[:, 1]]
+        batch.set_lengths(torch.ones(64, dtype=torch.int64))
+        learner.train(Sample(batch=batch), 0, 0)
+    probs = batch.packing.unpack(learner.policy(batch).log_pi.detach().exp())[0, 0]
+    assert (probs[:, 1] > 0.8).all(), probs
+
+
 @each_method
 def test_an_update_waits_for_nothing(method: str) -> None:
     """On a GPU losses and norms are fetched, two numbers for each step, and nobody waits for them."""
