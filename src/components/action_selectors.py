@@ -180,7 +180,9 @@ class MultinomialActionSelector(ActionSelector):
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
-        """epsilon as in epsilon_greedy; with test_greedy tests take the most probable action, else they sample."""
+        """epsilon as in epsilon_greedy, of training alone; with test_greedy tests take the most probable action, else
+        they sample.
+        """
 
         epsilon_start: Probability
         epsilon_finish: Probability
@@ -198,7 +200,7 @@ class MultinomialActionSelector(ActionSelector):
             return greedy_actions(agent_outputs, avail_actions)
         if not test_mode:
             self.epsilon = self.schedule.eval(t_env)
-        probs = self._probs(agent_outputs, avail_actions, self.epsilon)
+        probs = self._probs(agent_outputs, avail_actions, 0.0 if test_mode else self.epsilon)
         # An exponential race: action a wins with probability probs[a].
         draws = -torch.log1p(-self._rand(tuple(probs.shape), test_mode)) + 1e-30
         return greedy_actions(probs / draws, avail_actions)

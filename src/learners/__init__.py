@@ -10,5 +10,8 @@ REGISTRY = Registry(
         "pqn_learner": "pymarl.learners.pqn_learner:PQNLearner",
         "qtran_learner": "pymarl.learners.qtran_learner:QTRANLearner",
         "wqmix_learner": "pymarl.learners.wqmix_learner:WQMIXLearner",
+        "coma_learner": "pymarl.learners.coma_learner:COMALearner",
+        "lica_learner": "pymarl.learners.lica_learner:LICALearner",
+        "vmix_learner": "pymarl.learners.vmix_learner:VMIXLearner",
     },
 )

@@ -212,13 +212,14 @@ class Learner(nn.Module):
             unseen.check()
 
     @torch.no_grad()
-    def with_last_actions(self, batch: EpisodeBatch) -> EpisodeBatch:
+    def with_last_actions(self, batch: EpisodeBatch, probs: Tensor | None = None) -> EpisodeBatch:
         """Return a batch with an action in each episode's last slot, drawn as the behaviour policy would choose it.
 
-        For methods that bootstrap from the value of an action: none was taken there.
+        For methods that bootstrap from an action's value: none was taken there. `probs` [P, N, A] are its, if known.
         """
-        outputs = self.mac.unroll_packed(batch).outputs
-        probs = self.mac.action_selector.distribution(outputs, batch.packed("avail_actions"), self.t_env)
+        if probs is None:
+            outputs = self.mac.unroll_packed(batch).outputs
+            probs = self.mac.action_selector.distribution(outputs, batch.packed("avail_actions"), self.t_env)
         rows = torch.arange(batch.batch_size, device=probs.device)
         last = batch.packing.unpack(probs)[rows, upload(batch.lengths, probs.device)]  # [B, N, A]
         race = upload(torch.empty(last.shape).exponential_(generator=self.generator), last.device)
@@ -241,8 +242,7 @@ class Learner(nn.Module):
         """
         targets = {id(target.copy) for target in self._targets}
         own = {name: part for name, part in self.named_children() if name != "mac" and id(part) not in targets}
-        networks = {f"{name}.th": part for name, part in own.items()}
-        return {"agent.th": self.mac.agent, **networks, **{f"{n}.th": o for n, o in self._optimisers.items()}}
+        return {"agent.th": self.mac.agent, **{f"{name}.th": part for name, part in (own | self._optimisers).items()}}
 
     def check_registered(self) -> None:
         """Raise ValueError if an optimiser or target works on what is no module of this learner: none would save it."""

@@ -70,7 +70,10 @@ class PolicyLearner(BootstrapLearner):
 
         They are those of the behaviour policy: of what the selector makes of the outputs, its epsilon included.
         """
-        log_pi = self.log_pi(batch, agents)
+        return self.policy_of(batch, self.log_pi(batch, agents), agents)
+
+    def policy_of(self, batch: EpisodeBatch, log_pi: Tensor, agents: tuple[int, ...] | None = None) -> Policy:
+        """Return the same of log-probabilities [P, n, A] of all actions."""
         taken = log_pi.gather(-1, self._own(batch.packed("actions").long(), agents)).squeeze(-1)
         probs = log_pi.exp()
         entropy = -(probs * log_pi.masked_fill(probs == 0, 0.0)).sum(-1)

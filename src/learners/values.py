@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
@@ -109,6 +110,24 @@ def at_steps(batch: EpisodeBatch, packed: Tensor) -> Tensor:
 def after_steps(batch: EpisodeBatch, packed: Tensor) -> Tensor:
     """Return [B, T-1, A]: what a packed [P, A] says of the state after each step, 0 in padding."""
     return batch.packing.unpack(packed)[:, 1:]
+
+
+def packed_steps(batch: EpisodeBatch, steps: Tensor) -> Tensor:
+    """Return packed [P, A] of what [B, T-1, A] says of each step, 0 in last slots: `at_steps` the other way round."""
+    return batch.packing.pack(F.pad(steps, (0, 0, 0, 1)))
+
+
+def bootstrapped(make: Callable[..., Tensor], batch: EpisodeBatch, values: Tensor, **how: float) -> Tensor:
+    """Return targets [B, T-1, A] that `make`, of components.returns, makes of rewards and of what states are worth.
+
+    Args:
+        make: td_lambda_targets or n_step_targets.
+        batch: the episodes.
+        values: packed [P, A], of the state (or of state and action) in each slot.
+        how: what else `make` takes.
+    """
+    steps, next_value = batch.transitions(), after_steps(batch, values.detach())
+    return make(steps.reward.expand_as(next_value), steps.terminated, steps.mask, next_value, **how)
 
 
 def td_loss(

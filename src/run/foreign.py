@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pymarl.run.config import Classes, all_keys, read_keys
-from pymarl.utils.config import check_value, config_keys
+from pymarl.utils.config import check_value, config_class, config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import FOREIGN, Layers, is_shipped
 from pymarl.utils.values import shown
@@ -59,7 +59,7 @@ def take_foreign(layers: Layers) -> list[str]:
     Raises:
         UserError: a value that has no meaning here, or that contradicts the key of ours in the same file.
     """
-    notes = [*take_names(layers), *take_one_each(layers)]
+    notes = [*take_names(layers), *take_one_each(layers), *take_env_args(layers)]
     present = [key for key in table() if key in layers.values]
     if not present:
         return notes
@@ -77,24 +77,51 @@ def take_foreign(layers: Layers) -> list[str]:
 
 
 def take_names(layers: Layers) -> list[str]:
-    """Put in place what a part's name means where it comes from. Returns a note for each.
+    """Put in place what a part's name means where it comes from, and what comes with it. Returns a note for each.
 
-    Learners come first, for other parts are named beside ours.
+    Learners come first, for other parts are named beside ours, and other keys know more of where a file comes from.
     """
-    notes, learners, names = [], tables()["learners"], tables()["names"]
-    meant = _known(learners, layers.values["learner"])
-    if meant:
-        given, rank, origin = _given(layers, "learner"), layers.rank("learner"), layers.origin["learner"]
-        taken = {key: value for key, value in meant.items() if key == "learner" or layers.rank(key) < rank}
-        notes.append(f"{given} is taken as {', '.join(f'{key}={shown(value)}' for key, value in taken.items())}")
-        layers.add(taken, origin)
-    for key, meanings in names.items():
+    notes = []
+    for key, meanings in {"learner": tables()["learners"], **tables()["brings"]}.items():
+        if key in layers.values:
+            notes += _take_brought(key, meanings, layers)
+    for key, meanings in tables()["names"].items():
         learner = layers.values["learner"]
         known = meanings.get("any", {}) | (_known(meanings, learner) or {})
         ours = _known(known, layers.values.get(key))
         if ours is not None:
             notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
             layers.add({key: ours}, layers.origin[key])
+    return notes
+
+
+def _take_brought(key: str, meanings: Mapping[str, Any], layers: Layers) -> list[str]:
+    """Put in place what a key's value brings, as if our defaults were so; and what it is called here."""
+    meant = meanings.get("any", {}) | (_known(meanings, layers.values[key]) or {})
+    given, rank, origin = _given(layers, key), layers.rank(key), layers.origin[key]
+    taken = {name: value for name, value in meant.items() if name == key or layers.rank(name) < rank}
+    told = ", ".join(f"{name}={shown(value)}" for name, value in taken.items() if layers.values.get(name) != value)
+    layers.add({name: value for name, value in taken.items() if name != key}, layers.order[0])
+    layers.add({name: value for name, value in taken.items() if name == key}, origin)
+    return [f"{given} {'is taken as' if key in taken else 'brings'} {told}"] if told else []
+
+
+def take_env_args(layers: Layers) -> list[str]:
+    """Forget what files of algorithms say to an env that has no such key, where it says nothing new.
+
+    Returns:
+        One note for each that the user's own file sets.
+    """
+    notes: list[str] = []
+    for key, idle in tables()["env_args"].items():
+        name, given = f"env_args.{key}", layers.values["env_args"]
+        if name not in layers.origin or not _among(given.get(key), idle):
+            continue
+        env = Classes.of(layers.values, layers.origin).env
+        if config_class(env) is not None and key not in config_keys(env):
+            if not is_shipped(layers.origin[name]):
+                notes.append(f"{name}={shown(given[key])} of {layers.origin[name]}: this env has nothing of the kind")
+            del given[key], layers.origin[name]
     return notes
 
 

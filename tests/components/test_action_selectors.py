@@ -73,6 +73,16 @@ def test_greedy_test_is_the_best_available_action(name: str) -> None:
     assert make(name).select_action(outputs, avail, 0, True).tolist() == [[1, 1]]
 
 
+def test_a_sampled_test_is_of_the_policy_without_epsilon() -> None:
+    """As PyMARL's: what is tested is what has been learned, not how it explores."""
+    selector = make("multinomial", {"test_greedy": False, "epsilon_start": 1.0, "epsilon_finish": 1.0})
+    outputs, avail = torch.tensor([0.0, 0.25, 0.75]).expand(500, 4, 3), torch.ones(500, 4, 3, dtype=torch.bool)
+    counts = selector.select_action(outputs, avail, 0, True).flatten().bincount(minlength=3) / 2000
+    assert counts[0] == 0
+    assert counts[1:].tolist() == pytest.approx([0.25, 0.75], abs=0.04)
+    assert (selector.select_action(outputs, avail, 0, False) == 0).float().mean() > 0.3
+
+
 @pytest.mark.parametrize("name", REGISTRY)
 def test_state_dict_continues_both_streams(name: str) -> None:
     extra = {"test_greedy": False, "test_noise": 0.5}

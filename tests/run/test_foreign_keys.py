@@ -146,10 +146,12 @@ def test_what_a_learner_brings_gives_way_to_what_is_said_beside_it(
 
 
 def test_learners_that_stand_in_for_others_are_ours() -> None:
-    learners, names = tables()["learners"], tables()["names"]
-    assert {keys["learner"] for keys in learners.values()} <= set(LEARNERS)
-    assert not set(learners) & set(LEARNERS)
-    assert all(set(keys) <= set(all_keys()) for keys in learners.values())
+    learners, names, brings = tables()["learners"], tables()["names"], tables()["brings"]
+    assert {keys.get("learner", name) for name, keys in learners.items()} <= set(LEARNERS)
+    assert not {name for name, keys in learners.items() if "learner" in keys} & set(LEARNERS)
+    brought = [*learners.values(), *(keys for meanings in brings.values() for keys in meanings.values())]
+    assert all(set(keys) <= set(all_keys()) for keys in brought)
+    assert set(brings) <= set(all_keys()) | set(table())
     assert {ours for meant in names["mixer"].values() for ours in meant.values()} <= set(MIXERS)
 
 

@@ -12,6 +12,7 @@ REGISTRY = Registry(
         "noisy_rnn": "pymarl.modules.agents.noisy_rnn_agent:NoisyRNNAgent",
         "conv_agent": "pymarl.modules.agents.conv_agent:ConvAgent",
         "ff": "pymarl.modules.agents.ff_agent:FFAgent",
+        "rnn_ppo": "pymarl.modules.agents.rnn_ppo_agent:RNNPPOAgent",
         "rnn_ns": "pymarl.modules.agents.ns_agent:RNNNSAgent",
         "n_rnn_ns": "pymarl.modules.agents.ns_agent:NRNNNSAgent",
         "hpns_rnn": "pymarl.modules.agents.hpns_rnn_agent:HPNSRNNAgent",

@@ -53,6 +53,7 @@ class Agent(nn.Module):
         transfers: no weight depends on how many agents, entities or actions there are: weights trained on one map play,
             and go on training, on another.
         mixes_agents: a row's outputs depend on the rows of its whole team in the same slot, not on its own alone.
+        heads: parts that `forward` leaves out: what else it can say of its states, when a learner asks for that.
 
     Args:
         config: an instance of the class's own `Config`.
@@ -65,6 +66,7 @@ class Agent(nn.Module):
     needs_entities: ClassVar[bool] = False
     transfers: bool = False
     mixes_agents: ClassVar[bool] = False
+    heads: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: Any, spec: AgentSpec) -> None:
         super().__init__()

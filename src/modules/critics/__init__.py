@@ -2,4 +2,12 @@
 
 from pymarl.utils.registry import Registry
 
-REGISTRY = Registry("critic", {"mlp": "pymarl.modules.critics.mlp:MLPCritic"})
+REGISTRY = Registry(
+    "critic",
+    {
+        "mlp": "pymarl.modules.critics.mlp:MLPCritic",
+        "coma": "pymarl.modules.critics.coma:COMACritic",
+        "coma_ns": "pymarl.modules.critics.coma:COMANSCritic",
+        "lica": "pymarl.modules.critics.lica:LICACritic",
+    },
+)
