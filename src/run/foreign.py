@@ -84,18 +84,28 @@ def take_names(layers: Layers) -> list[str]:
     notes, learners, names = [], tables()["learners"], tables()["names"]
     meant = _known(learners, layers.values["learner"])
     if meant:
-        given, rank, origin = _given(layers, "learner"), layers.rank("learner"), layers.origin["learner"]
-        taken = {key: value for key, value in meant.items() if key == "learner" or layers.rank(key) < rank}
-        notes.append(f"{given} is taken as {', '.join(f'{key}={shown(value)}' for key, value in taken.items())}")
-        layers.add(taken, origin)
+        taken = _above(layers, "learner", meant)
+        if taken != {"learner": layers.values["learner"]}:
+            notes.append(f"{_given(layers, 'learner')} is taken as {_listed(taken)}")
+        layers.add(taken, layers.origin["learner"])
     for key, meanings in names.items():
         learner = layers.values["learner"]
         known = meanings.get("any", {}) | (_known(meanings, learner) or {})
         ours = _known(known, layers.values.get(key))
         if ours is not None:
-            notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
-            layers.add({key: ours}, layers.origin[key])
+            taken = _above(layers, key, ours if isinstance(ours, Mapping) else {key: ours})
+            notes.append(f"{_given(layers, key)} beside learner={learner!r} is {_listed(taken)} here")
+            layers.add(taken, layers.origin[key])
     return notes
+
+
+def _above(layers: Layers, name: str, meant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that a name means, but for those that its own layer sets, or a higher one."""
+    return {key: value for key, value in meant.items() if key == name or layers.rank(key) < layers.rank(name)}
+
+
+def _listed(keys: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={shown(value)}" for key, value in keys.items())
 
 
 def take_one_each(layers: Layers) -> list[str]:

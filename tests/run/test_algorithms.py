@@ -25,6 +25,7 @@ SMALL: dict[str, Any] = {
     "seed": 1, "runner": "parallel", "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8,
     "mixing_embed_dim": 4, "hypernet_embed": 8, "adv_hypernet_embed": 4, "agent_own_state_size": 2,
     "central_rnn_hidden_dim": 8, "central_mixing_embed_dim": 8, "save_model": False, "test_nepisode": 2,
+    "off_batch_size": 4, "off_buffer_size": 8, "critic_hidden_dim": 8,
 }  # fmt: skip
 HUNT = {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10}
 
@@ -129,7 +130,7 @@ def test_it_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(alg: str, tmp_p
         for training in trainings
     )
     assert got == expected
-    assert len(expected["loss_td"]) > 3
+    assert any(len(values) > 3 for key, values in expected.items() if "loss" in key)
     for mine, theirs in zip(unbroken.parts.learner.parameters(), resumed.parts.learner.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     for training in trainings:
