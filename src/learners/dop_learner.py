@@ -35,7 +35,7 @@ class DOPLearner(PolicyLearner):
     targets of the newest episodes and n-step tree backups of replayed ones, which follow the policy of today, epsilon
     included, and need not know which one played. On the newest episodes each agent's policy follows its own gradient,
     k_i (Q_i(a_i) - sum over a of pi_i(a) Q_i(a)) grad log pi_i(a_i). Critic and mixer make one step for each slot of
-    time (`seq`, as the authors' do) or one for all (`batch`); target_update_interval counts these.
+    time (`slots`, as the authors' do) or one for all (`batch`); target_update_interval counts these.
 
     Assumes: the state in training; agents act on their own observations.
 
@@ -58,7 +58,7 @@ class DOPLearner(PolicyLearner):
         tb_lambda: Probability
         tb_steps: PositiveInt
         kappa: Probability | None
-        critic_train_mode: Literal["seq", "batch"]
+        critic_updates: Literal["slots", "batch"]
 
     def __init__(
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: DOPCritic,
@@ -80,7 +80,7 @@ class DOPLearner(PolicyLearner):
         if sample.replayed is not None:
             replayed = self.standardised(sample.replayed)
             halves.append(Half(replayed, self.off_targets(replayed), kappa))
-        each = groups(halves, self.critic.sees, self.info, self.device, by_slot=self.config.critic_train_mode == "seq")
+        each = groups(halves, self.critic.sees, self.info, self.device, by_slot=self.config.critic_updates == "slots")
         critic = TrainResult.of_updates(map(self.train_critic, each), t_env).metrics
         self.update_targets(self.counters["critic_steps"])
         return TrainResult(metrics={**critic, **self.train_actor(batch)}, t_env=t_env)

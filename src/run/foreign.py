@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from pymarl.run.config import Classes, all_keys, read_keys
-from pymarl.utils.config import check_value, config_keys
+from pymarl.utils.config import check_value, config_class, config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import FOREIGN, Layers, is_shipped
 from pymarl.utils.values import shown
@@ -59,7 +59,7 @@ def take_foreign(layers: Layers) -> list[str]:
     Raises:
         UserError: a value that has no meaning here, or that contradicts the key of ours in the same file.
     """
-    notes = [*take_names(layers), *take_one_each(layers)]
+    notes = [*take_names(layers), *take_one_each(layers), *take_env_args(layers)]
     present = [key for key in table() if key in layers.values]
     if not present:
         return notes
@@ -96,6 +96,8 @@ def take_names(layers: Layers) -> list[str]:
             taken = _above(layers, key, ours if isinstance(ours, Mapping) else {key: ours})
             notes.append(f"{_given(layers, key)} beside learner={learner!r} is {_listed(taken)} here")
             layers.add(taken, layers.origin[key])
+            if key not in taken:
+                layers.drop(key)
     return notes
 
 
@@ -106,6 +108,25 @@ def _above(layers: Layers, name: str, meant: Mapping[str, Any]) -> dict[str, Any
 
 def _listed(keys: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={shown(value)}" for key, value in keys.items())
+
+
+def take_env_args(layers: Layers) -> list[str]:
+    """Forget what files of algorithms say to an env that has no such key, where it says nothing new.
+
+    Returns:
+        One note for each that the user's own file sets.
+    """
+    notes: list[str] = []
+    for key, idle in tables()["env_args"].items():
+        name, given = f"env_args.{key}", layers.values["env_args"]
+        if name not in layers.origin or not _among(given.get(key), idle):
+            continue
+        env = Classes.of(layers.values, layers.origin).env
+        if config_class(env) is not None and key not in config_keys(env):
+            if not is_shipped(layers.origin[name]):
+                notes.append(f"{name}={shown(given[key])} of {layers.origin[name]}: this env has nothing of the kind")
+            del given[key], layers.origin[name]
+    return notes
 
 
 def take_one_each(layers: Layers) -> list[str]:
