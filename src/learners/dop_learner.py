@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,12 +17,11 @@ from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import PolicyLearner, masked_mean
-from pymarl.learners.slots import Half, Rows, groups, taken_actions
+from pymarl.learners.slots import Rows, by_slot, taken_actions
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import after_steps, at_steps
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.dop import DOPCritic
-from pymarl.modules.inputs import Inputs
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.dop import DOPMixer
 from pymarl.modules.mixers.mixer import MixerInputs
@@ -75,15 +75,23 @@ class DOPLearner(PolicyLearner):
         self.t_env, self.episode_num = t_env, episode_num
         self.mac.train()
         batch = self.standardised(sample.batch)
-        kappa = self.config.kappa
-        halves = [Half(batch, self.on_targets(batch), None if kappa is None else 1 - kappa)]
-        if sample.replayed is not None:
-            replayed = self.standardised(sample.replayed)
-            halves.append(Half(replayed, self.off_targets(replayed), kappa))
-        each = groups(halves, self.critic.sees, self.info, self.device, by_slot=self.config.critic_updates == "slots")
-        critic = TrainResult.of_updates(map(self.train_critic, each), t_env).metrics
+        critic = TrainResult.of_updates(map(self.train_critic, self.parts(batch, sample.replayed)), t_env).metrics
         self.update_targets(self.counters["critic_steps"])
         return TrainResult(metrics={**critic, **self.train_actor(batch)}, t_env=t_env)
+
+    def parts(self, batch: EpisodeBatch, replayed: EpisodeBatch | None) -> Iterator[list[Rows]]:
+        """Return what the critic learns from in each step, as critic_updates says."""
+        kappa = self.config.kappa
+        batches, targets = [batch], [self.on_targets(batch)]
+        shares = [None if kappa is None else 1 - kappa, kappa]
+        if replayed is not None:
+            batches.append(self.standardised(replayed))
+            targets.append(self.off_targets(batches[-1]))
+        rows = [
+            Rows.of(each, packed_inputs(each, self.critic.sees, self.info, self.device), target, share)
+            for each, target, share in zip(batches, targets, shares, strict=False)
+        ]
+        return by_slot(batches, rows) if self.config.critic_updates == "slots" else iter([rows])
 
     @torch.no_grad()
     def on_targets(self, batch: EpisodeBatch) -> Tensor:
@@ -120,19 +128,28 @@ class DOPLearner(PolicyLearner):
         value: Tensor = self.target_mixer(MixerInputs(q, None, taken_actions(batch), batch.packed("state"))).value
         return value
 
-    def train_critic(self, rows: Rows) -> dict[str, Tensor]:
+    def train_critic(self, parts: list[Rows]) -> dict[str, Tensor]:
         """Make a step of critic and mixer; return what is to be logged, name -> 0-d."""
-        q = self.critic(Inputs(features=rows.inputs.flatten(0, 1))).view(*rows.actions.shape, -1)
-        taken = q.gather(-1, rows.actions.unsqueeze(-1)).squeeze(-1)
-        value = self.mixer(MixerInputs(taken, None, rows.actions, rows.state)).value
-        error = value - rows.targets
-        loss = (error.pow(2) * rows.weight).sum() / rows.weight.sum().clamp(min=1e-8)
+        values, targets, mask, weights = (
+            torch.cat(column)
+            for column in zip(*((self.taken_value(p), p.targets, p.mask, p.weights) for p in parts), strict=True)
+        )
+        error = (values - targets) * mask
+        loss = (error.pow(2) * weights).sum() / weights.sum().clamp(min=1e-8)
         grad_norm = self.step(self.critic_optimiser, loss, "critic_loss")
         self.counters["critic_steps"] += 1
         return {
-            "critic_loss": loss.detach(), "critic_grad_norm": grad_norm, "td_error_abs": error.detach().abs().mean(),
-            "q_taken_mean": value.detach().mean(), "target_mean": rows.targets.mean(),
+            "critic_loss": loss.detach(), "critic_grad_norm": grad_norm,
+            "td_error_abs": masked_mean(error.detach().abs(), mask),
+            "q_taken_mean": masked_mean(values.detach(), mask), "target_mean": masked_mean(targets, mask),
         }  # fmt: skip
+
+    def taken_value(self, rows: Rows) -> Tensor:
+        """Return the team's value [P, 1] of the actions taken."""
+        q = self.critic(rows.inputs).view(*rows.actions.shape, -1)
+        taken = q.gather(-1, rows.actions.unsqueeze(-1)).squeeze(-1)
+        value: Tensor = self.mixer(MixerInputs(taken, None, rows.actions, rows.state)).value
+        return value
 
     def train_actor(self, batch: EpisodeBatch) -> dict[str, Tensor]:
         """Make a step of the policies; return what is to be logged, name -> 0-d."""
