@@ -46,11 +46,15 @@ def gumbel_one_hots(logits: Tensor, generator: torch.Generator) -> Tensor:
         logits: [..., A], -inf for an action that is not available, which is never drawn.
         generator: source of the noise, on the CPU.
     """
-    race = torch.empty(logits.shape).exponential_(generator=generator)
-    noise = upload(-race.clamp(min=1e-20).log(), logits.device)
+    noise = upload(gumbel_noise(logits.shape, generator), logits.device)
     soft = (logits + noise).softmax(-1)
     hard = one_hots(soft.argmax(-1), logits.shape[-1])
     return hard + soft - soft.detach()
+
+
+def gumbel_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Return Gumbel(0, 1) numbers, finite ones, on the CPU."""
+    return -torch.empty(shape).exponential_(generator=generator).clamp(min=1e-20).log()
 
 
 @contextmanager
