@@ -49,7 +49,7 @@ def gumbel_one_hots(logits: Tensor, generator: torch.Generator) -> Tensor:
     noise = upload(gumbel_noise(logits.shape, generator), logits.device)
     soft = (logits + noise).softmax(-1)
     hard = one_hots(soft.argmax(-1), logits.shape[-1])
-    return hard + soft - soft.detach()
+    return hard + (soft - soft.detach())
 
 
 def gumbel_noise(shape: torch.Size, generator: torch.Generator) -> Tensor:
