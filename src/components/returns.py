@@ -168,23 +168,14 @@ def gae(
 
 @torch.no_grad()
 def tree_backup_targets(
-    reward: Tensor,
-    terminated: Tensor,
-    filled: Tensor,
-    taken_value: Tensor,
-    next_value: Tensor,
-    share: Tensor,
-    *,
-    gamma: float,
-    tb_lambda: float,
-    n_steps: int,
-) -> Tensor:
+    reward: Tensor, terminated: Tensor, filled: Tensor, taken_value: Tensor, next_value: Tensor, share: Tensor, *,
+    gamma: float, tb_lambda: float, n_steps: int,
+) -> Tensor:  # fmt: skip
     """Return targets of the n-step tree backup (Precup et al. 2000), as DOP has it (Wang et al. 2020).
 
     y_t = Q_t + sum over k < n of (gamma * lam)^k * P_{t+1} * ... * P_{t+k} * delta_{t+k} with
     delta_t = r_t + gamma * (1 - terminated) * V_{t+1} - Q_t: a step counts as far as the policy that is judged would
-    have got there, and nothing need be known of the one that played. The sum ends at the episode's last filled step,
-    whose V_next counts at a time limit and not in a terminal state.
+    have got there. The sum ends at the episode's last filled step, whose V_next counts at a time limit alone.
 
     Args:
         reward: [batch, time, agent], in env units; agent is 1 for a team reward.
@@ -195,7 +186,7 @@ def tree_backup_targets(
         share: [batch, time, agent] in [0, 1], P, the policy's probability of the actions taken in each step.
         gamma: discount per env step, in [0, 1].
         tb_lambda: 0 is the expected one-step target.
-        n_steps: number of rewards, at least 1; 1 is the expected one-step target, too.
+        n_steps: number of rewards, at least 1; 1 is that target, too.
 
     Returns:
         [batch, time, agent], without gradient; 0 where filled is 0.
@@ -203,9 +194,8 @@ def tree_backup_targets(
     Raises:
         ValueError: the [batch, time] sizes differ, or n_steps is below 1.
     """
-    _check_sizes(
-        reward=reward, terminated=terminated, filled=filled, taken_value=taken_value, next_value=next_value, share=share
-    )
+    _check_sizes(reward=reward, terminated=terminated, filled=filled, next_value=next_value, share=share)
+    _check_sizes(reward=reward, taken_value=taken_value)
     if n_steps < 1:
         raise ValueError(f"n_steps={n_steps}: expected at least 1")
     step = _steps(terminated, filled, gamma)

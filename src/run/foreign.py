@@ -85,7 +85,7 @@ def take_names(layers: Layers) -> list[str]:
     meant = _known(learners, layers.values["learner"])
     if meant:
         taken = _above(layers, "learner", meant)
-        if taken != {"learner": layers.values["learner"]}:
+        if taken:
             notes.append(f"{_given(layers, 'learner')} is taken as {_listed(taken)}")
         layers.add(taken, layers.origin["learner"])
     for key, meanings in names.items():
