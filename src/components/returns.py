@@ -201,7 +201,7 @@ def tree_backup_targets(
     step = _steps(terminated, filled, gamma)
     taken_value = step.clean(taken_value)
     delta = step.clean(reward) + step.discount * step.clean(next_value) - taken_value
-    carried = step.discount * tb_lambda * _following(step.clean(share)) * step.has_successor
+    carried = step.discount * tb_lambda * _following(step.clean(share))  # 0 behind the last step
     corrections = delta
     for _ in range(min(n_steps, reward.shape[1]) - 1):
         corrections = delta + carried * _following(corrections)

@@ -66,6 +66,11 @@ def test_gumbel_actions_are_one_hots_in_the_same_place() -> None:
 def test_targets_value_the_next_step_s_actions_as_said(next_actions: str) -> None:
     learner, batch = small_learner("riit", next_actions=next_actions, td_lambda=0.0), mixed_batch()
     learner.with_last_actions = lambda b: b
+    other = small_learner("riit", seed=7)
+    learner.target_critic.load_state_dict(other.critic.state_dict())
+    learner.target_mixer.load_state_dict(other.mixer.state_dict())
+    if learner.target_mac is not None:
+        learner.target_mac.load_state_dict(other.mac.state_dict())
     with torch.no_grad():
         if next_actions == "greedy":
             outputs = learner.target_mac.unroll(batch).masked_fill(~batch["avail_actions"], -torch.inf)

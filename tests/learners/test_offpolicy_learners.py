@@ -107,6 +107,18 @@ def test_a_time_limit_bootstraps_and_an_end_does_not(alg: str) -> None:
 
 
 @each_alg
+def test_the_action_after_a_time_limit_is_one_that_the_policy_would_take(alg: str) -> None:
+    """None was taken there, so that what a batch holds in this place means nothing."""
+    losses = []
+    for action in range(5):
+        batch = make_batch([8, 8], terminated=False)
+        batch.data["actions"][:, 8] = action
+        learner = small_learner(alg)
+        losses.append(learner.train(sample_of(alg, batch, batch), 0, 0).read()["critic_loss"])
+    assert len(set(losses)) == 1
+
+
+@each_alg
 def test_save_load_continue_equals_never_stopping(alg: str, tmp_path: Any) -> None:
     def go_on(learner: Any, first: int, last: int) -> dict[str, float]:
         metrics = {}
