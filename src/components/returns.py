@@ -87,8 +87,7 @@ def q_lambda_targets(
     """
     _check_sizes(reward=reward, terminated=terminated, filled=filled, taken_value=taken_value, next_value=next_value)
     step = _steps(terminated, filled, gamma)
-    taken_next = torch.zeros_like(taken_value)
-    taken_next[:, :-1] = step.clean(taken_value)[:, 1:]
+    taken_next = _following(step.clean(taken_value))
     carried = td_lambda * step.has_successor
     one_step = step.clean(reward) + step.discount * (step.clean(next_value) - carried * taken_next)
     return _accumulate(one_step, step.discount * carried)
@@ -124,9 +123,7 @@ def n_step_targets(
     targets = reward + step.discount * next_value
     stopped = step.discount * (1 - step.has_successor) * next_value
     for _ in range(min(n_steps, reward.shape[1]) - 1):
-        shifted = torch.zeros_like(targets)
-        shifted[:, :-1] = targets[:, 1:]
-        targets = reward + stopped + step.discount * step.has_successor * shifted
+        targets = reward + stopped + step.discount * step.has_successor * _following(targets)
     return targets
 
 
@@ -169,6 +166,48 @@ def gae(
     return Advantages(advantages, advantages + value)
 
 
+@torch.no_grad()
+def tree_backup_targets(
+    reward: Tensor, terminated: Tensor, filled: Tensor, taken_value: Tensor, next_value: Tensor, share: Tensor, *,
+    gamma: float, tb_lambda: float, n_steps: int,
+) -> Tensor:  # fmt: skip
+    """Return targets of the n-step tree backup (Precup et al. 2000), as DOP has it (Wang et al. 2020).
+
+    y_t = Q_t + sum over k < n of (gamma * lam)^k * P_{t+1} * ... * P_{t+k} * delta_{t+k} with
+    delta_t = r_t + gamma * (1 - terminated) * V_{t+1} - Q_t: a step counts as far as the policy that is judged would
+    have got there. The sum ends at the episode's last filled step, whose V_next counts at a time limit alone.
+
+    Args:
+        reward: [batch, time, agent], in env units; agent is 1 for a team reward.
+        terminated: [batch, time, 1] in {0, 1}; 1 only in a true terminal state, never at a time limit.
+        filled: [batch, time, 1] in {0, 1}; 0 marks padding. Padded inputs never reach a filled target.
+        taken_value: [batch, time, agent], target network's value of the actions taken in each step.
+        next_value: [batch, time, agent], target network's expectation under the policy in the state AFTER each step.
+        share: [batch, time, agent] in [0, 1], P, the policy's probability of the actions taken in each step.
+        gamma: discount per env step, in [0, 1].
+        tb_lambda: 0 is the expected one-step target.
+        n_steps: number of rewards, at least 1; 1 is that target, too.
+
+    Returns:
+        [batch, time, agent], without gradient; 0 where filled is 0.
+
+    Raises:
+        ValueError: the [batch, time] sizes differ, or n_steps is below 1.
+    """
+    _check_sizes(reward=reward, terminated=terminated, filled=filled, next_value=next_value, share=share)
+    _check_sizes(reward=reward, taken_value=taken_value)
+    if n_steps < 1:
+        raise ValueError(f"n_steps={n_steps}: expected at least 1")
+    step = _steps(terminated, filled, gamma)
+    taken_value = step.clean(taken_value)
+    delta = step.clean(reward) + step.discount * step.clean(next_value) - taken_value
+    carried = step.discount * tb_lambda * _following(step.clean(share))  # 0 behind the last step
+    corrections = delta
+    for _ in range(min(n_steps, reward.shape[1]) - 1):
+        corrections = delta + carried * _following(corrections)
+    return taken_value + corrections
+
+
 class _Steps(NamedTuple):
     """What the endings of episodes do to each step; all are [batch, time, 1]."""
 
@@ -183,10 +222,15 @@ class _Steps(NamedTuple):
 
 def _steps(terminated: Tensor, filled: Tensor, gamma: float) -> _Steps:
     padded = filled == 0
-    has_successor = torch.zeros_like(filled)
-    has_successor[:, :-1] = filled[:, 1:]
     discount = (gamma * (1 - terminated)).masked_fill(padded, 0.0)
-    return _Steps(padded, discount, has_successor.to(discount.dtype))
+    return _Steps(padded, discount, _following(filled).to(discount.dtype))
+
+
+def _following(x: Tensor) -> Tensor:
+    """Return [batch, time, ...], what x says of the next step; 0 in the last one."""
+    shifted = torch.zeros_like(x)
+    shifted[:, :-1] = x[:, 1:]
+    return shifted
 
 
 def _accumulate(bias: Tensor, decay: Tensor) -> Tensor:

@@ -7,6 +7,9 @@ REGISTRY = Registry(
     {
         "q_learner": "pymarl.learners.q_learner:QLearner",
         "nq_learner": "pymarl.learners.nq_learner:NQLearner",
+        "maddpg_learner": "pymarl.learners.maddpg_learner:MADDPGLearner",
+        "fmac_learner": "pymarl.learners.fmac_learner:FMACLearner",
+        "dop_learner": "pymarl.learners.dop_learner:DOPLearner",
         "pqn_learner": "pymarl.learners.pqn_learner:PQNLearner",
         "qtran_learner": "pymarl.learners.qtran_learner:QTRANLearner",
         "wqmix_learner": "pymarl.learners.wqmix_learner:WQMIXLearner",

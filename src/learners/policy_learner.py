@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
+from pymarl.components.buffers.buffer import Uses
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import own_numbers
 from pymarl.components.masking import mask_unavailable
@@ -38,7 +39,7 @@ class PolicyLearner(BootstrapLearner):
         config, mac, info, generator: as for Learner.
     """
 
-    trains_on = ("rollout",)
+    trains_on: ClassVar[tuple[Uses, ...]] = ("rollout",)
     reads = frozenset({"logits", "probs"})
 
     @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,11 @@ class PolicyLearner(BootstrapLearner):
         return Policy(log_probs, unpack(entropy)[:, :-1] * mask, log_pi)
 
     def log_policy(self, outputs: Tensor, avail_actions: Tensor) -> Tensor:
-        """Return log-probabilities [..., A] of the behaviour policy, -inf where an action is not available."""
+        """Return log-probabilities [..., A] of the behaviour policy, -inf where an action is not available.
+
+        A slot behind the last step may offer nothing: there all actions are as good as available.
+        """
+        avail_actions = avail_actions | ~avail_actions.any(-1, keepdim=True)
         if self.mac.outputs(self.mac.config) == "logits":
             return mask_unavailable(outputs, avail_actions).log_softmax(-1)
         probs = self.mac.action_selector.distribution(outputs, avail_actions, self.t_env)

@@ -13,7 +13,7 @@ from pymarl.utils.errors import UserError
 
 SAID = {"q": "Q-values", "logits": "logits", "probs": "probabilities"}
 WHAT = {"replay": "episodes drawn from many collects", "rollout": "the episodes just collected",
-        "on_off": "the episodes just collected beside replayed ones"}  # fmt: skip
+        "on_off": "the newest episodes beside replayed ones"}  # fmt: skip
 
 
 def check_choices(config: RunConfig, classes: Classes) -> None:

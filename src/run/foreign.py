@@ -90,8 +90,39 @@ def take_names(layers: Layers) -> list[str]:
         known = meanings.get("any", {}) | (_known(meanings, learner) or {})
         ours = _known(known, layers.values.get(key))
         if ours is not None:
-            notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
-            layers.add({key: ours}, layers.origin[key])
+            taken = _above(layers, key, ours if isinstance(ours, Mapping) else {key: ours})
+            notes.append(f"{_given(layers, key)} beside learner={learner!r} is {_listed(taken)} here")
+            layers.add(taken, layers.origin[key])
+            if key not in taken:
+                layers.drop(key)
+    return notes
+
+
+def _above(layers: Layers, name: str, meant: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that a name means, but for those that its own layer sets, or a higher one."""
+    return {key: value for key, value in meant.items() if key == name or layers.rank(key) < layers.rank(name)}
+
+
+def _listed(keys: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={shown(value)}" for key, value in keys.items())
+
+
+def take_env_args(layers: Layers) -> list[str]:
+    """Forget what files of algorithms say to an env that has no such key, where it says nothing new.
+
+    Returns:
+        One note for each that the user's own file sets.
+    """
+    notes: list[str] = []
+    for key, idle in tables()["env_args"].items():
+        name, given = f"env_args.{key}", layers.values["env_args"]
+        if name not in layers.origin or not _among(given.get(key), idle):
+            continue
+        env = Classes.of(layers.values, layers.origin).env
+        if config_class(env) is not None and key not in config_keys(env):
+            if not is_shipped(layers.origin[name]):
+                notes.append(f"{name}={shown(given[key])} of {layers.origin[name]}: this env has nothing of the kind")
+            del given[key], layers.origin[name]
     return notes
 
 

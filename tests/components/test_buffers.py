@@ -252,6 +252,27 @@ def test_on_off_gives_a_replayed_batch_beside_the_fresh_one() -> None:
     assert len(set(drawn[0])) == 3
 
 
+def test_on_off_gives_the_newest_episodes_of_every_collect_in_the_order_they_came() -> None:
+    """PyMARL2 gives uniform ones instead where its ring begins anew."""
+    config = OnOffBuffer.Config(batch_size=4, buffer_max_gib=1, off_batch_size=2, off_buffer_size=6)
+    both = OnOffBuffer(config, SCHEME, GROUPS, SLOTS, PREPROCESS, np.random.default_rng(0))
+    given = []
+    for first in range(0, 20, 2):
+        both.insert_episode_batch(episodes([1, 2], first=first))
+        given += [ids(sample.batch) for sample in both.samples(Clock(0, first + 2))]
+    assert given == [list(range(first, first + 4)) for first in range(0, 18, 2)]
+    both.insert_episode_batch(episodes([1, 2, 3, 4, 5], first=20))
+    (sample,) = both.samples(Clock(0, 25))
+    assert ids(sample.batch) == [20, 21, 22, 23, 24], "more than batch_size in one collect are all given"
+
+
+@pytest.mark.parametrize("key", ["batch_size", "off_batch_size"])
+def test_on_off_refuses_a_batch_that_can_never_be_drawn(key: str) -> None:
+    keys = {"batch_size": 2, "off_batch_size": 2, "buffer_max_gib": 1, "off_buffer_size": 4} | {key: 5}
+    with pytest.raises(UserError, match=f"{key}=5 episodes can never be drawn from off_buffer_size=4"):
+        OnOffBuffer(OnOffBuffer.Config(**keys), SCHEME, GROUPS, SLOTS, PREPROCESS, np.random.default_rng(0))
+
+
 def test_what_is_constant_over_an_episode_has_no_slots() -> None:
     scheme = {**SCHEME, "start": {"vshape": (2,), "group": "agents", "episode_const": True}}
     batch = EpisodeBatch(scheme, GROUPS, 3, SLOTS, PREPROCESS)

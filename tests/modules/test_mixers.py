@@ -37,6 +37,7 @@ VARIANTS = {
     "weighted_head": [True, False],
     "state_bias": [True, False],
     "nonlinear": [False, True],
+    "dop_nonlinear": [False, True],
 }
 
 

@@ -89,6 +89,10 @@ class ReplayBuffer(Buffer):
             indices = self.rng.choice(len(self.episodes), count, replace=False)
         return Sample(batch=self.gather([self.episodes[index] for index in indices]), indices=indices)
 
+    def newest(self, count: int) -> list[Episode]:
+        """Return the last `count` episodes, the newest last; there have to be so many."""
+        return [self.episodes[self.buffer_index - back] for back in range(count, 0, -1)]
+
     def state_dict(self) -> dict[str, Any]:
         """Return episodes, ring position and RNG."""
         return self.episodes_state(self.episodes) | {

@@ -14,6 +14,7 @@ REGISTRY = Registry(
         "qatten": "pymarl.modules.mixers.qatten:QattenMixer",
         "qplex": "pymarl.modules.mixers.qplex:QPLEXMixer",
         "qplex_qatten": "pymarl.modules.mixers.qplex_qatten:QPLEXQattenMixer",
+        "dop": "pymarl.modules.mixers.dop:DOPMixer",
         "qtran_base": "pymarl.modules.mixers.qtran:QTranBase",
         "qtran_alt": "pymarl.modules.mixers.qtran_alt:QTranAlt",
     },

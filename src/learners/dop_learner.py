@@ -1,0 +1,166 @@
+"""DOP: a critic that is linear in the agents' own, trained on-policy and off-policy, and a policy gradient of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from pymarl.components.buffers.buffer import Sample
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.inputs import packed_inputs
+from pymarl.components.returns import td_lambda_targets, tree_backup_targets
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.specs import EnvInfo
+from pymarl.learners.learner import NetworkKind
+from pymarl.learners.policy_learner import PolicyLearner, masked_mean
+from pymarl.learners.slots import Rows, by_slot, taken_actions
+from pymarl.learners.train_result import TrainResult
+from pymarl.learners.values import after_steps, at_steps
+from pymarl.modules.critics import REGISTRY as CRITICS
+from pymarl.modules.critics.dop import DOPCritic
+from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.dop import DOPMixer
+from pymarl.modules.mixers.mixer import MixerInputs
+from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
+
+
+class DOPLearner(PolicyLearner):
+    """Off-policy multi-agent policy gradients with a decomposed critic (Wang et al. 2020, arXiv:2007.12322).
+
+    The team's value is linear in those of the agents, Q_tot = sum_i k_i(s) Q_i(s, o_i, a_i). It learns TD(lambda)
+    targets of the newest episodes and n-step tree backups of replayed ones, which follow the policy of today, epsilon
+    included, and need not know which one played. On the newest episodes each agent's policy follows its own gradient,
+    k_i (Q_i(a_i) - sum over a of pi_i(a) Q_i(a)) grad log pi_i(a_i). Critic and mixer make one step for each slot of
+    time (`slots`, as the authors' do) or one for all (`batch`); target_update_interval counts these.
+
+    Assumes: the state in training; agents act on their own observations.
+
+    Args:
+        config, mac, info, generator: as for Learner.
+        critic: of each agent's actions, [R, A].
+        mixer: makes the team's value of the agents', and says what each counts.
+    """
+
+    config: Config
+    networks = {"critic": NetworkKind(CRITICS, DOPCritic), "mixer": NetworkKind(MIXERS, DOPMixer)}
+    trains_on = ("on_off", "rollout")
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PolicyLearner.Config):
+        """Keys of dop_learner; see config/default.yaml."""
+
+        critic_lr: PositiveFloat | None
+        td_lambda: Probability
+        tb_lambda: Probability
+        tb_steps: PositiveInt
+        kappa: Probability | None
+        critic_updates: Literal["slots", "batch"]
+
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: DOPCritic,
+        mixer: DOPMixer,
+    ) -> None:  # fmt: skip
+        super().__init__(config, mac, info, generator)
+        self.critic, self.mixer = critic, mixer
+        self.target_critic, self.target_mixer = self.add_target(critic), self.add_target(mixer)
+        self.critic_optimiser = self.add_optimiser("critic_opt", critic, mixer, lr=config.critic_lr)
+        self.counters["critic_steps"] = 0
+
+    def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
+        """Make steps of the critic, then one of the policies; see Learner.train. Metrics of the critic are means."""
+        self.t_env, self.episode_num = t_env, episode_num
+        self.mac.train()
+        batch = self.standardised(sample.batch)
+        critic = TrainResult.of_updates(map(self.train_critic, self.parts(batch, sample.replayed)), t_env).metrics
+        self.update_targets(self.counters["critic_steps"])
+        return TrainResult(metrics={**critic, **self.train_actor(batch)}, t_env=t_env)
+
+    def parts(self, batch: EpisodeBatch, replayed: EpisodeBatch | None) -> Iterator[list[Rows]]:
+        """Return what the critic learns from in each step, as critic_updates says."""
+        kappa = self.config.kappa
+        batches, targets = [batch], [self.on_targets(batch)]
+        shares = [None if kappa is None else 1 - kappa, kappa]
+        if replayed is not None:
+            batches.append(self.standardised(replayed))
+            targets.append(self.off_targets(batches[-1]))
+        rows = [
+            Rows.of(each, packed_inputs(each, self.critic.sees, self.info, self.device), target, share)
+            for each, target, share in zip(batches, targets, shares, strict=False)
+        ]
+        return by_slot(batches, rows) if self.config.critic_updates == "slots" else iter([rows])
+
+    @torch.no_grad()
+    def on_targets(self, batch: EpisodeBatch) -> Tensor:
+        """Return TD(lambda) targets [B, T-1, 1] of the actions taken."""
+        batch = self.with_last_actions(batch)
+        steps, taken = batch.transitions(), taken_actions(batch)
+        q = self.q_values(batch, self.target_critic).gather(-1, taken.unsqueeze(-1)).squeeze(-1)
+        return td_lambda_targets(
+            steps.reward, steps.terminated, steps.mask, after_steps(batch, self.target_value(batch, q)),
+            gamma=self.config.gamma, td_lambda=self.config.td_lambda,
+        )  # fmt: skip
+
+    @torch.no_grad()
+    def off_targets(self, batch: EpisodeBatch) -> Tensor:
+        """Return tree backups [B, T-1, 1] of the policy of today."""
+        steps, taken = batch.transitions(), taken_actions(batch).unsqueeze(-1)
+        pi, q = self.log_pi(batch).exp(), self.q_values(batch, self.target_critic)  # [P, N, A]
+        value = self.target_value(batch, q.gather(-1, taken).squeeze(-1))
+        expected = self.target_value(batch, (pi * q).sum(-1))
+        share = pi.gather(-1, taken).squeeze(-1).prod(-1, keepdim=True)  # [P, 1]
+        return tree_backup_targets(
+            steps.reward, steps.terminated, steps.mask, at_steps(batch, value), after_steps(batch, expected),
+            at_steps(batch, share), gamma=self.config.gamma, tb_lambda=self.config.tb_lambda,
+            n_steps=self.config.tb_steps,
+        )  # fmt: skip
+
+    def q_values(self, batch: EpisodeBatch, critic: DOPCritic) -> Tensor:
+        """Return a critic's values [P, N, A] of all agents' actions."""
+        values: Tensor = critic(packed_inputs(batch, critic.sees, self.info, self.device))
+        return values.view(-1, self.info.n_agents, self.info.n_actions)
+
+    def target_value(self, batch: EpisodeBatch, q: Tensor) -> Tensor:
+        """Return the target mixer's value [P, 1] of the agents' [P, N]."""
+        value: Tensor = self.target_mixer(MixerInputs(q, None, taken_actions(batch), batch.packed("state"))).value
+        return value
+
+    def train_critic(self, parts: list[Rows]) -> dict[str, Tensor]:
+        """Make a step of critic and mixer; return what is to be logged, name -> 0-d."""
+        values, targets, mask, weights = (
+            torch.cat(column)
+            for column in zip(*((self.taken_value(p), p.targets, p.mask, p.weights) for p in parts), strict=True)
+        )
+        error = (values - targets) * mask
+        loss = (error.pow(2) * weights).sum() / weights.sum().clamp(min=1e-8)
+        grad_norm = self.step(self.critic_optimiser, loss, "critic_loss")
+        self.counters["critic_steps"] += 1
+        return {
+            "critic_loss": loss.detach(), "critic_grad_norm": grad_norm,
+            "td_error_abs": masked_mean(error.detach().abs(), mask),
+            "q_taken_mean": masked_mean(values.detach(), mask), "target_mean": masked_mean(targets, mask),
+        }  # fmt: skip
+
+    def taken_value(self, rows: Rows) -> Tensor:
+        """Return the team's value [P, 1] of the actions taken."""
+        q = self.critic(rows.inputs).view(*rows.actions.shape, -1)
+        taken = q.gather(-1, rows.actions.unsqueeze(-1)).squeeze(-1)
+        value: Tensor = self.mixer(MixerInputs(taken, None, rows.actions, rows.state)).value
+        return value
+
+    def train_actor(self, batch: EpisodeBatch) -> dict[str, Tensor]:
+        """Make a step of the policies; return what is to be logged, name -> 0-d."""
+        said, taken = self.policy(batch), taken_actions(batch).unsqueeze(-1)
+        with torch.no_grad():
+            q = self.q_values(batch, self.critic)
+            advantages = q.gather(-1, taken).squeeze(-1) - (said.log_pi.exp() * q).sum(-1)  # [P, N]
+            weighted = at_steps(batch, self.mixer.k(batch.packed("state")) * advantages)
+        mask = self.acting(batch)
+        pg_loss = -masked_mean(weighted * said.log_probs, mask)
+        loss = pg_loss - self.entropy_bonus(said.entropy, mask)
+        grad_norm = self.step(self.agent_optimiser, loss, "pg_loss")
+        entropy = masked_mean(said.entropy.detach(), mask)
+        return {"pg_loss": pg_loss.detach(), "agent_grad_norm": grad_norm, "entropy": entropy}
