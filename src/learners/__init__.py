@@ -8,6 +8,8 @@ REGISTRY = Registry(
         "q_learner": "pymarl.learners.q_learner:QLearner",
         "nq_learner": "pymarl.learners.nq_learner:NQLearner",
         "pqn_learner": "pymarl.learners.pqn_learner:PQNLearner",
+        "pac_learner": "pymarl.learners.pac_learner:PACLearner",
+        "pac_dcg_learner": "pymarl.learners.pac_dcg_learner:PACDCGLearner",
         "qtran_learner": "pymarl.learners.qtran_learner:QTRANLearner",
         "wqmix_learner": "pymarl.learners.wqmix_learner:WQMIXLearner",
     },

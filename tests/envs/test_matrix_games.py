@@ -73,5 +73,5 @@ def test_only_the_rows_named_are_stepped_and_nothing_is_seen() -> None:
 def test_an_unknown_action_is_refused() -> None:
     env = make_env("matrix_games", {}, seed=0)
     env.reset()
-    with pytest.raises(ValueError, match="MatrixGame: actions .* expected 0, 1 or 2"):
+    with pytest.raises(ValueError, match=r"MatrixGame: actions .* expected 0, 1 or 2"):
         env.step([0, 3])

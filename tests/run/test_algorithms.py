@@ -129,7 +129,8 @@ def test_it_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(alg: str, tmp_p
         for training in trainings
     )
     assert got == expected
-    assert len(expected["loss_td"]) > 3
+    losses = [values for key, values in expected.items() if "loss" in key and not key.endswith("_T")]
+    assert min(map(len, losses)) > 3
     for mine, theirs in zip(unbroken.parts.learner.parameters(), resumed.parts.learner.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     for training in trainings:
