@@ -31,7 +31,9 @@ HUNT = {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10}
 
 def merged(alg: str, **updates: Any) -> Layers:
     """Return the layers of a small run, in an env with entities where the agent needs them."""
-    if Classes.of(merge(alg, "stag_hunt", {}).values).agent.needs_entities:
+    named = merge(alg, "stag_hunt", {})
+    take_foreign(named)
+    if Classes.of(named.values).agent.needs_entities:
         return merge(alg, "skirmish", SMALL | updates)
     return merge(alg, "stag_hunt", SMALL | {"env_args": HUNT} | updates)
 
