@@ -1,4 +1,4 @@
-"""Which method finds the optimum of one-step matrix games whose other entries punish whoever looks for it alone.
+"""Which equilibrium of a matrix game each method ends in, where looking for the best one alone is punished.
 
     python benchmarks/matrix_games.py [--seeds 10] [--steps 16000] [--algs qmix,vdn,...] [--games hard,qtran,qplex]
 
@@ -16,6 +16,7 @@ import os
 import statistics
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,14 +24,22 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "src")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pymarl import main as command  # noqa: E402
+from pymarl.utils.layers import shipped_files  # noqa: E402
 from run_kit import read, run_folders  # noqa: E402
 
-OPTIMA = {"hard": 12.0, "qtran": 8.0, "qplex": 8.0}
+STEPS = {"values": 16000, "policies": 40000}
+OPTIMA = {"hard": 12.0, "qtran": 8.0, "qplex": 8.0, "climbing": 11.0, "climbing-3p": 11.0,
+          **{f"penalty-{k}": 10.0 for k in (0, 25, 50, 75, 100)}}  # fmt: skip
+ONE_STEP = {"hard", "qtran", "qplex"}  # the others' one round ends an episode, too
 DIDACTIC = ("num_kernel=10", "adv_hypernet_layers=3", "agent_own_state_size=1")  # QPLEX's authors, for such games
 METHODS = {
     "iql": (), "vdn": (), "qmix": (), "qatten": ("agent_own_state_size=1",), "qplex": DIDACTIC,
     "qplex_qatten": DIDACTIC, "qtran": (), "qtran_alt": (), "cw_qmix": (), "ow_qmix": (),
 }  # fmt: skip
+OF_VALUES = (
+    "runner=parallel", "batch_size_run=8", "epsilon_start=1.0", "epsilon_finish=1.0", "optimizer=adam",
+    "batch_size=32", "buffer_size=5000", "td_lambda=0.0",
+)  # fmt: skip
 COMMON = (
     "runner=parallel", "batch_size_run=8", "epsilon_start=1.0", "epsilon_finish=1.0", "optimizer=adam", "lr=0.003",
     "batch_size=32", "buffer_size=5000", "td_lambda=0.0", "test_interval=4000", "log_interval=100000",
@@ -38,10 +47,20 @@ COMMON = (
 )  # fmt: skip
 
 
-def final_reward(alg: str, game: str, seed: int, steps: int) -> float:
-    """Train once; return the reward of the greedy joint action at the end."""
-    words = [f"--config={alg}", "--env-config=one_step_matrix_game", "with", *COMMON, *METHODS[alg]]
-    words += [f"env_args.map_name=one_step_matrix_game_{game}", f"seed={seed}", f"t_max={steps}"]
+def env_words(game: str) -> list[str]:
+    """Return what names a game on the command line."""
+    if game in ONE_STEP:
+        return [f"env_args.map_name=one_step_matrix_game_{game}"]
+    return [f"env_args.map_name={game}-nostate-v0", "env_args.ep_length=1", "env_args.reward_scalarisation=mean"]
+
+
+def final_reward(alg: str, game: str, seed: int, steps: int | None, more: list[str]) -> float:
+    """Train once; return the payoff of the greedy joint action at the end."""
+    env = "one_step_matrix_game" if game in ONE_STEP else "matrix_games"
+    steps = steps or STEPS["values" if alg in METHODS else "policies"]
+    words = [f"--config={alg}", f"--env-config={env}", "with", *(OF_VALUES if alg in METHODS else ())]
+    words += [*COMMON, *METHODS.get(alg, ()), *env_words(game), f"seed={seed}", f"t_max={steps}"]
+    words += [f"test_interval={steps // 4}", *more]
     output = io.StringIO()
     with tempfile.TemporaryDirectory() as scratch:
         words.append(f"local_results_path={scratch}")
@@ -54,7 +73,7 @@ def final_reward(alg: str, game: str, seed: int, steps: int) -> float:
 
 
 def main() -> None:
-    """Print a line for each method and game that the command line names."""
+    """Print a line for each game and method that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="0, 1, ... (default: 10)")
     parser.add_argument("--steps", type=int, default=16000, help="env steps of a run (default: 16000)")
@@ -64,11 +83,15 @@ def main() -> None:
     for given, known in ((options.algs, METHODS), (options.games, OPTIMA)):
         if unknown := set(given.split(",")) - set(known):
             parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    if more and more.pop(0) != "with":
+        parser.error("unknown words; keys of a run come behind `with`")
     for game in options.games.split(","):
         for alg in options.algs.split(","):
-            rewards = [final_reward(alg, game, seed, options.steps) for seed in range(options.seeds)]
+            rewards = [final_reward(alg, game, seed, options.steps, more) for seed in range(options.seeds)]
             found = sum(reward == OPTIMA[game] for reward in rewards)
-            print(f"{game:6} {alg:12} {found} of {len(rewards)}, mean {statistics.mean(rewards):.1f}", flush=True)
+            ends = ", ".join(f"{payoff:g} x{count}" for payoff, count in sorted(Counter(rewards).items(), reverse=True))
+            mean = statistics.mean(rewards)
+            print(f"{game:11} {alg:18} {found} of {len(rewards)} best ({ends}), mean {mean:.1f}", flush=True)
 
 
 if __name__ == "__main__":

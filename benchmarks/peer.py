@@ -32,20 +32,25 @@ OPTIONAL = (
     "pysc2",
     "s2clientprotocol",
     "smac",
+    "smaclite",
     "tensorboard_logger",
     "torch_scatter",
 )
 
 
-def start(directory: Path, script: Path, *args: str, threads: int | None = None, **popen: Any) -> subprocess.Popen[str]:
+def start(
+    directory: Path, script: Path, *args: str, threads: int | None = None, python: Path | None = None, **popen: Any
+) -> subprocess.Popen[str]:
     """Start `script` in a process of its own, with DIR/src first on its path; `popen` goes to subprocess.Popen.
+
+    `python` is the interpreter, of an environment with what the checkout needs; None: this one.
 
     Raises:
         FileNotFoundError: DIR has no src folder.
     """
     if not (directory / "src").is_dir():
         raise FileNotFoundError(f"{directory}: no src folder; expected a checkout of PyMARL or a relative")
-    command = [sys.executable, str(Path(__file__).resolve()), str(directory), str(script), *args]
+    command = [str(python or sys.executable), str(Path(__file__).resolve()), str(directory), str(script), *args]
     return subprocess.Popen(command, text=True, env=environment(threads), **popen)
 
 

@@ -12,6 +12,7 @@ REGISTRY = Registry(
         "sc2v2": "pymarl.envs.sc2.env:SC2v2Env",
         "stag_hunt": "pymarl.envs.stag_hunt.env:StagHunt",
         "one_step_matrix_game": "pymarl.envs.one_step_matrix_game:OneStepMatrixGame",
+        "matrix_games": "pymarl.envs.matrix_games:MatrixGame",
         "gymma": "pymarl.envs.gymma:GymmaEnv",
         "pettingzoo": "pymarl.envs.pettingzoo:PettingZooEnv",
     },

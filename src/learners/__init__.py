@@ -11,6 +11,8 @@ REGISTRY = Registry(
         "fmac_learner": "pymarl.learners.fmac_learner:FMACLearner",
         "dop_learner": "pymarl.learners.dop_learner:DOPLearner",
         "pqn_learner": "pymarl.learners.pqn_learner:PQNLearner",
+        "pac_learner": "pymarl.learners.pac_learner:PACLearner",
+        "pac_dcg_learner": "pymarl.learners.pac_dcg_learner:PACDCGLearner",
         "qtran_learner": "pymarl.learners.qtran_learner:QTRANLearner",
         "wqmix_learner": "pymarl.learners.wqmix_learner:WQMIXLearner",
         "coma_learner": "pymarl.learners.coma_learner:COMALearner",

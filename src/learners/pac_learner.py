@@ -1,0 +1,136 @@
+"""Pareto actor-critic: each agent counts on the others to do what is best for what it does itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pymarl.components.buffers.buffer import Sample
+from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.components.inputs import packed_inputs
+from pymarl.components.returns import n_step_targets
+from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.envs.specs import EnvInfo
+from pymarl.learners.learner import NetworkKind
+from pymarl.learners.policy_learner import PolicyLearner, masked_mean
+from pymarl.learners.train_result import TrainResult
+from pymarl.learners.values import after_steps, at_steps
+from pymarl.modules.critics import REGISTRY as CRITICS
+from pymarl.modules.critics.critic import Critic
+from pymarl.modules.critics.pac import OthersCritic
+from pymarl.utils.config import PositiveFloat, PositiveInt
+
+
+class PACLearner(PolicyLearner):
+    """Pareto-AC (Christianos et al. 2023, arXiv:2209.14344), for games in which all agents prefer the same outcome.
+
+    Q_i(s, a) and V_i(s) learn the same n-step target, which ends in the target critic's M_i(s', a_i'): the largest
+    Q_i(s', a_i', a_-i) over the others' available actions, beside the action a_i' that agent i took there; behind the
+    last step, where none was taken, one is drawn from the policy. The advantage of agent i is M_i(s, a_i) - V_i(s),
+    with both critics as they were before the update. A large weight of the entropy keeps policies from settling on what
+    is safe beside others that still play at random, until the critic knows better.
+
+    Args:
+        config, mac, info, generator: as for Learner.
+        critic: Q_i, which sees the others' actions.
+        state_value: V_i, [R, 1].
+    """
+
+    networks = {"critic": NetworkKind(CRITICS, OthersCritic), "state_value": NetworkKind(CRITICS, Critic)}
+    individual_rewards = True
+
+    @dataclass(frozen=True, kw_only=True)
+    class Config(PolicyLearner.Config):
+        """Keys of pac_learner and pac_dcg_learner; see config/default.yaml."""
+
+        critic_lr: PositiveFloat | None
+        q_nstep: PositiveInt
+
+    def __init__(
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Any, state_value: Critic
+    ) -> None:
+        super().__init__(config, mac, info, generator)
+        self.critic, self.state_value = critic, state_value
+        self.target_critic = self.add_target(critic)
+        self.add_critic_optimisers()
+
+    def add_critic_optimisers(self) -> None:
+        """Add what trains the critics: one optimiser of both."""
+        self.critic_optimiser = self.add_optimiser(
+            "critic_opt", self.critic, self.state_value, lr=self.config.critic_lr
+        )
+
+    def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
+        """Make a step of each optimiser; see Learner.train."""
+        self.t_env, self.episode_num = t_env, episode_num
+        self.mac.train()
+        batch = self.with_last_actions(self.standardised(sample.batch))
+        policy, mask = self.policy(batch), self.acting(batch)
+        advantages, metrics = self.learn_values(batch)
+        pg_loss = -masked_mean(advantages * policy.log_probs, mask) - self.entropy_bonus(policy.entropy, mask)
+        norm = self.step(self.agent_optimiser, pg_loss, "pg_loss")
+        self.update_targets(episode_num)
+        own = {
+            "pg_loss": pg_loss, "agent_grad_norm": norm, "advantage_mean": masked_mean(advantages, mask),
+            "entropy": masked_mean(policy.entropy, mask),
+            "pi_max": masked_mean(at_steps(batch, policy.log_pi.exp().amax(-1)), mask),
+            "entropy_coef": torch.tensor(self.entropy_weight, device=self.device),
+        }  # fmt: skip
+        logged = {name: value.detach() for name, value in {**own, **metrics}.items()}
+        return TrainResult(metrics=logged, t_env=t_env)
+
+    def learn_values(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Make a step of the critics.
+
+        Returns:
+            The advantages before it, [B, T-1, N] without gradient, and what is to be logged, name -> 0-d.
+        """
+        inputs = packed_inputs(batch, self.critic.sees, self.info, self.device)
+        joint, avail_actions = joint_actions(batch), some_available(batch)
+        best, target_best = (
+            critic.best(inputs, joint, avail_actions, self.generator) for critic in (self.critic, self.target_critic)
+        )
+        q = self.critic(inputs).view(*joint.shape, -1).gather(-1, joint.unsqueeze(-1)).squeeze(-1)
+        q, v = at_steps(batch, q), self.values(batch, self.state_value)[:, :-1]
+        targets, mask = self.returns(batch, after_steps(batch, target_best)), batch.transitions().mask.expand_as(q)
+        td_error = (q - targets) * mask
+        loss = masked_mean(td_error.pow(2), mask) + masked_mean((v - targets).pow(2), mask)
+        norm = self.step(self.critic_optimiser, loss, "critic_loss")
+        metrics = {"critic_loss": loss, "critic_grad_norm": norm, **value_means(td_error, q, targets, mask)}
+        return at_steps(batch, best) - v.detach(), metrics
+
+    def values(self, batch: EpisodeBatch, network: Critic) -> Tensor:
+        """Return the values [B, T, N] that a network gives to the states of all slots, 0 in padding."""
+        values: Tensor = network(packed_inputs(batch, network.sees, self.info, self.device))
+        return batch.packing.unpack(values.view(-1, self.info.n_agents))
+
+    def returns(self, batch: EpisodeBatch, next_value: Tensor) -> Tensor:
+        """Return n-step targets [B, T-1, N] that end in `next_value` [B, T-1, N], of the state after each step."""
+        steps = batch.transitions()
+        return n_step_targets(
+            steps.reward.expand_as(next_value), steps.terminated, steps.mask, next_value,
+            gamma=self.config.gamma, n_steps=self.config.q_nstep,
+        )  # fmt: skip
+
+
+def joint_actions(batch: EpisodeBatch) -> Tensor:
+    """Return the actions [P, N] of a batch's slots, packed."""
+    return batch.packed("actions").squeeze(-1).long()
+
+
+def some_available(batch: EpisodeBatch) -> Tensor:
+    """Return the available actions [P, N, A] of a batch's slots, packed; all of them where there are none.
+
+    A terminal state may offer nothing; its value has to be finite all the same, for it is multiplied by 0.
+    """
+    avail_actions = batch.packed("avail_actions")
+    return avail_actions | ~avail_actions.any(-1, keepdim=True)
+
+
+def value_means(td_error: Tensor, q_taken: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Return means over the mask of what a critic learned, under PyMARL's names; all are of one shape."""
+    means = {"td_error_abs": td_error.abs(), "q_taken_mean": q_taken, "target_mean": targets}
+    return {name: masked_mean(value, mask) for name, value in means.items()}
