@@ -2,4 +2,16 @@
 
 from pymarl.utils.registry import Registry
 
-REGISTRY = Registry("critic", {"mlp": "pymarl.modules.critics.mlp:MLPCritic"})
+REGISTRY = Registry(
+    "critic",
+    {
+        "ac_critic": "pymarl.modules.critics.ac:ACCritic",
+        "ac_critic_ns": "pymarl.modules.critics.ac:ACCriticNS",
+        "cv_critic": "pymarl.modules.critics.cv:CVCritic",
+        "cv_critic_ns": "pymarl.modules.critics.cv:CVCriticNS",
+        "rnn_critic": "pymarl.modules.critics.rnn:RNNCritic",
+        "rnn_critic_ns": "pymarl.modules.critics.rnn:RNNCriticNS",
+        "cv_rnn_critic": "pymarl.modules.critics.rnn:CVRNNCritic",
+        "cv_rnn_critic_ns": "pymarl.modules.critics.rnn:CVRNNCriticNS",
+    },
+)
