@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.run.config import Classes, all_keys, read_keys
 from pymarl.utils.config import check_value, config_keys
 from pymarl.utils.errors import UserError
@@ -27,6 +28,7 @@ class Foreign:
     values: dict[Any, dict[Any, Any]] = field(default_factory=dict)
     idle: list[Any] = field(default_factory=list)
     there: dict[str, Any] = field(default_factory=dict)
+    brings: dict[str, Any] = field(default_factory=dict)
     write: str = ""
 
     def refuse(self, layers: Layers, why: str = "") -> UserError:
@@ -63,11 +65,12 @@ def take_foreign(layers: Layers) -> list[str]:
     present = [key for key in table() if key in layers.values]
     if not present:
         return notes
+    _name_networks(layers)
     classes = Classes.of(layers.values, layers.origin)
     read = read_keys(classes)
     for key in sorted(set(present) - read, key=layers.rank):
         entry = table()[key]
-        hint = _differs_there(entry, layers)
+        hint = [*_differs_there(entry, layers), *_bring(entry, layers, read)]
         target = entry.target
         if target is not None and (not target.startswith("env_args.") or target[9:] in config_keys(classes.env)):
             notes += [*_take(entry, target, layers, classes), *hint]
@@ -76,26 +79,54 @@ def take_foreign(layers: Layers) -> list[str]:
     return notes
 
 
+def _name_networks(layers: Layers) -> None:
+    """Let a foreign key that names one of the learner's networks do so, before any part is looked up."""
+    networks = LEARNERS[layers.values["learner"]].networks
+    for key, entry in table().items():
+        if entry.target in networks and layers.rank(entry.target) < layers.rank(key):
+            layers.add({entry.target: layers.values[key]}, layers.origin[key])
+
+
+def _bring(entry: Foreign, layers: Layers, read: set[str]) -> list[str]:
+    """Set what stands in the code where a key comes from, unless its layer or a higher one says otherwise."""
+    rank, given = layers.rank(entry.key), _given(layers, entry.key)
+    brought = {key: value for key, value in entry.brings.items() if key in read and layers.rank(key) < rank}
+    brought = {key: value for key, value in brought.items() if layers.get(key) != value}
+    layers.add(brought, layers.origin[entry.key])
+    return [f"{given} brings {_listed(brought)} of the code it comes from"] if brought else []
+
+
 def take_names(layers: Layers) -> list[str]:
     """Put in place what a part's name means where it comes from. Returns a note for each.
 
     Learners come first, for other parts are named beside ours.
     """
-    notes, learners, names = [], tables()["learners"], tables()["names"]
-    meant = _known(learners, layers.values["learner"])
-    if meant:
-        given, rank, origin = _given(layers, "learner"), layers.rank("learner"), layers.origin["learner"]
-        taken = {key: value for key, value in meant.items() if key == "learner" or layers.rank(key) < rank}
-        notes.append(f"{given} is taken as {', '.join(f'{key}={shown(value)}' for key, value in taken.items())}")
-        layers.add(taken, origin)
+    notes: list[str] = []
+    learners, names = tables()["learners"], tables()["names"]
+    notes += _take_name("learner", _known(learners, layers.values["learner"]), layers)
     for key, meanings in names.items():
-        learner = layers.values["learner"]
-        known = meanings.get("any", {}) | (_known(meanings, learner) or {})
-        ours = _known(known, layers.values.get(key))
-        if ours is not None:
-            notes.append(f"{_given(layers, key)} beside learner={learner!r} is {key}={ours!r} here")
-            layers.add({key: ours}, layers.origin[key])
+        known = meanings.get("any", {}) | (_known(meanings, layers.values["learner"]) or {})
+        notes += _take_name(key, _known(known, layers.values.get(key)), layers)
     return notes
+
+
+def _take_name(key: str, ours: Any, layers: Layers) -> list[str]:
+    """Set what a name is here, if it has another one: `ours`, or the keys that make ours the same, of which those stay
+    that its layer or a higher one says. Returns a note.
+    """
+    if ours is None:
+        return []
+    given, rank, origin = _given(layers, key), layers.rank(key), layers.origin[key]
+    if key != "learner":
+        given += f" beside learner={layers.values['learner']!r}"
+    meant = ours if isinstance(ours, dict) else {key: ours}
+    taken = {name: value for name, value in meant.items() if name == key or layers.rank(name) < rank}
+    layers.add(taken, origin)
+    return [f"{given} is taken as {_listed(taken)}"]
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={shown(value)}" for key, value in values.items())
 
 
 def take_one_each(layers: Layers) -> list[str]:

@@ -126,7 +126,8 @@ def test_pymarl2s_qplex_is_a_mixer_here_and_brings_its_adam(tmp_path: Path) -> N
     assert [layers.values[key] for key in ("learner", "mixer", "optimizer")] == ["nq_learner", "qplex", "adam"]
     assert "learner='dmaq_qatten_learner' of " in notes[0]
     assert "is taken as learner='nq_learner', optimizer='adam'" in notes[0]
-    assert "is mixer='qplex' here" in notes[1]
+    assert "mixer='dmaq' of" in notes[1]
+    assert "beside learner='nq_learner' is taken as mixer='qplex'" in notes[1]
 
 
 @pytest.mark.parametrize(
