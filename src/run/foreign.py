@@ -83,8 +83,9 @@ def _name_networks(layers: Layers) -> None:
     """Let a foreign key that names one of the learner's networks do so, before any part is looked up."""
     networks = LEARNERS[layers.values["learner"]].networks
     for key, entry in table().items():
-        if entry.target in networks and layers.rank(entry.target) < layers.rank(key):
-            layers.add({entry.target: layers.values[key]}, layers.origin[key])
+        target = entry.target
+        if target is not None and target in networks and layers.rank(target) < layers.rank(key):
+            layers.add({target: layers.values[key]}, layers.origin[key])
 
 
 def _bring(entry: Foreign, layers: Layers, read: set[str]) -> list[str]:
