@@ -49,9 +49,11 @@ def build(spec: dict[str, Any]) -> tuple[Any, Any, Recorder]:
         "obs": {"vshape": dims["obs_shape"], "group": "agents"},
         "actions": {"vshape": (1,), "group": "agents", "dtype": torch.long},
         "avail_actions": {"vshape": (actions,), "group": "agents", "dtype": torch.int},
-        "reward": {"vshape": (1,)},
+        "reward": {"vshape": tuple(spec["batch"]["reward"].shape[2:])},
         "terminated": {"vshape": (1,), "dtype": torch.uint8},
     }
+    if "probs" in spec["batch"]:
+        scheme["probs"] = {"vshape": (actions,), "group": "agents"}
     groups = {"agents": n}
     size, slots = spec["batch"]["reward"].shape[:2]
     onehot = {"actions": ("actions_onehot", [OneHot(out_dim=actions)])}

@@ -68,10 +68,10 @@ class Optimiser:
         for tensor, old in zip(changing, before, strict=True):
             tensor.copy_(torch.where(broken, old, tensor))
 
-    def set_lr(self, lr: float) -> None:
-        """Let the next steps have another learning rate."""
+    def anneal(self, passed: float) -> None:
+        """Let the next steps have what is left of the config's learning rate once a share `passed` of it is gone."""
         for group in self.torch_optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = self.torch_optimiser.defaults["lr"] * max(0.0, 1.0 - passed)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the running averages and settings, as torch has them."""

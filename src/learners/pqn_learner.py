@@ -60,7 +60,7 @@ class PQNLearner(Learner):
         self.t_env, self.episode_num = t_env, episode_num
         self.mac.train()
         if self.config.lr_anneal:
-            self.optimiser.set_lr(self.config.lr * max(0.0, 1.0 - t_env / self.config.t_max))
+            self.optimiser.anneal(t_env / self.config.t_max)
         batch = sample.batch
         targets = self.targets(batch)
         parts = self.minibatches(batch.batch_size, self.config.minibatches, self.config.epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -30,14 +31,17 @@ class TrainResult:
 
     @classmethod
     def of_updates(cls, updates: Iterable[Mapping[str, Tensor]], t_env: int) -> TrainResult:
-        """Return the result of several updates, given what each logs, name -> 0-d: the means."""
+        """Return the result of several updates, given what each logs, name -> 0-d: the means over those that do."""
         sums: dict[str, Tensor] = {}
+        counts: Counter[str] = Counter()
         steps = 0
         for logged in updates:
             for name, value in logged.items():
                 sums[name] = sums.get(name, 0.0) + value
+            counts.update(logged.keys())
             steps += 1
-        return cls(metrics={name: value / steps for name, value in sums.items()}, gradient_steps=steps, t_env=t_env)
+        means = {name: value / counts[name] for name, value in sums.items()}
+        return cls(metrics=means, gradient_steps=steps, t_env=t_env)
 
     def read(self) -> dict[str, float]:
         """Return the metrics as floats, waiting for the device once.

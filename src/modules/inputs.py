@@ -13,6 +13,9 @@ from pymarl.envs.specs import EnvInfo
 from pymarl.modules.layers.plain import is_plain
 from pymarl.utils.errors import UserError, closest
 
+INPUTS_OF_STATES = ("obs", "state", "joint_obs", "last_action", "joint_last_action", "agent_id")
+"""The parts of an input that say nothing of the actions now."""
+
 
 @dataclass(frozen=True, slots=True)
 class OneHot:

@@ -11,7 +11,7 @@ from pymarl.components.buffers.buffer import Sample
 from pymarl.learners.advantage_learner import AdvantageLearner
 from pymarl.learners.train_result import TrainResult
 from pymarl.modules.agents.ns_agent import NSAgent
-from pymarl.utils.config import PositiveFloat
+from pymarl.utils.config import PositiveFloat, PositiveInt
 
 
 class HAPPOLearner(AdvantageLearner):
@@ -19,6 +19,7 @@ class HAPPOLearner(AdvantageLearner):
 
     @dataclass(frozen=True, kw_only=True)
     class Config(AdvantageLearner.Config):
+        epochs: PositiveInt
         eps_clip: PositiveFloat
 
     def add_agent_optimisers(self) -> None:
@@ -42,7 +43,7 @@ class HAPPOLearner(AdvantageLearner):
             with torch.no_grad():
                 factor = factor * (self.policy(batch, (agent,)).log_probs - old).exp()
         wide = mask.expand_as(targets.returns)
-        critic_loss = ((self.values(batch)[:, :-1] - targets.returns).pow(2) * wide).sum() / wide.sum()
+        critic_loss = ((self.values(batch, self.critic)[:, :-1] - targets.returns).pow(2) * wide).sum() / wide.sum()
         self.step(self.critic_optimiser, critic_loss, "critic_loss")
         metrics = {"critic_loss": critic_loss.detach(), "agent_grad_norm": torch.stack(norms).mean()}
         return TrainResult(metrics=metrics, gradient_steps=len(norms), t_env=t_env)

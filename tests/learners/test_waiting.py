@@ -21,7 +21,8 @@ from pymarl.components.buffers.buffer import Buffer, Clock, Sample
 from pymarl.components.buffers.prioritized import PrioritizedReplayBuffer
 from pymarl.components.buffers.replay import ReplayBuffer
 from pymarl.learners import train_result
-from pymarl.learners.advantage_learner import AdvantageLearner, Targets
+from pymarl.learners.advantage_learner import Targets
+from pymarl.learners.ppo_learner import PPOLearner
 from pymarl.learners.value_learner import ValueLearner
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
@@ -69,17 +70,17 @@ def test_targets_wait_for_nothing(more: dict[str, Any]) -> None:
     assert watched_update(there(**more)).waits == []
 
 
-class Policy(AdvantageLearner):
+class Policy(PPOLearner):
     """The least of an actor-critic method, trained on minibatches."""
 
     def loss(self, batch: Any, targets: Targets) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         policy = self.policy(self.with_last_actions(batch), agents=(0, 2))
-        return (policy.log_probs * targets.advantages[..., :2]).sum(), self.values(batch).pow(2).sum(), {}
+        return (policy.log_probs * targets.advantages[..., :2]).sum(), self.values(batch, self.critic).pow(2).sum(), {}
 
 
 def test_minibatches_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     read = told(monkeypatch, train_result, lambda: torch.ones(2))
-    keys = {"learner": f"{__name__}:Policy", "critic": "mlp", "epochs": 2, "minibatches": 2, "gae_lambda": 0.9,
+    keys = {"learner": f"{__name__}:Policy", "critic": "cv_critic", "epochs": 2, "minibatches": 2, "gae_lambda": 0.9,
             "critic_lr": 0.01, "standardise_advantages": True, "normalise_values": True, "critic_hidden_dim": 8,
             "critic_inputs": ["state", "joint_last_action"], "agent_output_type": "pi_logits", "mac": "n_mac",
             "action_selector": "gumbel", "agent": "rnn", "rnn_hidden_dim": 8}  # fmt: skip

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from pymarl.envs.specs import EnvInfo
@@ -44,3 +46,24 @@ class Critic(nn.Module):
     def forward(self, inputs: Inputs) -> Tensor:
         """Return [R, K], values of R rows: of a state, or of each action in it."""
         raise NotImplementedError
+
+    def unroll(self, inputs: Inputs, counts: Sequence[int]) -> Tensor:
+        """Return [R, K], values of R rows of whole sequences, packed as for Agent.unroll: here of each row for itself.
+
+        Args:
+            inputs: of all time slots, slot 0's rows first.
+            counts: rows in each slot, non-increasing; they sum to R.
+        """
+        values: Tensor = self(inputs)
+        return values
+
+    def heads(self) -> list[nn.Linear]:
+        """Return the layers whose outputs are the values."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def rescale(self, mean: Tensor, std: Tensor, new_mean: Tensor, new_std: Tensor) -> None:
+        """Let `std * value + mean` be what it was when mean and deviation change, all 0-d (PopArt)."""
+        for head in self.heads():
+            head.weight.mul_(std / new_std)
+            head.bias.copy_((std * head.bias + mean - new_mean) / new_std)

@@ -43,6 +43,10 @@ class MLPCritic(Critic):
         values: Tensor = self.fc3(self.fc2(inputs.linear(self.fc1).relu()).relu())
         return values
 
+    def heads(self) -> list[nn.Linear]:
+        """Return its last layer."""
+        return [self.fc3]
+
 
 class NSMLPCritic(Critic):
     """One MLPCritic per agent, computed as one. Rows are of whole teams; agents are not told apart by a number.
@@ -61,3 +65,7 @@ class NSMLPCritic(Critic):
     def forward(self, inputs: Inputs) -> Tensor:
         """Return [R, K]; see Critic.forward."""
         return cast(Tensor, stack(list(self.critics))(inputs))
+
+    def heads(self) -> list[nn.Linear]:
+        """Return the last layer of each agent's."""
+        return [head for critic in self.critics for head in cast(MLPCritic, critic).heads()]
