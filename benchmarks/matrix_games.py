@@ -1,10 +1,16 @@
 """Which equilibrium of a matrix game each method ends in, where looking for the best one alone is punished.
 
-    python benchmarks/matrix_games.py [--seeds 10] [--steps 16000] [--algs qmix,vdn,...] [--games hard,qtran,qplex]
+    python benchmarks/matrix_games.py [--seeds 10] [--algs qmix,epymarl/pac_ns,...] [--games hard,climbing,...]
+        [--steps N] [with KEY=VALUE ...]
 
-Every method explores at random throughout (epsilon 1, as QPLEX's authors do), learns one-step targets from batches of
-32 of all that was played (Adam, lr 0.003), one thread. Prints how many of the seeds end with the optimum as the greedy
-joint action, and the mean of the greedy rewards. Numbers are those of the last test.
+Games are those of one_step_matrix_game (hard, qtran, qplex) and, one round of each at a time, EPyMARL's (climbing,
+climbing-3p, penalty-0 to penalty-100). Any shipped algorithm plays, by its name. Those of METHODS, which learn values,
+explore at random throughout (epsilon 1, as QPLEX's authors do) and learn one-step targets from batches of 32 of all
+that was played (Adam, lr 0.003), 16,000 env steps. All others, which learn policies, have the values of their files,
+but lr 0.003 and 40,000 env steps. One thread. Words behind `with` are added to every run's.
+
+Prints a line for each game and method: how many of the seeds end with a best joint action as the greedy one, how often
+which payoff is the greedy joint action's, and the mean of these. Numbers are those of the last test.
 """
 
 from __future__ import annotations
@@ -41,9 +47,8 @@ OF_VALUES = (
     "batch_size=32", "buffer_size=5000", "td_lambda=0.0",
 )  # fmt: skip
 COMMON = (
-    "runner=parallel", "batch_size_run=8", "epsilon_start=1.0", "epsilon_finish=1.0", "optimizer=adam", "lr=0.003",
-    "batch_size=32", "buffer_size=5000", "td_lambda=0.0", "test_interval=4000", "log_interval=100000",
-    "runner_log_interval=100000", "learner_log_interval=100000", "save_final=False", "use_cuda=False",
+    "lr=0.003", "test_greedy=True", "log_interval=100000", "runner_log_interval=100000",
+    "learner_log_interval=100000", "save_final=False", "use_cuda=False",
 )  # fmt: skip
 
 
@@ -76,11 +81,11 @@ def main() -> None:
     """Print a line for each game and method that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10, help="0, 1, ... (default: 10)")
-    parser.add_argument("--steps", type=int, default=16000, help="env steps of a run (default: 16000)")
-    parser.add_argument("--algs", default=",".join(METHODS), help=f"of {', '.join(METHODS)}")
-    parser.add_argument("--games", default=",".join(OPTIMA), help=f"of {', '.join(OPTIMA)}")
-    options = parser.parse_args()
-    for given, known in ((options.algs, METHODS), (options.games, OPTIMA)):
+    parser.add_argument("--steps", type=int, help="env steps of a run (default: see above)")
+    parser.add_argument("--algs", default=",".join(METHODS), help="names of files of src/config/algs")
+    parser.add_argument("--games", default="hard,qtran,qplex", help=f"of {', '.join(OPTIMA)}")
+    options, more = parser.parse_known_args()
+    for given, known in ((options.algs, shipped_files("algs")), (options.games, OPTIMA)):
         if unknown := set(given.split(",")) - set(known):
             parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
     if more and more.pop(0) != "with":

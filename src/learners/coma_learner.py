@@ -57,7 +57,7 @@ class COMALearner(CriticLearner):
         if critic.outputs() != info.n_actions:
             raise UserError(
                 f"{type(critic).__name__} says {critic.outputs()} numbers of a row, but coma_learner wants a value "
-                f"of each of {info.n_actions} actions; write critic=coma or critic=coma_ns"
+                f"of each of {info.n_actions} actions; write critic=coma_critic or critic=coma_critic_ns"
             )
         self.return_stats = TotalStats((info.n_agents,)) if config.standardise_returns else None
 

@@ -90,110 +90,68 @@ def _name_networks(layers: Layers) -> None:
 
 def _bring(entry: Foreign, layers: Layers, read: set[str]) -> list[str]:
     """Set what stands in the code where a key comes from, unless its layer or a higher one says otherwise."""
-    rank, given = layers.rank(entry.key), _given(layers, entry.key)
-    brought = {key: value for key, value in entry.brings.items() if key in read and layers.rank(key) < rank}
-    brought = {key: value for key, value in brought.items() if layers.get(key) != value}
-    layers.add(brought, layers.origin[entry.key])
-    return [f"{given} brings {_listed(brought)} of the code it comes from"] if brought else []
+    brought = _set({key: value for key, value in entry.brings.items() if key in read}, entry.key, layers)
+    return [f"{_given(layers, entry.key)} brings {_listed(brought)} of the code it comes from"] if brought else []
+
+
+def _set(meant: Mapping[str, Any], key: str, layers: Layers) -> dict[str, Any]:
+    """Set what a key means, as if our defaults were so, but for what its layer or a higher one says.
+
+    Returns:
+        What is another value now.
+    """
+    rank, origin = layers.rank(key), layers.origin[key]
+    taken = {name: value for name, value in meant.items() if name == key or layers.rank(name) < rank}
+    changed = {name: value for name, value in taken.items() if layers.get(name) != value}
+    for name, value in taken.items():
+        layers.add({name: value}, origin if name == key else layers.order[0])
+    return changed
 
 
 def take_names(layers: Layers) -> list[str]:
-    """Put in place what a part's name means where it comes from, and what comes with it. Returns a note for each.
+    """Put in place what a part's name means where it comes from. Returns a note for each.
 
-    Learners come first, for other parts are named beside ours, and other keys know more of where a file comes from.
-    """
-    notes = []
-    for key, meanings in {"learner": tables()["learners"], **tables()["brings"]}.items():
-        if key in layers.values:
-            notes += _take_brought(key, meanings, layers)
-    for key, meanings in tables()["names"].items():
-        learner = layers.values["learner"]
-        known = meanings.get("any", {}) | (_known(meanings, learner) or {})
-        ours = _known(known, layers.values.get(key))
-        if ours is not None:
-            taken = _above(layers, key, ours if isinstance(ours, Mapping) else {key: ours})
-            notes.append(f"{_given(layers, key)} beside learner={learner!r} is {_listed(taken)} here")
-            layers.add(taken, layers.origin[key])
-            if key not in taken:
-                layers.drop(key)
-    return notes
-
-
-def _above(layers: Layers, name: str, meant: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys that a name means, but for those that its own layer sets, or a higher one."""
-    return {key: value for key, value in meant.items() if key == name or layers.rank(key) < layers.rank(name)}
-
-
-def _listed(keys: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={shown(value)}" for key, value in keys.items())
-
-
-def take_env_args(layers: Layers) -> list[str]:
-    """Forget what files of algorithms say to an env that has no such key, where it says nothing new.
-
-    Returns:
-        One note for each that the user's own file sets.
+    Learners come first, for other parts are named beside ours.
     """
     notes: list[str] = []
-    for key, idle in tables()["env_args"].items():
-        name, given = f"env_args.{key}", layers.values["env_args"]
-        if name not in layers.origin or not _among(given.get(key), idle):
-            continue
-        env = Classes.of(layers.values, layers.origin).env
-        if config_class(env) is not None and key not in config_keys(env):
-            if not is_shipped(layers.origin[name]):
-                notes.append(f"{name}={shown(given[key])} of {layers.origin[name]}: this env has nothing of the kind")
-            del given[key], layers.origin[name]
-    return notes
-
-
-def _take_brought(key: str, meanings: Mapping[str, Any], layers: Layers) -> list[str]:
-    """Put in place what a key's value brings, as if our defaults were so; and what it is called here."""
-    meant = meanings.get("any", {}) | (_known(meanings, layers.values[key]) or {})
-    given, rank, origin = _given(layers, key), layers.rank(key), layers.origin[key]
-    taken = {name: value for name, value in meant.items() if name == key or layers.rank(name) < rank}
-    told = ", ".join(f"{name}={shown(value)}" for name, value in taken.items() if layers.values.get(name) != value)
-    layers.add({name: value for name, value in taken.items() if name != key}, layers.order[0])
-    layers.add({name: value for name, value in taken.items() if name == key}, origin)
-    return [f"{given} {'is taken as' if key in taken else 'brings'} {told}"] if told else []
-
-
-def take_env_args(layers: Layers) -> list[str]:
-    """Forget what files of algorithms say to an env that has no such key, where it says nothing new.
-
-    Returns:
-        One note for each that the user's own file sets.
-    """
-    notes: list[str] = []
-    for key, idle in tables()["env_args"].items():
-        name, given = f"env_args.{key}", layers.values["env_args"]
-        if name not in layers.origin or not _among(given.get(key), idle):
-            continue
-        env = Classes.of(layers.values, layers.origin).env
-        if config_class(env) is not None and key not in config_keys(env):
-            if not is_shipped(layers.origin[name]):
-                notes.append(f"{name}={shown(given[key])} of {layers.origin[name]}: this env has nothing of the kind")
-            del given[key], layers.origin[name]
+    learners, names = tables()["learners"], tables()["names"]
+    notes += _take_name("learner", _known(learners, layers.values["learner"]), layers)
+    for key, meanings in names.items():
+        known = meanings.get("any", {}) | (_known(meanings, layers.values["learner"]) or {})
+        notes += _take_name(key, _known(known, layers.values.get(key)), layers)
     return notes
 
 
 def _take_name(key: str, ours: Any, layers: Layers) -> list[str]:
-    """Set what a name is here, if it has another one: `ours`, or the keys that make ours the same, of which those stay
-    that its layer or a higher one says. Returns a note.
-    """
+    """Set what a name is here, if it has another one: `ours`, or the keys that make ours the same. Returns a note."""
     if ours is None:
         return []
-    given, rank, origin = _given(layers, key), layers.rank(key), layers.origin[key]
-    if key != "learner":
-        given += f" beside learner={layers.values['learner']!r}"
-    meant = ours if isinstance(ours, dict) else {key: ours}
-    taken = {name: value for name, value in meant.items() if name == key or layers.rank(name) < rank}
-    layers.add(taken, origin)
-    return [f"{given} is taken as {_listed(taken)}"]
+    given = _given(layers, key) + ("" if key == "learner" else f" beside learner={layers.values['learner']!r}")
+    changed = _set(ours if isinstance(ours, dict) else {key: ours}, key, layers)
+    return [f"{given} is taken as {_listed(changed)}"] if changed else []
 
 
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={shown(value)}" for key, value in values.items())
+
+
+def take_env_args(layers: Layers) -> list[str]:
+    """Forget what files of algorithms say to an env that has no such key, where it says nothing new.
+
+    Returns:
+        One note for each that the user's own file sets.
+    """
+    notes: list[str] = []
+    for key, idle in tables()["env_args"].items():
+        name, given = f"env_args.{key}", layers.values["env_args"]
+        if name not in layers.origin or not _among(given.get(key), idle):
+            continue
+        env = Classes.of(layers.values, layers.origin).env
+        if config_class(env) is not None and key not in config_keys(env):
+            if not is_shipped(layers.origin[name]):
+                notes.append(f"{name}={shown(given[key])} of {layers.origin[name]}: this env has nothing of the kind")
+            del given[key], layers.origin[name]
+    return notes
 
 
 def take_one_each(layers: Layers) -> list[str]:

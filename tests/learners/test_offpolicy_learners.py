@@ -169,8 +169,8 @@ def test_what_is_not_finite_stops_the_run(alg: str) -> None:
     [
         (
             "epymarl/maddpg",
-            {"critic": "mlp"},
-            "critic of state, agent_id: learner='maddpg_learner'.*write critic=maddpg",
+            {"critic": "cv_critic"},
+            "critic of state, agent_id: learner='maddpg_learner'.*write critic=maddpg_critic",
         ),
         ("riit", {"critic": "dop"}, "critic of state, obs, agent_id: learner='fmac_learner'.*write critic=fmac"),
         ("riit", {"mixer": "qplex"}, "mixer of QPLEXMixer reads.*write mixer=qmix, nmix or vdn"),

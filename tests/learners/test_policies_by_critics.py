@@ -178,7 +178,7 @@ def test_an_update_waits_for_nothing(method: str) -> None:
 @pytest.mark.parametrize(
     ("method", "keys", "says"),
     [
-        ("coma", {"critic": "mlp"}, "write critic=coma or critic=coma_ns"),
+        ("coma", {"critic": "cv_critic"}, "write critic=coma_critic or critic=coma_critic_ns"),
         ("vmix", {"mixer": "qplex"}, "write mixer=qmix, nmix, vdn or None"),
         ("coma", {"target_update_interval": None}, "targets would never follow"),
     ],

@@ -32,7 +32,7 @@ OF_COMA = ("critic", "critic_hidden_dim", "obs_individual_obs", "critic_updates"
 OWN = """
 entropy: 0.09
 optimizer: rmsprop
-critic: coma_ns
+critic: coma_critic_ns
 critic_hidden_dim: 32
 critic_updates: batch
 """
@@ -53,11 +53,11 @@ critic_type: coma_critic
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        (PYMARLS_COMA, ("coma", 128, True, "slots", 0.0, "rmsprop")),
-        (PYMARLS_COMA + "entropy: 0.09", ("coma", 128, True, "slots", 0.09, "adam")),  # PyMARL2's
-        (PYMARLS_COMA + OWN, ("coma_ns", 32, True, "batch", 0.09, "rmsprop")),
-        (EPYMARLS_COMA, ("coma", None, False, "batch", 0.001, "adam")),
-        (EPYMARLS_COMA.replace("coma_critic", "coma_critic_ns"), ("coma_ns", None, False, "batch", 0.001, "adam")),
+        (PYMARLS_COMA, ("coma_critic", 128, True, "slots", 0.0, "rmsprop")),
+        (PYMARLS_COMA + "entropy: 0.09", ("coma_critic", 128, True, "slots", 0.09, "adam")),  # PyMARL2's
+        (PYMARLS_COMA + OWN, ("coma_critic_ns", 32, True, "batch", 0.09, "rmsprop")),
+        (EPYMARLS_COMA, ("coma_critic", None, False, "batch", 0.001, "adam")),
+        (EPYMARLS_COMA.replace("coma_critic", "coma_critic_ns"), ("coma_critic_ns", None, False, "batch", 0.001, "adam")),
     ],
 )
 def test_what_a_file_leaves_to_the_code_that_it_is_for(text: str, values: tuple[Any, ...], tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_what_a_file_leaves_to_the_code_that_it_is_for(text: str, values: tuple[
 
 
 def test_our_own_files_say_all_themselves() -> None:
-    for alg in ("coma", "epymarl/coma", "epymarl/coma_ns", "lica", "vmix"):
+    for alg in ("coma_critic", "epymarl/coma", "epymarl/coma_ns", "lica", "vmix"):
         layers = merge(alg, "stag_hunt", {"seed": 1})
         before = dict(layers.values)
         assert take_foreign(layers) == []

@@ -147,12 +147,11 @@ def test_what_a_learner_brings_gives_way_to_what_is_said_beside_it(
 
 
 def test_learners_that_stand_in_for_others_are_ours() -> None:
-    learners, names, brings = tables()["learners"], tables()["names"], tables()["brings"]
+    learners, names = tables()["learners"], tables()["names"]
     assert {keys.get("learner", name) for name, keys in learners.items()} <= set(LEARNERS)
     assert not {name for name, keys in learners.items() if "learner" in keys} & set(LEARNERS)
-    brought = [*learners.values(), *(keys for meanings in brings.values() for keys in meanings.values())]
+    brought = [*learners.values(), *(entry.brings for entry in table().values())]
     assert all(set(keys) <= set(all_keys()) for keys in brought)
-    assert set(brings) <= set(all_keys()) | set(table())
     assert {ours for meant in names["mixer"].values() for ours in meant.values()} <= set(MIXERS)
 
 
@@ -162,7 +161,7 @@ def test_a_name_may_bring_keys_that_its_own_layer_or_a_higher_one_overrules(tmp_
     assert [layers.get(key) for key in ("run", "buffer", "critic", "adaptive_entropy")] == [
         "default", "on_off", "fmac", True,
     ]  # fmt: skip
-    assert any("run='on_off' of" in note and "is run='default', buffer='on_off' here" in note for note in notes)
+    assert any("run='on_off' of" in note and "is taken as run='default', buffer='on_off'" in note for note in notes)
     assert any("learner='fmac_learner' of" in note and "taken as critic='fmac', adaptive" in note for note in notes)
     logits = "mac: n_mac, agent_output_type: pi_logits, action_selector: gumbel"
     text = f"{{learner: fmac_learner, {logits}, adaptive_entropy: False}}"
