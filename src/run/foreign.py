@@ -127,8 +127,9 @@ def _take_name(key: str, ours: Any, layers: Layers) -> list[str]:
     if ours is None:
         return []
     given = _given(layers, key) + ("" if key == "learner" else f" beside learner={layers.values['learner']!r}")
-    changed = _set(ours if isinstance(ours, dict) else {key: ours}, key, layers)
-    return [f"{given} is taken as {_listed(changed)}"] if changed else []
+    meant = ours if isinstance(ours, dict) else {key: ours}
+    changed = _set(meant, key, layers)
+    return [f"{given} {'is taken as' if key in meant else 'brings'} {_listed(changed)}"] if changed else []
 
 
 def _listed(values: Mapping[str, Any]) -> str:

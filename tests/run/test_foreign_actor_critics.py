@@ -69,7 +69,7 @@ def test_what_a_file_leaves_to_the_code_that_it_is_for(text: str, values: tuple[
 
 
 def test_our_own_files_say_all_themselves() -> None:
-    for alg in ("coma_critic", "epymarl/coma", "epymarl/coma_ns", "lica", "vmix"):
+    for alg in ("coma", "epymarl/coma", "epymarl/coma_ns", "lica", "vmix"):
         layers = merge(alg, "stag_hunt", {"seed": 1})
         before = dict(layers.values)
         assert take_foreign(layers) == []

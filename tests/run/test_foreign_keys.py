@@ -162,7 +162,7 @@ def test_a_name_may_bring_keys_that_its_own_layer_or_a_higher_one_overrules(tmp_
         "default", "on_off", "fmac", True,
     ]  # fmt: skip
     assert any("run='on_off' of" in note and "is taken as run='default', buffer='on_off'" in note for note in notes)
-    assert any("learner='fmac_learner' of" in note and "taken as critic='fmac', adaptive" in note for note in notes)
+    assert any("learner='fmac_learner' of" in note and "brings critic='fmac', adaptive" in note for note in notes)
     logits = "mac: n_mac, agent_output_type: pi_logits, action_selector: gumbel"
     text = f"{{learner: fmac_learner, {logits}, adaptive_entropy: False}}"
     layers, _ = taken(tmp_path, text, run="on_off", buffer="replay")
