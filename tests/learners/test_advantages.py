@@ -346,6 +346,9 @@ def test_happos_factor_is_the_product_of_the_ratios_before(monkeypatch: pytest.M
     new = learner.policy(batch).log_probs.detach()
     order = [agent for agent, _ in given[::3]]
     assert sorted(order) == [0, 1, 2]
+    steps = {int(moments["step"]) for each in (*learner.of_agent, learner.critic_optimiser)
+             for moments in each.torch_optimiser.state.values()}  # fmt: skip
+    assert steps == {3}, "the critic's are as many as each agent's"
     factor = torch.ones_like(old[..., 0])
     for agent, advantages in given[::3]:
         torch.testing.assert_close(advantages[..., 0], factor * plain[..., agent], rtol=1e-4, atol=1e-6)
