@@ -25,24 +25,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import peer
 
 ROOT = Path(__file__).resolve().parent.parent
-ENVS = {
-    "lbf": {
-        "ours": ("--env-config=gymma", "env_args.key=lbforaging:Foraging-8x8-2p-3f-v3", "env_args.time_limit=50"),
-        "theirs": ("--env-config=gymma", "env_args.key=lbforaging:Foraging-8x8-2p-3f-v3", "env_args.time_limit=50"),
-    },
+LBF = {"key": "lbforaging:Foraging-8x8-2p-3f-v3", "time_limit": 50}
+ENVS: dict[str, dict[str, Any]] = {
+    "lbf": {"ours": ("gymma", LBF), "theirs": LBF},
     "spread": {
-        "ours": ("--env-config=pettingzoo", "env_args.key=mpe2:simple_spread_v3", "env_args.time_limit=25"),
-        # EPyMARL drops the rewards of a step in which PettingZoo's own clock stops: so this must not come first.
-        "theirs": ("--env-config=gymma", "env_args.key=pz-mpe-simple-spread-v3", "env_args.time_limit=25",
-                   "env_args.max_cycles=26"),
+        "ours": ("pettingzoo", {"key": "mpe2:simple_spread_v3", "time_limit": 25}),
+        # EPyMARL drops the rewards of a step in which PettingZoo's own clock stops: so that must not come first.
+        "theirs": {"key": "pz-mpe-simple-spread-v3", "time_limit": 25, "max_cycles": 26},
     },
-}  # fmt: skip
+}
 QUANTILES = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
 """Student's t at 97.5% with 1, 2, ... degrees of freedom."""
 
@@ -86,9 +84,14 @@ def start_ours(words: list[str], folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, env=peer.environment(1), text=True, **_PIPED)
 
 
-def start_theirs(directory: Path, python: Path, words: list[str], folder: Path) -> subprocess.Popen[str]:
-    """Start EPyMARL's, from a copy of its sources, beside which it writes its results."""
+def start_theirs(directory: Path, python: Path, env: str, words: list[str], folder: Path) -> subprocess.Popen[str]:
+    """Start EPyMARL's, from a copy of its sources, beside which it writes its results.
+
+    The env's file is put into the copy: its sacred takes no keys of envs on the command line but those it knows.
+    """
     shutil.copytree(directory / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    env_args = {"pretrained_wrapper": None, **ENVS[env]["theirs"]}
+    (folder / "src" / "config" / "envs" / f"{env}.yaml").write_text(json.dumps({"env": "gymma", "env_args": env_args}))
     script = folder / "src" / "main.py"
     return peer.start(folder, script, *words, threads=1, python=python, cwd=folder, **_PIPED)
 
@@ -98,11 +101,12 @@ _PIPED: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT
 
 def words_of(alg: str, env: str, side: str, seed: int, steps: int, more: Sequence[str]) -> list[str]:
     """Return the command line of a run, without where results go."""
-    config, *keys = ENVS[env][side]
+    config, env_args = ENVS[env]["ours"] if side == "ours" else (env, {})
+    keys = [f"env_args.{key}={value}" for key, value in env_args.items()]
     name = f"epymarl/{alg}" if side == "ours" else alg
     common = [f"seed={seed}", f"t_max={steps}", f"test_interval={steps // 10}", "test_nepisode=100", "use_cuda=False"]
     common += [f"{key}={steps // 10}" for key in ("log_interval", "runner_log_interval", "learner_log_interval")]
-    return [f"--config={name}", config, "with", *keys, *common, *more]
+    return [f"--config={name}", f"--env-config={config}", "with", *keys, *common, *more]
 
 
 def compare(options: argparse.Namespace, alg: str, env: str, more: Sequence[str]) -> None:
@@ -113,13 +117,11 @@ def compare(options: argparse.Namespace, alg: str, env: str, more: Sequence[str]
     for seed in range(options.seeds):
         for side in returns:
             words = words_of(alg, env, side, seed, options.steps, more)
-            reached, took = run(
-                lambda folder, words=words, side=side: (  # type: ignore[misc]
-                    start_ours(words, folder)
-                    if side == "ours"
-                    else start_theirs(options.peer.resolve(), python, words, folder)
-                )
-            )
+            if side == "ours":
+                start = partial(start_ours, words)
+            else:
+                start = partial(start_theirs, options.peer.resolve(), python, env, words)
+            reached, took = run(start)
             returns[side].append(reached)
             seconds[side].append(took)
     for side in returns:

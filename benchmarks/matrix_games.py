@@ -7,7 +7,7 @@ Games are those of one_step_matrix_game (hard, qtran, qplex) and, one round of e
 climbing-3p, penalty-0 to penalty-100). Any shipped algorithm plays, by its name. Those of METHODS, which learn values,
 explore at random throughout (epsilon 1, as QPLEX's authors do) and learn one-step targets from batches of 32 of all
 that was played (Adam, lr 0.003), 16,000 env steps. All others, which learn policies, have the values of their files,
-but lr 0.003 and 40,000 env steps. One thread. Words behind `with` are added to every run's.
+and 40,000 env steps. One thread. Words behind `with` are added to every run's.
 
 Prints a line for each game and method: how many of the seeds end with a best joint action as the greedy one, how often
 which payoff is the greedy joint action's, and the mean of these. Numbers are those of the last test.
@@ -44,10 +44,10 @@ METHODS = {
 }  # fmt: skip
 OF_VALUES = (
     "runner=parallel", "batch_size_run=8", "epsilon_start=1.0", "epsilon_finish=1.0", "optimizer=adam",
-    "batch_size=32", "buffer_size=5000", "td_lambda=0.0",
+    "lr=0.003", "batch_size=32", "buffer_size=5000", "td_lambda=0.0",
 )  # fmt: skip
 COMMON = (
-    "lr=0.003", "test_greedy=True", "log_interval=100000", "runner_log_interval=100000",
+    "test_greedy=True", "log_interval=100000", "runner_log_interval=100000",
     "learner_log_interval=100000", "save_final=False", "use_cuda=False",
 )  # fmt: skip
 
