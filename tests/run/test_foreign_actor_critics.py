@@ -57,7 +57,7 @@ critic_type: coma_critic
         (PYMARLS_COMA + "entropy: 0.09", ("coma_critic", 128, True, "slots", 0.09, "adam")),  # PyMARL2's
         (PYMARLS_COMA + OWN, ("coma_critic_ns", 32, True, "batch", 0.09, "rmsprop")),
         (EPYMARLS_COMA, ("coma_critic", None, False, "batch", 0.001, "adam")),
-        (EPYMARLS_COMA.replace("coma_critic", "coma_critic_ns"), ("coma_critic_ns", None, False, "batch", 0.001, "adam")),
+        (EPYMARLS_COMA.rstrip() + "_ns", ("coma_critic_ns", None, False, "batch", 0.001, "adam")),
     ],
 )
 def test_what_a_file_leaves_to_the_code_that_it_is_for(text: str, values: tuple[Any, ...], tmp_path: Path) -> None:
