@@ -77,7 +77,7 @@ class PACLearner(PolicyLearner):
             "pg_loss": pg_loss, "agent_grad_norm": norm, "advantage_mean": masked_mean(advantages, mask),
             "entropy": masked_mean(policy.entropy, mask),
             "pi_max": masked_mean(at_steps(batch, policy.log_pi.exp().amax(-1)), mask),
-            "entropy_coef": torch.tensor(self.entropy_weight, device=self.device),
+            "entropy_coef": torch.full((), self.entropy_weight, device=self.device),
         }  # fmt: skip
         logged = {name: value.detach() for name, value in {**own, **metrics}.items()}
         return TrainResult(metrics=logged, t_env=t_env)

@@ -154,7 +154,7 @@ def test_every_shipped_pair_of_files_is_right(env: str, monkeypatch: pytest.Monk
 
 def test_default_yaml_is_the_home_of_every_key_and_of_no_other() -> None:
     defaults = set(read_yaml(CONFIG / "default.yaml"))
-    of_own = {"critic_hidden_dim", "off_batch_size", "off_buffer_size"}  # of parts that no shipped algorithm has
+    of_own = {"off_batch_size", "off_buffer_size"}  # of parts that no shipped algorithm has
     assert defaults | of_own == set(all_keys())
     assert not defaults & of_own
 
