@@ -66,7 +66,7 @@ class MADDPGLearner(BootstrapLearner):
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
     ) -> None:
         super().__init__(config, mac, info, generator)
-        check_sees(critic, "joint_actions", "maddpg_learner", "maddpg or maddpg_ns")
+        check_sees(critic, "joint_actions", "maddpg_learner", "maddpg_critic or maddpg_critic_ns")
         self.critic = critic
         self.target_mac, self.target_critic = self.add_target(mac), self.add_target(critic)
         self.agent_optimiser = self.add_optimiser("agent_opt", mac)
