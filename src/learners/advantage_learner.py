@@ -24,6 +24,7 @@ from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
 from pymarl.utils.devices import upload
+from pymarl.utils.errors import UserError
 
 
 class Targets(NamedTuple):
@@ -58,7 +59,8 @@ class AdvantageLearner(PolicyLearner):
         critic: values of states, [R, 1].
 
     Raises:
-        UserError: two ways to normalise values at once, or PopArt without them.
+        UserError: two ways to normalise values at once, or PopArt without them; or a learning rate of the critic's own
+            where it shares the agents' optimiser.
     """
 
     networks = {"critic": NetworkKind(CRITICS, Critic)}
@@ -86,6 +88,11 @@ class AdvantageLearner(PolicyLearner):
     def __init__(
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
     ) -> None:
+        if config.share_optimiser and config.critic_lr not in (None, config.lr):
+            raise UserError(
+                f"share_optimiser=True trains the critic with lr={config.lr}, too; write critic_lr=None, or "
+                "share_optimiser=False"
+            )
         super().__init__(config, mac, info, generator)
         self.critic = critic
         self.target_critic = critic if config.returns == "gae" else self.add_target(critic)
