@@ -104,8 +104,9 @@ class PACLearner(PolicyLearner):
 
     def values(self, batch: EpisodeBatch, network: Critic) -> Tensor:
         """Return the values [B, T, N] that a network gives to the states of all slots, 0 in padding."""
-        values: Tensor = network(packed_inputs(batch, network.sees, self.info, self.device))
-        return batch.packing.unpack(values.view(-1, self.info.n_agents))
+        n = self.info.n_agents
+        inputs = packed_inputs(batch, network.sees, self.info, self.device)
+        return batch.packing.unpack(network.unroll(inputs, [count * n for count in batch.packing.counts]).view(-1, n))
 
     def returns(self, batch: EpisodeBatch, next_value: Tensor) -> Tensor:
         """Return n-step targets [B, T-1, N] that end in `next_value` [B, T-1, N], of the state after each step."""

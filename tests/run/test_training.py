@@ -71,6 +71,7 @@ def test_resume_is_exact_with_workers_and_priorities(tmp_path: Path) -> None:
     assert numbers(run_folders(broken)[-1]) == numbers(run_folders(whole)[0])
 
 
+@pytest.mark.nightly
 def test_resume_in_the_midst_of_episodes(tmp_path: Path) -> None:
     """Pieces: episodes under way are played again up to where they stood, in workers; PQN does it in a native env."""
     words = (*FORAGING, "rollout_steps=5")

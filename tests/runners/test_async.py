@@ -169,6 +169,7 @@ def test_an_env_that_cannot_be_made_leaves_no_process() -> None:
 AHEAD = (*SMALL_HUNT, "runner=parallel", "async_collect=True")
 
 
+@pytest.mark.nightly
 def test_resume_equals_never_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was played ahead is in the checkpoint, also in that of a run's end; and the run can be repeated."""
 

@@ -123,6 +123,7 @@ def test_it_plays_what_the_parallel_runner_plays(make: Make) -> None:
     assert len({pid_of(remote) for remote in remotes(ray)}) == 2
 
 
+@pytest.mark.nightly
 def test_a_lost_machine_costs_what_was_half_played(make: Make, machines: Any) -> None:
     """A raylet and its worker are killed while both workers play; another machine has the episodes played again."""
     second = machines.add_node(num_cpus=2)
