@@ -95,7 +95,10 @@ def test_it_trains(alg: str, keys: dict[str, Any], tmp_path: Path) -> None:
         assert chosen.all()
 
 
-@pytest.mark.parametrize("runner", [{}, {"runner": "episode", "batch_size_run": 1}])
+ONE_ENV = pytest.param({"runner": "episode", "batch_size_run": 1}, marks=pytest.mark.nightly)
+
+
+@pytest.mark.parametrize("runner", [{}, ONE_ENV])
 @pytest.mark.parametrize("alg", KINDS)
 def test_it_trains_on_pieces(alg: str, runner: dict[str, Any], tmp_path: Path) -> None:
     parts, config = build(alg, rollout_steps=7, **runner)
