@@ -186,6 +186,10 @@ class EpisodeBatch:
         packed: Tensor = self.derived["packed", key]
         return packed
 
+    def packed_actions(self) -> Tensor:
+        """Return [P, N] int64, the actions taken; of no meaning in an episode's last slot."""
+        return self.packed("actions").squeeze(-1).long()
+
     def numpy(self, key: str) -> NDArray[Any]:
         """Return a writable NumPy view of a stored field of a CPU batch."""
         return self.data[key].numpy()

@@ -132,7 +132,7 @@ class _Packed:
         return self.batch.packed("state")
 
     def actions(self) -> Tensor:
-        return self.batch.packed("actions").squeeze(-1).long()
+        return self.batch.packed_actions()
 
     def last_actions(self) -> Tensor:
         packing = self.batch.packing

@@ -22,6 +22,14 @@ def mask_unavailable(values: Tensor, avail_actions: Tensor) -> Tensor:
     return torch.where(avail_actions, values, -float("inf"))
 
 
+def some_available(avail_actions: Tensor) -> Tensor:
+    """Return [..., A] bool, the available actions, and all of them in a row without any.
+
+    A slot behind an episode's last step may offer nothing; what is said of it has to be finite all the same.
+    """
+    return avail_actions | ~avail_actions.any(-1, keepdim=True)
+
+
 def greedy_actions(values: Tensor, avail_actions: Tensor) -> Tensor:
     """Return [...] int64, the first of the best available actions; 0 in a row without any.
 

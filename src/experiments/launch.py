@@ -96,7 +96,9 @@ class Launch:
         for run in ended:
             self._end(run)
         for run in self.runs:
-            if run.state == "waiting" and self.backend.has_room(self.processes()):
+            if run.state == "waiting":
+                if not self.backend.has_room(self.processes()):
+                    break
                 run.tries += 1
                 run.process = self.backend.start(run.job.words, as_file_name(run.job.label.replace(" ", "_")))
                 self._set(run, "running")

@@ -17,7 +17,7 @@ from pymarl.components.returns import Advantages, gae, n_step_targets, td_lambda
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
-from pymarl.learners.policy_learner import PolicyLearner, masked_mean, standardised
+from pymarl.learners.policy_learner import PolicyLearner, masked_mean, standardised, value_means
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.value_units import in_env_units, in_new_units, value_stats
 from pymarl.modules.critics import REGISTRY as CRITICS
@@ -180,11 +180,7 @@ class AdvantageLearner(PolicyLearner):
         if c.value_clip is not None:
             near = targets.values + (values - targets.values).clamp(-c.value_clip, c.value_clip)
             loss = torch.maximum(loss, _half_squares(near - targets.returns, c.huber_delta))
-        with torch.no_grad():
-            metrics = {"td_error_abs": masked_mean((values - targets.returns).abs(), mask),
-                       "q_taken_mean": masked_mean(values, mask),
-                       "target_mean": masked_mean(targets.returns, mask)}  # fmt: skip
-        return masked_mean(loss, mask), metrics
+        return masked_mean(loss, mask), value_means(values - targets.returns, values, targets.returns, mask)
 
     @torch.no_grad()
     def targets(self, batch: EpisodeBatch) -> Targets:

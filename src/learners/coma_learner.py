@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, Literal
 
 import torch
@@ -17,7 +16,8 @@ from pymarl.components.running_stats import TotalStats
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.critic_learner import CriticLearner
-from pymarl.learners.policy_learner import Policy, masked_mean
+from pymarl.learners.policy_learner import Policy, counterfactual, masked_mean
+from pymarl.learners.slots import slots_of
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import at_steps, bootstrapped, packed_steps
 from pymarl.modules.critics.critic import Critic
@@ -81,11 +81,9 @@ class COMALearner(CriticLearner):
 
     def parts(self, batch: EpisodeBatch) -> list[slice]:
         """Return the packed rows of each step of the critic, in their order; none is without a transition."""
-        counts = batch.packing.counts
         if self.config.critic_updates == "batch":
-            return [slice(0, sum(counts))]
-        slots = zip(counts, counts[1:], accumulate(counts), strict=False)  # the last holds no transition
-        return [slice(end - count, end) for count, going_on, end in slots if going_on][::-1]
+            return [slice(0, sum(batch.packing.counts))]
+        return slots_of(batch)[::-1]
 
     def targets(self, batch: EpisodeBatch, values: Tensor) -> Tensor:
         """Return [B, T-1, N]; see CriticLearner.targets."""
@@ -112,8 +110,3 @@ class COMALearner(CriticLearner):
             "pi_max": masked_mean(at_steps(batch, probs.amax(-1)), mask),
         }  # fmt: skip
         return loss, metrics
-
-
-def counterfactual(q: Tensor, probs: Tensor) -> Tensor:
-    """Return [..., A], what each action is worth beyond the mean of `q` [..., A] under `probs` [..., A]."""
-    return q - (probs * q).sum(-1, keepdim=True)

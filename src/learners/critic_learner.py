@@ -15,7 +15,7 @@ from pymarl.components.returns import td_lambda_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
-from pymarl.learners.policy_learner import Policy, PolicyLearner, masked_mean
+from pymarl.learners.policy_learner import Policy, PolicyLearner, masked_mean, value_means
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import bootstrapped
 from pymarl.modules.critics import REGISTRY as CRITICS
@@ -85,9 +85,5 @@ class CriticLearner(PolicyLearner):
         loss = masked_mean(error.pow(2), mask)
         grad_norm = self.step(self.critic_optimiser, loss, "critic_loss")
         self.counters["critic_steps"] += 1
-        with torch.no_grad():
-            return {
-                "critic_loss": loss.detach(), "critic_grad_norm": grad_norm,
-                "td_error_abs": masked_mean(error.abs(), mask), "q_taken_mean": masked_mean(taken, mask),
-                "target_mean": masked_mean(targets, mask),
-            }  # fmt: skip
+        means = value_means(error, taken, targets, mask)
+        return {"critic_loss": loss.detach(), "critic_grad_norm": grad_norm, **means}

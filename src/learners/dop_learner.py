@@ -16,10 +16,10 @@ from pymarl.components.returns import td_lambda_targets, tree_backup_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
-from pymarl.learners.policy_learner import PolicyLearner, masked_mean
-from pymarl.learners.slots import Rows, by_slot, taken_actions
+from pymarl.learners.policy_learner import PolicyLearner, counterfactual, masked_mean, value_means
+from pymarl.learners.slots import Rows, by_slot
 from pymarl.learners.train_result import TrainResult
-from pymarl.learners.values import after_steps, at_steps
+from pymarl.learners.values import after_steps, at_steps, bootstrapped
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.dop import DOPCritic
 from pymarl.modules.mixers import REGISTRY as MIXERS
@@ -97,17 +97,15 @@ class DOPLearner(PolicyLearner):
     def on_targets(self, batch: EpisodeBatch) -> Tensor:
         """Return TD(lambda) targets [B, T-1, 1] of the actions taken."""
         batch = self.with_last_actions(batch)
-        steps, taken = batch.transitions(), taken_actions(batch)
-        q = self.q_values(batch, self.target_critic).gather(-1, taken.unsqueeze(-1)).squeeze(-1)
-        return td_lambda_targets(
-            steps.reward, steps.terminated, steps.mask, after_steps(batch, self.target_value(batch, q)),
-            gamma=self.config.gamma, td_lambda=self.config.td_lambda,
-        )  # fmt: skip
+        taken, c = batch.packed_actions().unsqueeze(-1), self.config
+        q = self.q_values(batch, self.target_critic).gather(-1, taken).squeeze(-1)
+        value = self.target_value(batch, q)
+        return bootstrapped(td_lambda_targets, batch, value, gamma=c.gamma, td_lambda=c.td_lambda)
 
     @torch.no_grad()
     def off_targets(self, batch: EpisodeBatch) -> Tensor:
         """Return tree backups [B, T-1, 1] of the policy of today."""
-        steps, taken = batch.transitions(), taken_actions(batch).unsqueeze(-1)
+        steps, taken = batch.transitions(), batch.packed_actions().unsqueeze(-1)
         pi, q = self.log_pi(batch).exp(), self.q_values(batch, self.target_critic)  # [P, N, A]
         value = self.target_value(batch, q.gather(-1, taken).squeeze(-1))
         expected = self.target_value(batch, (pi * q).sum(-1))
@@ -125,7 +123,7 @@ class DOPLearner(PolicyLearner):
 
     def target_value(self, batch: EpisodeBatch, q: Tensor) -> Tensor:
         """Return the target mixer's value [P, 1] of the agents' [P, N]."""
-        value: Tensor = self.target_mixer(MixerInputs(q, None, taken_actions(batch), batch.packed("state"))).value
+        value: Tensor = self.target_mixer(MixerInputs(q, None, batch.packed_actions(), batch.packed("state"))).value
         return value
 
     def train_critic(self, parts: list[Rows]) -> dict[str, Tensor]:
@@ -140,8 +138,7 @@ class DOPLearner(PolicyLearner):
         self.counters["critic_steps"] += 1
         return {
             "critic_loss": loss.detach(), "critic_grad_norm": grad_norm,
-            "td_error_abs": masked_mean(error.detach().abs(), mask),
-            "q_taken_mean": masked_mean(values.detach(), mask), "target_mean": masked_mean(targets, mask),
+            **value_means(error, values, targets, mask),
         }  # fmt: skip
 
     def taken_value(self, rows: Rows) -> Tensor:
@@ -153,10 +150,10 @@ class DOPLearner(PolicyLearner):
 
     def train_actor(self, batch: EpisodeBatch) -> dict[str, Tensor]:
         """Make a step of the policies; return what is to be logged, name -> 0-d."""
-        said, taken = self.policy(batch), taken_actions(batch).unsqueeze(-1)
+        said, taken = self.policy(batch), batch.packed_actions().unsqueeze(-1)
         with torch.no_grad():
             q = self.q_values(batch, self.critic)
-            advantages = q.gather(-1, taken).squeeze(-1) - (said.log_pi.exp() * q).sum(-1)  # [P, N]
+            advantages = counterfactual(q, said.log_pi.exp()).gather(-1, taken).squeeze(-1)  # [P, N]
             weighted = at_steps(batch, self.mixer.k(batch.packed("state")) * advantages)
         mask = self.acting(batch)
         pg_loss = -masked_mean(weighted * said.log_probs, mask)

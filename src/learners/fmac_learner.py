@@ -24,9 +24,9 @@ from pymarl.learners.action_values import (
     with_actions,
 )
 from pymarl.learners.learner import NetworkKind
-from pymarl.learners.policy_learner import PolicyLearner
+from pymarl.learners.policy_learner import PolicyLearner, masked_mean
 from pymarl.learners.train_result import TrainResult
-from pymarl.learners.values import after_steps, at_steps, mean_over_steps, td_loss
+from pymarl.learners.values import at_steps, bootstrapped, mean_over_steps, td_loss
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.modules.mixers import REGISTRY as MIXERS
@@ -98,15 +98,10 @@ class FMACLearner(PolicyLearner):
 
     def train_critic(self, batch: EpisodeBatch, *, td_lambda: float) -> dict[str, Tensor]:
         """Make a step of critic and mixer; return what is to be logged, name -> 0-d."""
-        steps = batch.transitions()
-        with torch.no_grad():
-            next_value = after_steps(batch, self.target_values(batch))
-            targets = td_lambda_targets(
-                steps.reward.expand_as(next_value), steps.terminated, steps.mask, next_value,
-                gamma=self.config.gamma, td_lambda=td_lambda,
-            )  # fmt: skip
+        after = self.target_values(batch)
+        targets = bootstrapped(td_lambda_targets, batch, after, gamma=self.config.gamma, td_lambda=td_lambda)
         values = self.values(batch, self.critic, self.mixer)
-        loss = td_loss(batch, Mixed(values), targets, steps.mask, None)
+        loss = td_loss(batch, Mixed(values), targets, batch.transitions().mask, None)
         return critic_metrics(loss, self.step(self.critic_optimiser, loss.value, "critic_loss"))
 
     def train_actor(self, batch: EpisodeBatch) -> dict[str, Tensor]:
@@ -120,7 +115,7 @@ class FMACLearner(PolicyLearner):
         pg_loss = -mean_over_steps(at_steps(batch, values), batch.transitions().mask, None)
         loss = pg_loss - self.entropy_bonus(said.entropy, mask)
         grad_norm = self.step(self.agent_optimiser, loss, "pg_loss")
-        entropy = mean_over_steps(said.entropy.detach(), mask, None)
+        entropy = masked_mean(said.entropy.detach(), mask)
         return {"pg_loss": pg_loss.detach(), "agent_grad_norm": grad_norm, "entropy": entropy}
 
     @torch.no_grad()
@@ -143,6 +138,6 @@ class FMACLearner(PolicyLearner):
         q: Tensor = critic(inputs).view(-1, self.info.n_agents)
         if mixer is None:
             return q
-        taken = batch.packed("actions").squeeze(-1).long()
+        taken = batch.packed_actions()
         value: Tensor = mixer(MixerInputs(q, None, taken, batch.packed("state"))).value
         return value

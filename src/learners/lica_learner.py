@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.learners.action_values import frozen, one_hots
 from pymarl.learners.critic_learner import CriticLearner
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import Policy, masked_mean
@@ -36,7 +36,7 @@ class LICALearner(CriticLearner):
     def train_critic(self, batch: EpisodeBatch) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Make a step of the critic; return its values of the joint actions taken, [B, T-1, 1]."""
         state = batch.packed("state")
-        actions = F.one_hot(batch.packed("actions").squeeze(-1).long(), self.info.n_actions).flatten(1).to(state)
+        actions = one_hots(batch.packed_actions(), self.info.n_actions).flatten(1)
         with torch.no_grad():
             targets = self.targets(batch, cast(LICACritic, self.target_critic).value(state, actions))
         taken = at_steps(batch, cast(LICACritic, self.critic).value(state, actions))
@@ -44,8 +44,7 @@ class LICALearner(CriticLearner):
 
     def actor_loss(self, batch: EpisodeBatch, policy: Policy, q: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Return what the updated critic says of the policy, its sign turned; see CriticLearner.actor_loss."""
-        self.critic.requires_grad_(False)  # its own gradients are not wanted, and cost as much as the others
-        value = cast(LICACritic, self.critic).value(batch.packed("state"), policy.log_pi.exp().flatten(1))
-        self.critic.requires_grad_(True)
+        with frozen(self.critic):  # its own gradients are not wanted, and cost as much as the others
+            value = cast(LICACritic, self.critic).value(batch.packed("state"), policy.log_pi.exp().flatten(1))
         loss = -masked_mean(at_steps(batch, value), batch.transitions().mask)
         return loss, {"mix_loss": loss.detach()}

@@ -11,7 +11,7 @@ from torch import Tensor
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import packed_inputs
-from pymarl.components.masking import greedy_actions, mask_unavailable
+from pymarl.components.masking import greedy_actions, mask_unavailable, some_available
 from pymarl.components.returns import n_step_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
@@ -26,7 +26,7 @@ from pymarl.learners.action_values import (
 from pymarl.learners.bootstrap_learner import BootstrapLearner
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.train_result import TrainResult
-from pymarl.learners.values import after_steps, at_steps, mean_over_steps, td_loss
+from pymarl.learners.values import at_steps, bootstrapped, mean_over_steps, td_loss
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.modules.mixers.mixer import Mixed
@@ -83,17 +83,14 @@ class MADDPGLearner(BootstrapLearner):
 
     def train_critic(self, batch: EpisodeBatch) -> dict[str, Tensor]:
         """Make a step of the critics; return what is to be logged, name -> 0-d."""
-        steps = batch.transitions()
         with torch.no_grad():
             best = greedy_actions(self.target_mac.unroll_packed(batch).outputs, batch.packed("avail_actions"))
             joint = one_hots(best, self.info.n_actions).flatten(1)  # [P, N * A]
             joint = joint.repeat_interleave(self.info.n_agents, dim=0)  # [P * N, N * A]
-            next_value = after_steps(batch, self.values(batch, self.target_critic, joint))
-            targets = n_step_targets(
-                steps.reward.expand_as(next_value), steps.terminated, steps.mask, next_value,
-                gamma=self.config.gamma, n_steps=1,
-            )  # fmt: skip
-        loss = td_loss(batch, Mixed(self.values(batch, self.critic)), targets, steps.mask, None, scale=1.0)
+            next_value = self.values(batch, self.target_critic, joint)
+            targets = bootstrapped(n_step_targets, batch, next_value, gamma=self.config.gamma, n_steps=1)
+        mask = batch.transitions().mask
+        loss = td_loss(batch, Mixed(self.values(batch, self.critic)), targets, mask, None, scale=1.0)
         return critic_metrics(loss, self.step(self.critic_optimiser, loss.value, "critic_loss"))
 
     def train_actor(self, batch: EpisodeBatch) -> dict[str, Tensor]:
@@ -117,11 +114,10 @@ class MADDPGLearner(BootstrapLearner):
 
     def joint_actions(self, batch: EpisodeBatch, logits: Tensor) -> Tensor:
         """Return [P * N, N * A]: of each row its own agent's action, which carries the gradient, among the others'."""
-        avail_actions = batch.packed("avail_actions")
-        free = avail_actions | ~avail_actions.any(-1, keepdim=True)  # a slot behind the last step may offer nothing
+        free = some_available(batch.packed("avail_actions"))
         own = gumbel_one_hots(mask_unavailable(logits, free), self.generator)  # [P, N, A]
         if self.config.others_actions == "taken":
-            others = one_hots(batch.packed("actions").squeeze(-1).long(), self.info.n_actions)
+            others = one_hots(batch.packed_actions(), self.info.n_actions)
         else:
             others = own.detach()
         same = upload(torch.eye(self.info.n_agents, dtype=torch.bool), own.device).unsqueeze(-1)  # [N, N, 1]

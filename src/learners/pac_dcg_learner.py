@@ -9,11 +9,12 @@ from torch import Tensor
 
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import packed_inputs
+from pymarl.components.masking import some_available
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
-from pymarl.learners.pac_learner import PACLearner, joint_actions, some_available, value_means
-from pymarl.learners.policy_learner import masked_mean
+from pymarl.learners.pac_learner import PACLearner
+from pymarl.learners.policy_learner import masked_mean, value_means
 from pymarl.learners.values import after_steps, at_steps
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
@@ -51,7 +52,7 @@ class PACDCGLearner(PACLearner):
 
     def learn_values(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """Make a step of both critics; see PACLearner.learn_values."""
-        joint, avail_actions = joint_actions(batch), some_available(batch)
+        joint, avail_actions = batch.packed_actions(), some_available(batch.packed("avail_actions"))
         graph = self.graph(batch, self.critic)
         best = at_steps(batch, self.critic.best(graph, joint, avail_actions))
         v = self.values(batch, self.state_value)[:, :-1]

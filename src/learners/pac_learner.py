@@ -11,11 +11,12 @@ from torch import Tensor
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import packed_inputs
+from pymarl.components.masking import some_available
 from pymarl.components.returns import n_step_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
-from pymarl.learners.policy_learner import PolicyLearner, masked_mean
+from pymarl.learners.policy_learner import PolicyLearner, masked_mean, value_means
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import after_steps, at_steps
 from pymarl.modules.critics import REGISTRY as CRITICS
@@ -89,7 +90,7 @@ class PACLearner(PolicyLearner):
             The advantages before it, [B, T-1, N] without gradient, and what is to be logged, name -> 0-d.
         """
         inputs = packed_inputs(batch, self.critic.sees, self.info, self.device)
-        joint, avail_actions = joint_actions(batch), some_available(batch)
+        joint, avail_actions = batch.packed_actions(), some_available(batch.packed("avail_actions"))
         best, target_best = (
             critic.best(inputs, joint, avail_actions, self.generator) for critic in (self.critic, self.target_critic)
         )
@@ -115,23 +116,3 @@ class PACLearner(PolicyLearner):
             steps.reward.expand_as(next_value), steps.terminated, steps.mask, next_value,
             gamma=self.config.gamma, n_steps=self.config.q_nstep,
         )  # fmt: skip
-
-
-def joint_actions(batch: EpisodeBatch) -> Tensor:
-    """Return the actions [P, N] of a batch's slots, packed."""
-    return batch.packed("actions").squeeze(-1).long()
-
-
-def some_available(batch: EpisodeBatch) -> Tensor:
-    """Return the available actions [P, N, A] of a batch's slots, packed; all of them where there are none.
-
-    A terminal state may offer nothing; its value has to be finite all the same, for it is multiplied by 0.
-    """
-    avail_actions = batch.packed("avail_actions")
-    return avail_actions | ~avail_actions.any(-1, keepdim=True)
-
-
-def value_means(td_error: Tensor, q_taken: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
-    """Return means over the mask of what a critic learned, under PyMARL's names; all are of one shape."""
-    means = {"td_error_abs": td_error.abs(), "q_taken_mean": q_taken, "target_mean": targets}
-    return {name: masked_mean(value, mask) for name, value in means.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 from pymarl.components.buffers.buffer import Uses
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import own_numbers
-from pymarl.components.masking import mask_unavailable
+from pymarl.components.masking import mask_unavailable, some_available
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.bootstrap_learner import BootstrapLearner
@@ -89,7 +89,7 @@ class PolicyLearner(BootstrapLearner):
 
         A slot behind the last step may offer nothing: there all actions are as good as available.
         """
-        avail_actions = avail_actions | ~avail_actions.any(-1, keepdim=True)
+        avail_actions = some_available(avail_actions)
         if self.mac.outputs(self.mac.config) == "logits":
             return mask_unavailable(outputs, avail_actions).log_softmax(-1)
         probs = self.mac.action_selector.distribution(outputs, avail_actions, self.t_env)
@@ -136,6 +136,17 @@ class PolicyLearner(BootstrapLearner):
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Return the mean [] of x, finite everywhere, over a mask of its shape in {0, 1}; 0 where the mask is empty."""
     return (x * mask).sum() / mask.sum().clamp(min=1)
+
+
+def value_means(td_error: Tensor, q_taken: Tensor, targets: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    """Return means over the mask of what a critic learned, under PyMARL's names; all are of one shape, finite."""
+    means = {"td_error_abs": td_error.abs(), "q_taken_mean": q_taken, "target_mean": targets}
+    return {name: masked_mean(value.detach(), mask) for name, value in means.items()}
+
+
+def counterfactual(q: Tensor, probs: Tensor) -> Tensor:
+    """Return [..., A], what each action is worth beyond the mean of `q` [..., A] under `probs` [..., A]."""
+    return q - (probs * q).sum(-1, keepdim=True)
 
 
 def standardised(values: Tensor, mask: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class PQNLearner(Learner):
     def update(self, batch: EpisodeBatch, targets: Tensor) -> dict[str, Tensor]:
         """Make a step on some pieces; return what is to be logged, name -> 0-d."""
         self.mac.agent.resample(self.generator)
-        actions = batch.packed("actions").squeeze(-1).long()
+        actions = batch.packed_actions()
         mixed = self.value(batch, self.mac.unroll_packed(batch).outputs, actions)
         loss = td_loss(batch, mixed, targets, batch.transitions().mask, None)
         grad_norm = self.step(self.optimiser, loss.value)

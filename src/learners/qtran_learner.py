@@ -89,7 +89,7 @@ class QTRANLearner(TDLearner):
         """Return what a joint value sees of a batch and a controller's agents, packed, for the actions taken."""
         run = mac.unroll_packed(batch, states=True)
         assert run.states is not None
-        actions = batch.packed("actions").squeeze(-1).long()  # [P, N]
+        actions = batch.packed_actions()  # [P, N]
         return JointInputs(run.outputs, batch.packed("avail_actions"), actions, batch.packed("state"), run.states)
 
     def target_value(self, batch: EpisodeBatch, greedy: Tensor) -> Tensor:

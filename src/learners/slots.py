@@ -7,9 +7,9 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from pymarl.components.episode_batch import EpisodeBatch
+from pymarl.learners.values import packed_steps
 from pymarl.modules.inputs import Inputs
 
 
@@ -35,8 +35,8 @@ class Rows(NamedTuple):
     @classmethod
     def of(cls, batch: EpisodeBatch, inputs: Inputs, targets: Tensor, share: float | None) -> Rows:
         """Return all slots of a batch, whose critic sees `inputs` and learns `targets` [B, T-1, 1]."""
-        targets, mask = (batch.packing.pack(F.pad(x, (0, 0, 0, 1))) for x in (targets, batch.transitions().mask))
-        return cls(inputs, taken_actions(batch), batch.packed("state"), targets, mask, share)
+        learned, mask = packed_steps(batch, targets), packed_steps(batch, batch.transitions().mask)
+        return cls(inputs, batch.packed_actions(), batch.packed("state"), learned, mask, share)
 
     @property
     def weights(self) -> Tensor:
@@ -64,8 +64,3 @@ def slots_of(batch: EpisodeBatch) -> list[slice]:
     counts = batch.packing.counts
     starts = [0, *accumulate(counts)]
     return [slice(start, start + count) for start, count in zip(starts, counts[1:], strict=False) if count]
-
-
-def taken_actions(batch: EpisodeBatch) -> Tensor:
-    """Return [P, N] int64."""
-    return batch.packed("actions").squeeze(-1).long()

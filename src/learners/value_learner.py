@@ -102,7 +102,7 @@ class ValueLearner(TDLearner):
         online = self.mac.unroll_packed(batch, states=states)
         with torch.no_grad():
             target = self.target_mac.unroll_packed(batch, states=states)
-        actions = batch.packed("actions").squeeze(-1).long()  # [P, N]
+        actions = batch.packed_actions()  # [P, N]
         return Rows(
             online.outputs, target.outputs, batch.packed("avail_actions"), actions, batch.packed("state"),
             online.states, target.states,

@@ -14,7 +14,7 @@ from pymarl.components.returns import td_lambda_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
-from pymarl.learners.policy_learner import PolicyLearner, masked_mean
+from pymarl.learners.policy_learner import PolicyLearner, masked_mean, value_means
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import at_steps, bootstrapped
 from pymarl.modules.agents.rnn_ppo_agent import RNNPPOAgent
@@ -67,7 +67,7 @@ class VMIXLearner(PolicyLearner):
         values = cast(RNNPPOAgent, self.mac.agent).values(states)
         if self.mixer is None:
             return values
-        actions = batch.packed("actions").squeeze(-1).long()
+        actions = batch.packed_actions()
         return cast(Tensor, self.mixer(MixerInputs(values, None, actions, batch.packed("state"))).value)
 
     def train(self, sample: Sample, t_env: int, episode_num: int) -> TrainResult:  # type: ignore[override]
@@ -90,8 +90,7 @@ class VMIXLearner(PolicyLearner):
         with torch.no_grad():
             metrics = {
                 "pg_loss": pg_loss, "critic_loss": critic_loss, "agent_grad_norm": grad_norm,
-                "td_error_abs": masked_mean(advantages.abs(), mask), "q_taken_mean": masked_mean(taken, mask),
-                "target_mean": masked_mean(targets, mask), "advantage_mean": masked_mean(advantages, mask),
+                **value_means(advantages, taken, targets, mask), "advantage_mean": masked_mean(advantages, mask),
                 "entropy": masked_mean(policy.entropy, acting),
             }  # fmt: skip
         return TrainResult(metrics={name: metric.detach() for name, metric in metrics.items()}, t_env=t_env)

@@ -75,7 +75,7 @@ class WQMIXLearner(TDLearner):
         """Return both losses of a batch; TD errors, and with them priorities, are Q_tot's."""
         run = self.mac.unroll_packed(batch, states=self.mixer.needs_states)
         avail_actions, state = batch.packed("avail_actions"), batch.packed("state")
-        taken = batch.packed("actions").squeeze(-1).long()  # [P, N]
+        taken = batch.packed_actions()  # [P, N]
         greedy = greedy_actions(run.outputs.detach(), avail_actions)
         steps = batch.transitions()
         with torch.no_grad():

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pymarl.utils.checkpoint import CONFIG_FILE, RUN_FILE, find_checkpoint, read_config, steps_in
+from pymarl.utils.checkpoint import CONFIG_FILE, RUN_FILE, find_checkpoint, read_config, runs_of, steps_in
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import Layers
 from pymarl.utils.redact import redacted
-from pymarl.utils.runs import FREE_ON_RESUME, dotted
+from pymarl.utils.runs import FREE_ON_RESUME, dotted, read_record
 
 AUTO = "auto"
 FOUND = "resume=auto"
@@ -58,10 +58,18 @@ def find_token(layers: Layers) -> Path | None:
 
 
 def is_done(layers: Layers) -> bool:
-    """Tell whether the token that resume=auto found has reached t_max."""
+    """Tell whether the token that resume=auto found has reached t_max, and its last run has said so.
+
+    One that was killed between its last checkpoint and its end is gone on with: it ends at once, with all its numbers.
+    """
     if layers.origin.get("resume") != FOUND or not layers.values["resume"]:
         return False
-    return max(steps_in(Path(layers.values["resume"])), default=-1) > layers.values["t_max"]
+    token = Path(layers.values["resume"])
+    try:
+        last = read_record(Path(str((runs_of(token) or [])[-1]["run"])))
+    except (UserError, OSError, LookupError, TypeError):
+        return False
+    return last.status == "COMPLETED" and max(steps_in(token), default=-1) > layers.values["t_max"]
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

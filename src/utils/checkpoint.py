@@ -260,6 +260,16 @@ def has_buffer(token: Path) -> bool:
     return any((token / str(step) / BUFFER_FILE).is_file() for step in steps_in(token))
 
 
+def runs_of(token: Path) -> list[dict[str, str | None]] | None:
+    """Return runs.json, the runs that have written to a token, the newest last; None if it is damaged."""
+    path = token / RUNS_FILE
+    try:
+        runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except (ValueError, RecursionError):
+        return None
+    return runs if isinstance(runs, list) else None
+
+
 def add_run(token: Path, run: Path | None, origin: Path | None, warn: Callable[[str], None]) -> None:
     """Add a run to runs.json, the list of those that have written to a token.
 
@@ -270,11 +280,8 @@ def add_run(token: Path, run: Path | None, origin: Path | None, warn: Callable[[
         warn: is told if the list is damaged; it begins anew then, for nothing depends on it.
     """
     path = token / RUNS_FILE
-    try:
-        runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    except (ValueError, RecursionError):
-        runs = None
-    if not isinstance(runs, list):
+    runs = runs_of(token)
+    if runs is None:
         warn(f"{path} is damaged; it is begun anew")
         runs = []
     entry = {"run": run and str(run.absolute()), "from": origin and str(origin.absolute())}

@@ -139,5 +139,5 @@ def shipped_keys() -> set[str]:
     """Return every top-level key that a shipped YAML file sets, and those of other PyMARLs that may do no harm."""
     files: Sequence[Path] = [CONFIG / "default.yaml", *CONFIG.glob("*/**/*.yaml")]
     foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
-    harmless = {*foreign["keys"], *foreign["bookkeeping"]}.union(*foreign["methods"].values())
+    harmless = {*foreign["keys"], *foreign["bookkeeping"]}
     return harmless.union(*(read_yaml(path) for path in files))

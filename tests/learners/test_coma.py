@@ -12,7 +12,7 @@ from torch import Tensor
 from learner_kit import make_batch
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import packed_inputs
-from pymarl.learners.coma_learner import counterfactual
+from pymarl.learners.policy_learner import counterfactual
 
 
 def critic_of(learner: Any, batch: EpisodeBatch) -> Tensor:

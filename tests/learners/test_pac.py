@@ -11,7 +11,7 @@ import torch
 from learner_kit import SMALL, flat_config, gradients, make_batch, make_learner, matrix_game, spoil_padding, train
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.inputs import packed_inputs
-from pymarl.learners.pac_learner import joint_actions, some_available
+from pymarl.components.masking import some_available
 from pymarl.learners.values import at_steps
 
 ALGS = ["epymarl/pac_ns", "epymarl/pac_dcg_ns"]
@@ -82,7 +82,7 @@ def targets_by_hand(learner: Any, batch: EpisodeBatch, best: torch.Tensor, row: 
 
 def best_of(learner: Any, batch: EpisodeBatch) -> torch.Tensor:
     """Return [P, N], the target critic's maxima."""
-    joint, avail = joint_actions(batch), some_available(batch)
+    joint, avail = batch.packed_actions(), some_available(batch.packed("avail_actions"))
     if hasattr(learner, "graph"):
         found: torch.Tensor = learner.target_critic.best(learner.graph(batch, learner.target_critic), joint, avail)
     else:
@@ -166,7 +166,7 @@ def test_the_graph_learns_the_mean_of_the_agents_targets() -> None:
     with torch.no_grad():
         best = batch.packing.unpack(best_of(other, batch))[:, 1:]
     targets, mask = other.returns(batch, best), batch.transitions().mask
-    q = at_steps(batch, other.graph(batch, other.critic).value(joint_actions(batch)).unsqueeze(-1))
+    q = at_steps(batch, other.graph(batch, other.critic).value(batch.packed_actions()).unsqueeze(-1))
     ((q - targets.mean(-1, keepdim=True)).pow(2) * mask).sum().div(mask.sum()).backward()
     found, expected = (
         {n: g for n, g in gradients(each).items() if n.startswith("critic.")} for each in (learner, other)

@@ -169,16 +169,6 @@ def test_a_name_may_bring_keys_that_its_own_layer_or_a_higher_one_overrules(tmp_
     assert [layers.get(key) for key in ("run", "buffer", "adaptive_entropy")] == ["default", "replay", False]
 
 
-def test_what_algorithms_say_to_envs_that_have_no_such_key(tmp_path: Path) -> None:
-    text = "{learner: q_learner, env_args: {state_last_action: %s}}"
-    layers, notes = taken(tmp_path, text % "False")
-    assert "state_last_action" not in layers.values["env_args"]
-    assert any("env_args.state_last_action=False of" in note for note in notes)
-    assert taken(tmp_path, text % "False", "skirmish")[0].get("env_args.state_last_action") is False
-    with pytest.raises(UserError, match=r"unknown key 'env_args\.state_last_action'"):
-        taken(tmp_path, text % "True")
-
-
 def test_individual_rewards_are_the_envs_affair(tmp_path: Path) -> None:
     layers, _ = taken(tmp_path, "common_reward: False", "gymma")
     assert layers.get("env_args.common_reward") is False

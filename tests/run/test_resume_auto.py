@@ -8,7 +8,7 @@ import pytest
 
 from pymarl import main
 from pymarl.utils.checkpoint import RUN_FILE
-from run_kit import SMALL_HUNT, read, run_folders
+from run_kit import SMALL_HUNT, numbers, read, run_folders
 
 
 @pytest.fixture
@@ -32,6 +32,12 @@ def test_it_goes_on_with_the_same_config_alone(here: Path, capsys: pytest.Captur
     assert run("t_max=300") == 0
     assert f"{token.relative_to(here)} has reached t_max=300: nothing to do" in capsys.readouterr().out
     assert len(run_folders(here)) == 1
+    record = run_folders(here)[0] / "run.json"
+    record.write_text(record.read_text().replace("COMPLETED", "RUNNING"))  # killed behind its last checkpoint
+    assert run("t_max=300") == 0
+    first, second = run_folders(here)
+    assert read(second, "run.json")["status"] == "COMPLETED"
+    assert numbers(second) == numbers(first)
     half = token / "half.tmp"  # of a run that was killed as it saved
     half.mkdir()
     (half / RUN_FILE).write_text("")
