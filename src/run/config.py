@@ -68,6 +68,7 @@ class RunConfig(Choices):
     use_cuda: bool
     test_nepisode: PositiveInt
     test_interval: PositiveInt
+    absolute_episodes: NonNegativeInt
     log_interval: PositiveInt
     runner_log_interval: PositiveInt
     learner_log_interval: PositiveInt

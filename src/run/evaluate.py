@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,13 @@ from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.multiagentenv import ReplayError
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
+from pymarl.run.testing import play, statistics
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.player import BrokenTooOften, EpisodeRecord
-from pymarl.runners.runner import Runner
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import write_json, write_text
 from pymarl.utils.interrupts import StopRequest
-from pymarl.utils.logging import EpisodeStats, Logger
+from pymarl.utils.logging import Logger
 from pymarl.utils.seeding import numpy_generator
 
 
@@ -42,23 +41,6 @@ def bootstrap_interval(
     means = np.array([rng.choice(values, len(values)).mean() for _ in range(resamples)])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def play(
-    runner: Runner, episodes: int, after: Callable[[EpisodeBatch, list[EpisodeRecord]], None], stop: StopRequest
-) -> None:
-    """Play `episodes` greedy episodes, whose seeds depend on the run's seed alone; fewer if it is to stop.
-
-    Args:
-        runner: plays them, a batch at a time.
-        episodes: how many.
-        after: called after each batch with the batch and the records of those of its episodes that count.
-        stop: asked between batches.
-    """
-    while episodes > 0 and not stop.requested:
-        batch = runner.run(test_mode=True, phase="evaluate")
-        after(batch, runner.episodes[:episodes])
-        episodes -= runner.batch_size
 
 
 class ReplaySaver:
@@ -175,7 +157,7 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any, stop: St
         replays.after(batch, len(new))
 
     try:
-        play(runner, config.test_nepisode, keep, stop)
+        play(runner, config.test_nepisode, keep, stop, "evaluate")
         if records:
             _summarise(records, config.seed, logger, runner.t_env)
             replays.finish()
@@ -196,10 +178,8 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any, stop: St
 
 def _summarise(records: list[EpisodeRecord], seed: int, logger: Logger, t_env: int) -> None:
     """Log the means of these episodes, and print them with their uncertainty."""
-    stats, rng = EpisodeStats(), numpy_generator(seed, "bootstrap")
-    for record in records:
-        stats.add(record.ret, record.length, record.info)
-    logger.log_stats(stats.flush(), t_env, prefix="test_")
+    rng = numpy_generator(seed, "bootstrap")
+    logger.log_stats(statistics(records), t_env, prefix="test_")
     rows = rows_of(records)
     for key in ("return", "length", "win"):
         if key in rows[0]:

@@ -30,6 +30,7 @@ from pymarl.utils.checkpoint import load_state, read_config
 from pymarl.utils.compiled import kernels
 from pymarl.utils.config import build_config, check_call, config_class, config_keys
 from pymarl.utils.errors import UserError
+from pymarl.utils.network_folder import about
 from pymarl.utils.runs import dotted
 from pymarl.utils.seeding import numpy_generator, torch_generator
 
@@ -205,7 +206,7 @@ def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, 
 def _sizes(directory: Path) -> dict[str, Any]:
     """Return the sizes of the env that a checkpoint was trained in; {} if it does not say, as PyMARL2's do not."""
     with suppress(UserError, KeyError, TypeError):
-        return {**load_state(directory)["env"]}
+        return {**(about(directory) or load_state(directory))["env"]}
     return {}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from pymarl.run.absolute import play_absolute
 from pymarl.run.allocation import memory_as_user_error
 from pymarl.run.config import RunConfig
 from pymarl.run.evaluate import evaluate, run_folder
@@ -23,7 +24,6 @@ from pymarl.utils.checkpoint import (
     add_run,
     find_checkpoint,
     is_newest,
-    is_step,
     sole_writer,
     steps_in,
 )
@@ -33,6 +33,7 @@ from pymarl.utils.files import write_json, writing_failed
 from pymarl.utils.interrupts import StopRequest
 from pymarl.utils.logging import Logger
 from pymarl.utils.memory import keep_freed_memory
+from pymarl.utils.network_folder import steps_of
 from pymarl.utils.observers import RunFolder
 from pymarl.utils.progress import Progress
 from pymarl.utils.redact import redacted
@@ -72,7 +73,7 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
             log.info("Loading model from %s", step)
             if anew := load_networks(parts.learner, flat, config, parts.runner.get_env_info(), step):
                 log.info("%s", anew)
-            parts.runner.t_env = int(step.name) if is_step(step.name) else 0
+            parts.runner.t_env = steps_of(step)
         if playing:
             logger.setup_sacred(run)
             with stop.deferred():
@@ -95,6 +96,7 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
                 training.load(step)
                 log.info("Going on from %s", step)
             _record(run, models, step, log.warning)
+            training.tests.begin(run_folder(run))
             logger.setup_sacred(run)
             if config.use_tensorboard:
                 logger.setup_tb(Path(config.local_results_path) / "tb_logs" / models.name)
@@ -148,6 +150,9 @@ def _loop(training: Training, stop: StopRequest) -> None:
                     raise KeyboardInterrupt
                 progress.update(runner.t_env, training.headline())
         training.finish()
+        if config.absolute_episodes:
+            with stop.deferred():
+                play_absolute(training.tests, training.models, stop)
     except SavingFailed:
         raise
     except Exception:  # what was learned until then is not lost
@@ -155,6 +160,7 @@ def _loop(training: Training, stop: StopRequest) -> None:
         raise
     finally:
         training.log_restarts()
+        training.tests.finish()
         progress.close()
 
 

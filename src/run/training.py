@@ -15,6 +15,7 @@ from pymarl.components.buffers.buffer import Clock
 from pymarl.learners.train_result import TrainResult
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
+from pymarl.run.testing import Tests, due
 from pymarl.runners.remote_runner import local_state
 from pymarl.utils.checkpoint import (
     BUFFER_FILE,
@@ -93,17 +94,19 @@ class Training:
         self.parts, self.config, self.logger, self.models = parts, config, logger, models
         self.episode = 0
         self.gradient_steps = 0
-        self.last_test_t = -config.test_interval - 1
+        self.last_test_t = -1
         self.last_log_t = 0
         self.last_runner_log_t = -config.runner_log_interval
         self.last_learner_log_t = -config.learner_log_interval - 1
         self.last_save_t = 0
         self.saved_t: int | None = None  # of the newest checkpoint in `models`
         self.stats = EpisodeStats()
+        self.tests = Tests(parts, config, logger, models)
         self.stopwatch = Stopwatch()
 
     def iterate(self) -> None:
         """Collect once, learn from it, and test, log and save where it is time to."""
+        before = self.parts.runner.t_env
         self._collect()
         result = self._learn()
         t_env = self.parts.runner.t_env
@@ -111,8 +114,9 @@ class Training:
             self.logger.log_stats(result.read(), t_env)
             self.last_learner_log_t = t_env
         self.episode += len(self.parts.runner.episodes)
-        if t_env - self.last_test_t >= self.config.test_interval:
-            self._test()
+        at = due(before, t_env, self.last_test_t, self.config.test_interval)
+        if at is not None:
+            self._test(at)
         if t_env - self.last_log_t >= self.config.log_interval:
             self._log()
         if self.config.save_model and (
@@ -153,19 +157,10 @@ class Training:
             self.stopwatch.add("train", started, self.gradient_steps - before)
         return result
 
-    def _test(self) -> None:
-        """Play test_nepisode episodes without exploration."""
-        runner, started = self.parts.runner, time.perf_counter()
-        stats, left, steps = EpisodeStats(), self.config.test_nepisode, 0
-        while left > 0:  # the last batch may hold more episodes than asked for: they are played, not counted
-            runner.run(test_mode=True)
-            for record in runner.episodes[:left]:
-                stats.add(record.ret, record.length, record.info)
-            steps += sum(record.length for record in runner.episodes)
-            left -= runner.batch_size
-        self.stopwatch.add("test", started, steps)
-        self.logger.log_stats(stats.flush(), runner.t_env, prefix="test_")
-        self.last_test_t = runner.t_env
+    def _test(self, at: int) -> None:
+        started = time.perf_counter()
+        self.stopwatch.add("test", started, self.tests.test(at))
+        self.last_test_t = self.parts.runner.t_env
 
     def _log(self) -> None:
         t_env = self.parts.runner.t_env
@@ -257,6 +252,7 @@ class Training:
         """Continue where `state_dict` was taken."""
         own = self.state_dict() | {"selector": {}}  # which looks at its own, as the learner at what is no tensor
         own["learner"] = {**own["learner"], "_extra_state": {}}
+        state = {"tests": own["tests"], **state}  # of before there was such a thing
         if problem := misfit(own, {key: value for key, value in state.items() if key not in {"env", "format"}}):
             raise ValueError(problem)
         numbers = [*state["stats"]["returns"], *state["stats"]["sums"].values()]
@@ -266,6 +262,7 @@ class Training:
         self.parts.runner.load_state_dict(state["runner"])
         self.parts.mac.action_selector.load_state_dict(state["selector"])
         self.stats.load_state_dict(state["stats"])
+        self.tests.load_state_dict(state["tests"])
         self.logger.load_state_dict(state["logger"])
         if not isinstance(self.logger.info, dict):
             raise ValueError("logger: expected lists of numbers by name")
@@ -282,6 +279,7 @@ class Training:
             "runner": self.parts.runner.state_dict(),
             "selector": self.parts.mac.action_selector.state_dict(),
             "stats": self.stats.state_dict(),
+            "tests": self.tests.state_dict(),
             "logger": self.logger.state_dict(),
             "counters": {name: getattr(self, name) for name in counters},
             "global_rng": global_state(),

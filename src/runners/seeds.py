@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from pymarl.utils.seeding import child_seed
 
-Phase = Literal["train", "test", "evaluate"]
+Phase = Literal["train", "test", "evaluate", "last", "best"]
 
-_PHASES: dict[Phase, int] = {"train": 0, "test": 1, "evaluate": 2}
+_PHASES: dict[Phase, int] = {"train": 0, "test": 1, "evaluate": 2, "last": 2, "best": 2}
+"""Phases of one number have the same episodes: at a run's end its last and its best networks play those that an
+evaluation of either would begin with.
+"""
+_OF_TRAINING = frozenset({"train", "test", "evaluate"})
 
 
 class Share(NamedTuple):
@@ -55,9 +59,9 @@ class EpisodeSeeds:
         return np.array([np.random.SeedSequence([*entropy, k]).generate_state(1, np.uint64)[0] for k in numbers])
 
     def state_dict(self) -> dict[str, int]:
-        """Return how many episodes of each phase have been dealt out here."""
-        return {str(phase): count for phase, count in self._episodes.items()}
+        """Return how many episodes of each phase have been dealt out here; of what follows training, if any were."""
+        return {str(phase): count for phase, count in self._episodes.items() if count or phase in _OF_TRAINING}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go on after these counts."""
-        self._episodes = {phase: state[phase] for phase in _PHASES}
+        self._episodes = {phase: state[phase] if phase in _OF_TRAINING else state.get(phase, 0) for phase in _PHASES}

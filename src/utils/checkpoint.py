@@ -3,7 +3,8 @@
 A folder holds agent.th, mixer.th and opt.th in PyMARL2's format, run.pt with everything else that a run needs to go on
 (targets, counters, RNGs, statistics, what was logged), in the newest folder buffer.pt with the replay buffer, and
 manifest.json with the size and hash of each of them. PyMARL2's folders have no manifest.
-The token's folder holds config.json, whose lock is held by the run that writes there, and runs.json.
+The token's folder holds config.json, whose lock is held by the run that writes there, runs.json, and may hold networks
+alone in a folder of their own; see network_folder.py.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ def replacing_directory(target: Path) -> Iterator[Path]:
         raise
 
 
-# Of replacing_directory, for folders whose name is a number of env steps, and of temporary_beside.
-_LEFT_FOLDER = re.compile(r"\.(?P<name>[0-9]+)-[a-z0-9_]{8}(?P<replaced>-replaced)?")
+# Of replacing_directory, for a token's folders (numbers of env steps, and best), and of temporary_beside.
+_LEFT_FOLDER = re.compile(r"\.(?P<name>[0-9]+|best)-[a-z0-9_]{8}(?P<replaced>-replaced)?")
 _LEFT_FILE = re.compile(r"\.[0-9a-f]{12}-.+")
 
 
