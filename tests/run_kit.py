@@ -16,6 +16,7 @@ import pytest
 
 from pymarl import main
 from pymarl.utils.checkpoint import steps_in
+from pymarl.utils.evaluations import read_evaluations
 from pymarl.utils.logging import WALL_CLOCK_KEYS
 
 SRC = Path(__file__).resolve().parent.parent / "src"
@@ -64,6 +65,12 @@ def numbers(folder: Path) -> dict[str, Any]:
     """Return info.json without what depends on the machine's speed."""
     clock = WALL_CLOCK_KEYS | {f"{key}_T" for key in WALL_CLOCK_KEYS}
     return {key: value for key, value in read(folder, "info.json").items() if key not in clock}
+
+
+def untimed(folder: Path) -> list[dict[str, Any]]:
+    """Return the tests of a run folder without what depends on the machine's speed."""
+    tests = read_evaluations(folder)
+    return [{key: value for key, value in vars(test).items() if key != "seconds"} for test in tests]
 
 
 def models(directory: Path) -> Path:

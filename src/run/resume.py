@@ -9,6 +9,7 @@ from typing import Any
 
 from pymarl.utils.checkpoint import CONFIG_FILE, RUN_FILE, find_checkpoint, read_config, runs_of, steps_in
 from pymarl.utils.errors import UserError
+from pymarl.utils.evaluations import read_evaluations
 from pymarl.utils.layers import Layers
 from pymarl.utils.redact import redacted
 from pymarl.utils.runs import FREE_ON_RESUME, dotted, read_record
@@ -61,15 +62,18 @@ def is_done(layers: Layers) -> bool:
     """Tell whether the token that resume=auto found has reached t_max, and its last run has said so.
 
     One that was killed between its last checkpoint and its end is gone on with: it ends at once, with all its numbers.
+    So is one whose networks have not played absolute_episodes yet.
     """
     if layers.origin.get("resume") != FOUND or not layers.values["resume"]:
         return False
     token = Path(layers.values["resume"])
     try:
         last = read_record(Path(str((runs_of(token) or [])[-1]["run"])))
+        played = {0, *(len(each.episodes["return"]) for each in read_evaluations(token))}
     except (UserError, OSError, LookupError, TypeError):
         return False
-    return last.status == "COMPLETED" and max(steps_in(token), default=-1) > layers.values["t_max"]
+    over = last.status == "COMPLETED" and max(steps_in(token), default=-1) > layers.values["t_max"]
+    return over and layers.values["absolute_episodes"] in played
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

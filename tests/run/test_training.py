@@ -11,7 +11,7 @@ import torch
 
 from pymarl.envs.adapter import constructor_seeds
 from pymarl.utils.checkpoint import steps_in
-from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, read, run_folders, run_main, start_main
+from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, read, run_folders, run_main, start_main, untimed
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
     """Run 2N; run N, kill -9, resume: the same numbers and the same weights, bit for bit."""
     token = kill_and_resume(tmp_path, (*SMALL_HUNT, "keep_checkpoints=2"), 1200)
     assert numbers(run_folders(tmp_path)[-1]) == numbers(run_folders(whole)[0])
+    assert untimed(run_folders(tmp_path)[-1]) == untimed(run_folders(whole)[0])
     assert len(steps_in(token)) == 2
     last = max(steps_in(models(whole)))
     for name in ("agent.th", "mixer.th"):
