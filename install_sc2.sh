@@ -192,4 +192,4 @@ if [ -n "${SC2PATH:-}" ]; then
     [ "$game" = "$HOME/StarCraftII" ] || [ "$game" = "$PWD/3rdparty/StarCraftII" ] ||
         say "the game is not where runs look for it by themselves: export SC2PATH=$(printf %q "$game")"
 fi
-"$python" src/tools/doctor.py
+"$python" src/tools/doctor.py --sc2

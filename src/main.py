@@ -22,6 +22,7 @@ from pymarl.run.command import Command, observers, parse_command, parse_updates
 from pymarl.utils.errors import UserError, short_line, users_fault
 from pymarl.utils.files import as_file_name
 from pymarl.utils.redact import redacted
+from pymarl.utils.runs import scenario_of
 
 if TYPE_CHECKING:
     from pymarl.utils.layers import Layers
@@ -90,24 +91,27 @@ def prepare(command: Command) -> Layers:
 
 def results_folder(config: dict[str, Any]) -> Path:
     """Return results/sacred/<map or env key>/<name>."""
-    env_args = config["env_args"]
-    scenario = str(env_args.get("map_name") or env_args.get("key") or config["env"])
-    return Path(config["local_results_path"]) / "sacred" / as_file_name(scenario) / as_file_name(config["name"])
+    root = Path(config["local_results_path"]) / "sacred"
+    return root / as_file_name(scenario_of(config)) / as_file_name(config["name"])
 
 
-def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
-    """Return the sacred experiment that runs this config and writes it to the results, and to `observers`."""
+def experiment(config: dict[str, Any], observers: Sequence[Any] = (), words: Sequence[str] = ()) -> Any:
+    """Return the sacred experiment that runs this config and writes it to the results, and to `observers`.
+
+    run.json names the `words` of the command line.
+    """
     from sacred import SETTINGS, Experiment
 
     from pymarl.utils.logging import console_logger
     from pymarl.utils.observers import RunFolder, mongo_observer
+    from pymarl.utils.provenance import provenance
     from pymarl.utils.seeding import seed_everything
 
     SETTINGS["CAPTURE_MODE"] = "sys"  # "fd" hides the terminal from the progress bar, and is not for Windows
     SETTINGS["HOST_INFO"]["CAPTURED_ENV"] = []
     ex: Any = Experiment("pymarl", base_dir=str(Path(__file__).parent), save_git_info=False)
     ex.logger = console_logger()
-    folder = RunFolder(results_folder(config))
+    folder = RunFolder(results_folder(config), provenance(words))
     ex.captured_out_filter = folder.filter_output
     ex.add_config(redacted(config))
     ex.observers += [folder, *observers]
@@ -125,9 +129,9 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
 
 def carry_out(command: Command) -> int:
     """Do what a command line asks for; return the exit code."""
-    if command.help:
-        print(usage())
-        return 0
+    if command.help or not command.words:
+        print(usage(), file=sys.stdout if command.help else sys.stderr)
+        return 0 if command.help else 2
     layers = prepare(command)
     if command.print_config:
         print_config(layers)
@@ -146,7 +150,7 @@ def carry_out(command: Command) -> int:
     if not command.task and not help_alone:
         with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):
             preflight(layers, results_folder(layers.values))
-    ex = experiment(layers.values, extra)
+    ex = experiment(layers.values, extra, command.words)
     with suppress(SystemExit) if help_alone else nullcontext():  # which is how sacred's help ends
         ex.run_commandline(["main.py", *command.sacred_words()])
     failed = ex.current_run is not None and ex.current_run.status == "FAILED"  # --pdb has shown why
@@ -162,7 +166,7 @@ def say(error: UserError) -> int:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run a command line; return the exit code: 0 done, 1 wrong input, 130 stopped by a signal."""
+    """Run a command line; return the exit code: 0 done, 1 wrong input, 2 no words at all, 130 stopped by a signal."""
     # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it

@@ -12,17 +12,10 @@ from rich.table import Table
 
 from pymarl.experiments.book import Numbers, numbers_of
 from pymarl.experiments.launch import Run
+from pymarl.utils.progress import duration
 
 DRAW_SECONDS = 2.0
 COLOURS = {"running": "cyan", "done": "green", "failed": "red", "stopped": "yellow", "waiting": "dim"}
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def numbers(run: Run) -> Numbers:

@@ -30,6 +30,7 @@ class Command:
         sacred: sacred's own options, long flag -> value, True for one that takes none.
         task: one of sacred's commands, such as print_dependencies, instead of a run.
         updates: the words `key=value`.
+        words: all of the command line.
     """
 
     config: str | None
@@ -39,6 +40,7 @@ class Command:
     sacred: dict[str, Any]
     task: str | None
     updates: tuple[str, ...]
+    words: tuple[str, ...]
 
     def sacred_words(self) -> list[str]:
         """Return the command line for sacred, without the options that we carry out ourselves."""
@@ -97,6 +99,7 @@ def parse_command(argv: Sequence[str]) -> Command:
         sacred=found.sacred,
         task=found.tasks[0] if found.tasks else None,
         updates=tuple(found.updates),
+        words=tuple(argv),
     )
 
 

@@ -94,10 +94,12 @@ class ReplaySaver:
             raise
 
     def report(self, episodes: int, log: logging.Logger, run: Any) -> None:
-        """Name the files, hand them to sacred, and say if some of those who played `episodes` episodes have none."""
+        """Say where the files are, name them in run.json, and say if some of those who played have none."""
         for path in self.paths:
-            log.info("Replay: %s", path)
             run.add_artifact(str(path))
+        if self.paths:
+            more = f" and {len(self.paths) - 1} more beside it" if len(self.paths) > 1 else ""
+            log.info("Replay: %s%s", self.paths[0], more)
         if self.paths and len(self.paths) < min(self._runner.batch_size, episodes):
             log.warning("%d replays of %d envs: the other games are new", len(self.paths), self._runner.batch_size)
 

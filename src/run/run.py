@@ -15,6 +15,7 @@ from pymarl.run.absolute import play_absolute
 from pymarl.run.allocation import memory_as_user_error
 from pymarl.run.config import RunConfig
 from pymarl.run.evaluate import evaluate, run_folder
+from pymarl.run.notices import result_line, start_line
 from pymarl.run.parts import Parts, build_local_runner, build_parts, build_runner, load_networks
 from pymarl.run.training import Training
 from pymarl.utils.checkpoint import (
@@ -29,7 +30,7 @@ from pymarl.utils.checkpoint import (
 )
 from pymarl.utils.config import build_config, plain
 from pymarl.utils.errors import UserError, one_line
-from pymarl.utils.files import write_json, writing_failed
+from pymarl.utils.files import as_file_name, write_json, writing_failed
 from pymarl.utils.interrupts import StopRequest
 from pymarl.utils.logging import Logger
 from pymarl.utils.memory import keep_freed_memory
@@ -37,6 +38,7 @@ from pymarl.utils.network_folder import steps_of
 from pymarl.utils.observers import RunFolder
 from pymarl.utils.progress import Progress
 from pymarl.utils.redact import redacted
+from pymarl.utils.runs import scenario_of
 
 
 def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
@@ -99,16 +101,22 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
             training.tests.begin(run_folder(run))
             logger.setup_sacred(run)
             if config.use_tensorboard:
-                logger.setup_tb(Path(config.local_results_path) / "tb_logs" / models.name)
+                logger.setup_tb(Path(config.local_results_path) / "tb_logs" / _board(flat, models))
+            log.info("%s", start_line(flat, parts.learner.device, run_folder(run)))
             log.info("Beginning training for %d timesteps; models in %s", config.t_max, models)
             _loop(training, stop)
-            if training.saved_t is not None:
-                log.info("The networks are in %s", models / str(training.saved_t))
-                log.info("To evaluate them: the same words and checkpoint_path=%s evaluate=True", models)
+            networks = None if training.saved_t is None else models / str(training.saved_t)
+            tests = training.tests
+            log.info("%s", result_line(tests.evaluations, parts.runner.t_env, tests.seconds, networks))
         finally:
             if not steps_in(models):
                 shutil.rmtree(models, ignore_errors=True)
-    log.info("Finished Training")
+
+
+def _board(flat: Mapping[str, Any], models: Path) -> str:
+    """Return the name of a run's folder in tb_logs, which is what TensorBoard calls the run."""
+    started = models.name.removeprefix(f"{flat['name']}__")
+    return f"{as_file_name(scenario_of(flat))}__{flat['name']}__seed{flat['seed']}__{started}"
 
 
 def _models_folder(flat: dict[str, Any], config: RunConfig, step: Path | None) -> Path:

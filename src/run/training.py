@@ -31,6 +31,7 @@ from pymarl.utils.checkpoint import (
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import writing_failed
 from pymarl.utils.logging import EpisodeStats, Logger
+from pymarl.utils.progress import duration
 from pymarl.utils.seeding import global_state, set_global_state
 from pymarl.utils.tensors import OTHER, misfit
 
@@ -103,6 +104,7 @@ class Training:
         self.stats = EpisodeStats()
         self.tests = Tests(parts, config, logger, models)
         self.stopwatch = Stopwatch()
+        self._summaries = 0
 
     def iterate(self) -> None:
         """Collect once, learn from it, and test, log and save where it is time to."""
@@ -166,9 +168,14 @@ class Training:
         t_env = self.parts.runner.t_env
         self.logger.log_stat("episode", self.episode, t_env)
         self.logger.log_stat("gradient_steps", self.gradient_steps, t_env)
-        self.logger.log_stats(self.stopwatch.read(), t_env)
+        speeds = self.stopwatch.read()
+        self.logger.log_stats(speeds, t_env)
         self.logger.print_recent_stats()
         self.last_log_t = t_env
+        self._summaries += 1
+        if self._summaries == 2:  # the first one's speed is that of a start: kernels are compiled, little is learned
+            left = max(0, self.config.t_max - t_env) / max(speeds["steps_per_s"], 1e-9)
+            self.logger.console_logger.info("About %s left, at %.0f env steps/s", duration(left), speeds["steps_per_s"])
 
     def headline(self) -> dict[str, float]:
         """Return the few numbers that a progress bar has room for."""

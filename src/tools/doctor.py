@@ -1,6 +1,7 @@
-"""What this machine has for StarCraft II, what is missing and what mends it: `python src/tools/doctor.py`.
+"""What this machine has, what is missing or broken and what mends it: `python src/tools/doctor.py`.
 
-The exit code is 0 if --env-config=sc2 can start, else 1. --env-config=skirmish needs none of what is checked here.
+StarCraft II is optional: --env-config=skirmish needs none of it. The exit code is 1 if something that every run needs
+is not there, or what there is of StarCraft II is broken; with --sc2 it is 1 if --env-config=sc2 cannot start; else 0.
 
 With --results results it says which runs there are dead, though their run.json says RUNNING, and what resumes them;
 nothing is changed without --mend.
@@ -32,22 +33,27 @@ RESULTS_GB = 5
 """Free space below which a note is made: a replay buffer's checkpoint may take this much."""
 
 
+NEEDED = ("protobuf", "torch")
+"""What every run needs."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One line of the table."""
 
     mark: str
-    """ok, note (worth knowing), or MISSING."""
+    """ok, note (worth knowing), none (optional, and not there), MISSING, or BROKEN."""
     name: str
     found: str
     remedy: str = ""
 
 
-def rows() -> Iterator[Row]:
-    """Yield the table."""
+def rows(absent: str) -> Iterator[Row]:
+    """Yield the table; `absent` is the mark of what StarCraft II needs where there is nothing of it."""
     yield python()
-    yield from game()
-    yield from map(package, ("smac", "smacv2", "pysc2"))
+    yield from game(absent)
+    for name in ("smac", "smacv2", "pysc2"):
+        yield package(name, absent)
     yield pinned("requirements-sc2.txt", INSTALL)
     yield pinned("requirements.txt", pip_install())
     yield backend()
@@ -80,13 +86,13 @@ def pip_install() -> str:
     return ACTIVATE if beside_venv() else f"{sys.executable} -m pip install -r requirements.txt"
 
 
-def game() -> Iterator[Row]:
+def game(absent: str) -> Iterator[Row]:
     """Say where the game is, which builds it has and which maps."""
     origin = "SC2PATH" if os.environ.get("SC2PATH") else "SC2PATH is not set, and need not be"
     root = installation.find_sc2()
     if root is None:
         where = ", ".join(str(place.absolute()) for place in installation.places())
-        yield Row("MISSING", "game", f"not in {where} ({origin}){installation.elsewhere()}", INSTALL)
+        yield Row(absent, "game", f"not in {where} ({origin}){installation.elsewhere()}", INSTALL)
         return
     yield Row("ok", "game", f"{root} ({origin})")
     yield build(root)
@@ -100,7 +106,7 @@ def build(root: Path) -> Row:
     """Say which builds of the game there are and which is used."""
     fault = installation.game_fault(root)
     if fault:
-        return Row("MISSING", "version", fault.what, fault.remedy)
+        return Row("BROKEN", "version", fault.what, fault.remedy)
     *others, used = installation.builds(root)
     found = installation.version(used)
     if others:
@@ -110,18 +116,19 @@ def build(root: Path) -> Row:
     return Row("note", "version", f"{found}; results differ from those of {installation.version(installation.BUILD)}")
 
 
-def package(name: str) -> Row:
+def package(name: str, absent: str) -> Row:
     """Say whether smac, smacv2 or pysc2 is there, from which commit, and whether it can be imported."""
     problem = installation.package_problem(name)
     if problem:
         other = "SMAC3" in problem
         remedy = f"{sys.executable} -m pip uninstall --yes smac && {INSTALL}" if other else INSTALL
-        return Row("MISSING", name, problem.partition(";")[0], remedy)
+        mark = absent if installation.package_folder(name) is None else "BROKEN"
+        return Row(mark, name, problem.partition(";")[0], remedy)
     if name == "pysc2":  # imported by smac
         return Row("ok", name, metadata_version(name))
     reason = import_error(name)
     if reason:
-        return Row("MISSING", name, f"{installation.package_folder(name)} cannot be imported: {reason}", INSTALL)
+        return Row("BROKEN", name, f"{installation.package_folder(name)} cannot be imported: {reason}", INSTALL)
     commit = installation.commit(name)
     return Row("ok", name, f"{metadata_version(name)}, {f'commit {commit[:7]}' if commit else 'commit not recorded'}")
 
@@ -224,6 +231,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python src/tools/doctor.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--sc2", action="store_true", help="StarCraft II is wanted: fail if it cannot start")
     parser.add_argument("--results", type=Path, help="look for dead runs in this folder, a run's local_results_path")
     parser.add_argument("--mend", action="store_true", help="complete their info.json and write their status: DIED")
     options = parser.parse_args(argv)
@@ -231,11 +239,14 @@ def main(argv: Sequence[str]) -> int:
         parser.error("--mend needs --results, such as --results results")
     if options.results is not None:
         return look_for_dead(options.results, mend=options.mend)
-    print(table(list(rows())))
+    lines = list(rows(absent="MISSING" if options.sc2 else "none"))
+    print(table(lines))
     problem = verdict()
     print(f"\n--env-config=sc2 {f'cannot start: {problem}' if problem else 'can start'}")
     print("--env-config=skirmish needs none of this")
-    return 1 if problem else 0
+    if options.sc2:
+        return 1 if problem else 0
+    return int(any(row.mark == "BROKEN" or (row.mark == "MISSING" and row.name in NEEDED) for row in lines))
 
 
 if __name__ == "__main__":

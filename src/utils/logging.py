@@ -108,17 +108,21 @@ class Logger:
         return self._recent[key][-1][1] if key in self._recent else None
 
     def print_recent_stats(self) -> None:
-        """Print every statistic, averaged over its last values (epsilon and counters: the last one)."""
+        """Print every statistic, averaged over its last values (epsilon and counters: the last one), in groups."""
         t_env = max((values[-1][0] for values in self._recent.values()), default=0)
-        cells = [f"{key}: {self._show(key):>10}" for key in sorted(self._recent) if key != "episode"]
         title = f"Recent Stats | t_env: {t_env:>10} | Episode: {int(self.last('episode') or 0):>8}"
-        width = max((len(cell) for cell in cells), default=0)
-        rows = ["   ".join(cell.ljust(width) for cell in cells[i : i + 3]) for i in range(0, len(cells), 3)]
+        groups = grouped(key for key in self._recent if key != "episode")
+        width = max((len(key) for keys in groups for key in keys), default=0) + 1
+        columns = max(1, (CONSOLE_WIDTH + 3) // (width + 14))
+        rows = []
+        for keys in groups:
+            cells = [f"{f'{key}:':<{width}} {self._show(key):>10}" for key in keys]
+            rows += ["   ".join(cells[i : i + columns]) for i in range(0, len(cells), columns)]
         self.console_logger.info("\n".join([title, *rows]))
 
     def _show(self, key: str) -> str:
         values = [value for _, value in self._recent[key]]
-        if key in {"epsilon", "gradient_steps"} | WALL_CLOCK_KEYS:
+        if key in SPEEDS or key == "epsilon":
             values = values[-1:]
         return f"{sum(values) / len(values):.4f}"
 
@@ -132,6 +136,26 @@ class Logger:
         self.info = json.loads(state["info"])
         recent = json.loads(state["recent"])
         self._recent = {key: deque(map(tuple, values), maxlen=self.WINDOW) for key, values in recent.items()}
+
+
+CONSOLE_WIDTH = 80
+HEADLINES = ("battle_won_mean", "return_mean")
+SPEEDS = WALL_CLOCK_KEYS | {"gradient_steps", "env_restarts"}
+
+
+def grouped(keys: Iterable[str]) -> list[list[str]]:
+    """Return statistics in the order in which they are looked at, each group sorted.
+
+    Won battles and returns, each test's beside training's; what else episodes come to; what learning does; speeds.
+    """
+    left = sorted(keys)
+    headlines = [key for name in HEADLINES for key in (f"test_{name}", name) if key in left]
+    # An episode's statistics are those that tests have, too, whatever an env calls them.
+    episodes = [key for key in left if key.startswith(("test_", "absolute_")) or f"test_{key}" in left]
+    speeds = [key for key in left if key in SPEEDS]
+    taken = {*headlines, *episodes, *speeds}
+    learning = [key for key in left if key not in taken]
+    return [headlines, [key for key in episodes if key not in headlines], learning, speeds]
 
 
 OURS = frozenset({"return", "ep_length", "q_taken", "target"})

@@ -51,13 +51,18 @@ class RunFolder(FileStorageObserver):
     A beat appends to cout.txt and info.jsonl what is new; info.json and metrics.json are written whole seldom, and at
     the end. A disk that is full or a folder that is gone is reported once, and tried again at every beat.
 
+    Args:
+        directory: of runs of this kind.
+        about: what run.json says of this one from its start.
+
     Attributes:
         keep_output: let sacred keep all that is printed, which other observers need.
         fault: what could not be written at the run's end; it has been reported. None as long as all is well.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, about: Mapping[str, Any] = {}) -> None:
         super().__init__(str(directory))
+        self._about = about
         self.keep_output = True
         self.fault: str | None = None
         self._lock = threading.RLock()  # the last heartbeat may still write when the run ends
@@ -104,11 +109,16 @@ class RunFolder(FileStorageObserver):
             self.run_entry.update(entries)
             self.save_json(self.run_entry, "run.json")
 
+    def artifact_event(self, name: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Let run.json name a file where it is, which sacred would copy."""
+        self.add(artifacts=[*self.run_entry["artifacts"], str(Path(filename).absolute())])
+
     def started_event(self, *args: Any, **kwargs: Any) -> Any:
         """Make the folder. UserError if that is impossible; then nothing is left of it."""
         try:
             started = super().started_event(*args, **kwargs)
             self._journal = Journal(self.folder / JOURNAL)
+            self.add(**self._about)
         except OSError as error:
             if self.dir is not None:
                 shutil.rmtree(self.dir, ignore_errors=True)

@@ -9,6 +9,14 @@ from contextlib import suppress
 from tqdm import tqdm
 
 
+def duration(seconds: float) -> str:
+    """Return a time as a person says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 class Progress:
     """Env steps done, steps per second, time left and a few numbers, on a terminal. Elsewhere the log lines must do.
 

@@ -35,6 +35,12 @@ def dotted(config: Mapping[str, Any]) -> dict[str, Any]:
     return rest | {f"env_args.{key}": value for key, value in inner.items()}
 
 
+def scenario_of(config: Mapping[str, Any]) -> str:
+    """Return what a run's env plays: its map, the key of its env, or the env's name where it has neither."""
+    env_args = config["env_args"]
+    return str(env_args.get("map_name") or env_args.get("key") or config["env"])
+
+
 @dataclass(frozen=True)
 class Record:
     """What a run folder says of its run; both are empty where sacred has left no such file."""

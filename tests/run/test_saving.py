@@ -69,7 +69,7 @@ def test_networks_are_saved_at_the_end(tmp_path: Path) -> None:
     token = models(tmp_path)
     (step,) = (token / str(t) for t in steps_in(token))
     assert sorted(path.name for path in step.iterdir()) == ["agent.th", MANIFEST, "mixer.th", "opt.th", "run.pt"]
-    assert f"The networks are in results/models/{token.name}/{step.name}" in out
+    assert f"networks   results/models/{token.name}/{step.name}\n" in out
     assert read(run_folders(tmp_path)[0], "run.json")["models"] == str(token)
 
 

@@ -81,9 +81,9 @@ def problem(package_name: str = "smac", map_name: str = "3m") -> str:
     return line
 
 
-def examined(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, str], str]:
-    """Run the doctor; return its exit code, {row: its text with the mending}, the verdict."""
-    code = doctor.main([])
+def examined(capsys: pytest.CaptureFixture[str], *, wanted: bool = True) -> tuple[int, dict[str, str], str]:
+    """Run the doctor, with StarCraft II wanted or not: its exit code, {row: its text with the mending}, the verdict."""
+    code = doctor.main(["--sc2"] if wanted else [])
     table, _, end = capsys.readouterr().out.partition("\n\n")
     rows, name = {}, ""
     for line in table.splitlines():
@@ -130,6 +130,40 @@ def test_nothing_is_there(
     assert end.endswith("\n--env-config=skirmish needs none of this\n")
 
 
+def rest_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the packages be there that every run needs, and that `site` hides."""
+    monkeypatch.setattr(doctor, "backend", lambda: doctor.Row("ok", "protobuf", "as it is"))
+    monkeypatch.setattr(doctor, "gpu", lambda: doctor.Row("ok", "torch", "as it is"))
+
+
+def test_who_wants_no_starcraft_misses_nothing(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SC2PATH", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(installation, "REPO", tmp_path)
+    for name in ("requirements.txt", "requirements-sc2.txt"):
+        shutil.copy(REPO / name, tmp_path)
+    rest_is_there(monkeypatch)
+    code, rows, end = examined(capsys, wanted=False)
+    assert code == 0
+    assert [name for name, text in rows.items() if text.startswith("none")] == ["game", "smac", "smacv2", "pysc2"]
+    assert end.startswith("--env-config=sc2 cannot start: ")
+    monkeypatch.setattr(doctor, "gpu", lambda: doctor.Row("MISSING", "torch", "not there"))
+    assert examined(capsys, wanted=False)[0] == 1
+
+
+def test_what_is_broken_fails_whoever_asks(
+    packages: Path, game: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest_is_there(monkeypatch)
+    assert examined(capsys, wanted=False)[0] == 0
+    installation.executable(game, BUILD).chmod(0o644)
+    code, rows, _ = examined(capsys, wanted=False)
+    assert code == 1
+    assert rows["version"].startswith("BROKEN: ")
+
+
 def test_the_games_folder_is_sc2path_or_the_repositorys_or_the_homes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +192,7 @@ def test_automls_smac_is_called_by_its_name(packages: Path, game: Path, capsys: 
     assert "python -m pip uninstall --yes smac, then ./install_sc2.sh" in line
     code, rows, _ = examined(capsys)
     assert code == 1
-    assert rows["smac"].startswith("MISSING: the package smac in ")
+    assert rows["smac"].startswith("BROKEN: the package smac in ")
     assert rows["smac"].endswith("-m pip uninstall --yes smac && ./install_sc2.sh")
     assert "smac is 2.4.1 from another source, pinned is d6aab33" in rows["requirements-sc2.txt"]
 
@@ -204,7 +238,7 @@ def test_a_program_that_is_missing_or_may_not_run(
     program = installation.executable(game, BUILD)
     program.chmod(0o644)
     assert f"{program}: may not be executed; run ./install_sc2.sh, or play" in problem()
-    assert examined(capsys)[1]["version"] == f"MISSING: {program}: may not be executed mend: ./install_sc2.sh"
+    assert examined(capsys)[1]["version"] == f"BROKEN: {program}: may not be executed mend: ./install_sc2.sh"
     program.unlink()
     assert f"{program}: missing" in problem()
     assert examined(capsys)[1]["version"].endswith(f"mend: mv {game} {game}.old && ./install_sc2.sh")
@@ -226,7 +260,7 @@ def test_builds_that_pysc2_cannot_use(packages: Path, game: Path, capsys: pytest
     assert "is older than 3.16.1 (Base55958), which pysc2 needs" in problem()
     (game / "Versions" / "Base75689.bak").mkdir()
     assert f"as a number; run mv {game}/Versions/Base75689.bak {game}/Versions/old-Base75689.bak && " in problem()
-    assert examined(capsys)[1]["version"].startswith("MISSING: ")
+    assert examined(capsys)[1]["version"].startswith("BROKEN: ")
 
 
 def test_a_missing_map(packages: Path, game: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from typing import Any
 
 import pytest
@@ -66,8 +67,27 @@ def test_the_table_averages_the_last_values(caplog: pytest.LogCaptureFixture) ->
     logger.print_recent_stats()
     text = caplog.records[-1].getMessage()
     assert "t_env:          6 | Episode:       12" in text
-    assert "loss:     4.0000" in text  # mean of 2, 3, 4, 5, 6
+    assert "loss:        4.0000" in text  # mean of 2, 3, 4, 5, 6
     assert "epsilon:     6.0000" in text
+
+
+def test_the_table_has_groups_and_fits_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logger = Logger(logging.getLogger("test"))
+    for key in ("battle_won_mean", "return_mean", "dead_allies_mean"):
+        logger.log_stats({key: 12345.678}, 10)
+        logger.log_stats({key: 0.5}, 10, prefix="test_")
+    for key in ("loss_td", "steps_per_s", "episode", "epsilon", "q_taken_mean", "updates_per_s"):
+        logger.log_stat(key, 1.0, 10)
+    logger.print_recent_stats()
+    _, *rows = caplog.records[-1].getMessage().splitlines()
+    assert max(map(len, rows)) <= 80
+    assert [re.findall(r"\w+(?=:)", row) for row in rows] == [
+        ["test_battle_won_mean", "battle_won_mean"], ["test_return_mean", "return_mean"],
+        ["dead_allies_mean", "test_dead_allies_mean"],
+        ["epsilon", "loss_td"], ["q_taken_mean"],
+        ["steps_per_s", "updates_per_s"],
+    ]  # fmt: skip
 
 
 def test_episode_stats_by_hand() -> None:
