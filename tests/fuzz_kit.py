@@ -25,7 +25,7 @@ FORBIDDEN = re.compile(r"Traceback|weights_only|File \"|site-packages")
 """Words of a traceback, and torch's advice to switch its safety off."""
 
 
-NOT_ERRORS = ("note: ", "warning: ", "Compiling skirmish")
+NOT_ERRORS = ("note: ", "warning: ", "Compiling ", "Another run is compiling ")
 """How lines on stderr begin that are no errors."""
 
 

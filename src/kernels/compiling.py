@@ -17,10 +17,9 @@ from pymarl.utils.jit import Compiled
 
 def prepare() -> None:
     """Compile the kernels unless that has been done, and say so: whoever waits wants to know."""
-    compiled = Compiled("kernels", step, *SOURCES)
-    if compiled.announce("the CPU kernels, once: about 20 seconds"):
-        _use_each_once()
-        compiled.note()
+    with Compiled("kernels", step, *SOURCES).once("the CPU kernels", "about 20 seconds") as needed:
+        if needed:
+            _use_each_once()
 
 
 def _use_each_once() -> None:

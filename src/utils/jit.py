@@ -7,9 +7,11 @@ checked: a check keeps a loop from being vectorised.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +48,42 @@ class Compiled:
         self._folder, self._name = Path(kernel.stats.cache_path), name
         self._mark = self._folder / f"{name}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.compiled"
 
-    def announce(self, what: str) -> bool:
-        """Say `what` will be compiled now, unless it was; returns whether it will."""
-        if self._mark.exists():
-            return False
-        print(f"Compiling {what}", file=sys.stderr, flush=True)
-        return True
+    @contextmanager
+    def once(self, what: str, lasts: str) -> Iterator[bool]:
+        """Yield whether `what` has to be compiled, which is to be done within, and is said.
 
-    def note(self) -> None:
-        """Remember that it has been done. Where the cache cannot be written, the next process compiles again."""
+        One process does it: others wait for it, and then find it in the cache. Where the cache cannot be written, or
+        its file system has no locks, each does it.
+
+        Args:
+            what: such as "the CPU kernels".
+            lasts: how long it takes: "about 20 seconds".
+        """
+        with ExitStack() as stack:
+            if not self._mark.exists():
+                with suppress(OSError):
+                    stack.enter_context(self._held(f"Another run is compiling {what}; waiting for it, {lasts}"))
+            if self._mark.exists():
+                yield False
+                return
+            print(f"Compiling {what}, once: {lasts}", file=sys.stderr, flush=True)
+            yield True
+            self._note()
+
+    @contextmanager
+    def _held(self, waiting: str) -> Iterator[None]:
+        """Hold the lock of this name, which the kernel frees with its holder's death; say so if that takes waiting."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / f"{self._name}.lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(waiting, file=sys.stderr, flush=True)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _note(self) -> None:
+        """Remember that it has been done."""
         with suppress(OSError):
             for old in self._folder.glob(f"{self._name}-*.compiled"):
                 old.unlink(missing_ok=True)

@@ -63,10 +63,9 @@ def compile_engine() -> None:
     from sc2_standin.game import STOP_ID, Game
 
     compiled = Compiled("standin", kernels.kill, *SOURCES, Path(__file__).parent)
-    if not compiled.announce("the stand-in's engine, once: about half a minute"):
-        return
-    game = Game("MMM", 0)
-    game.step(1)
-    game.order([(game.tags[0], STOP_ID, 0, None)])
-    game.kill(game.tags)
-    compiled.note()
+    with compiled.once("the stand-in's engine", "about half a minute") as needed:
+        if needed:
+            game = Game("MMM", 0)
+            game.step(1)
+            game.order([(game.tags[0], STOP_ID, 0, None)])
+            game.kill(game.tags)

@@ -108,9 +108,13 @@ class StagHunt:
         self.arrays = a = EnvArrays.allocate(self.info, batch_size)
         out = Out.of(a)
         self._packed = kernels.pack(self._rules, self._tables, self._world, out)
+        self._prepared = False
 
     def reset(self, rows: NDArray[np.int64], seeds: NDArray[np.uint64]) -> None:
         """Start the episode of `seeds[k]` in row `rows[k]`; writes obs, state and avail_actions of these rows."""
+        if not self._prepared:
+            self._prepared = True
+            kernels.prepare(self._packed)
         kernels.reset_rows(rows, seeds, self._packed)
 
     def step(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pymarl.envs.native.out import Out
 from pymarl.envs.native.rng import below, mix, shuffle, uniform
 from pymarl.envs.stag_hunt.arrays import AGENT, CATCH, DOWN, FIRST_LOOK, HARE, STAG, STAY, UP, Rules, Tables, World
 from pymarl.envs.stag_hunt.views import write_views
-from pymarl.utils.jit import inlined, kernel
+from pymarl.utils.jit import Compiled, inlined, kernel
 from pymarl.utils.stamp import source_stamp
 
-STAMP = source_stamp(Path(__file__).parent, Path(__file__).parent.parent / "native")
+SOURCES = (Path(__file__).parent, Path(__file__).parent.parent / "native")
+STAMP = source_stamp(*SOURCES)
 
 
 @inlined
@@ -234,3 +237,13 @@ def compile_kernels(stamp: str) -> Any:
 
 
 reset_rows, step_rows = compile_kernels(STAMP)
+
+
+def prepare(env: Any) -> None:
+    """Compile the kernels for `pack`'s env unless that has been done, and say so; nothing is played."""
+    if step_rows.signatures:
+        return
+    with Compiled("stag_hunt", step_rows, *SOURCES).once("stag_hunt", "about 10 seconds") as needed:
+        if needed:
+            reset_rows(np.zeros(0, np.int64), np.zeros(0, np.uint64), env)
+            step_rows(np.zeros(0, np.int64), np.zeros((0, 0), np.int64), env)

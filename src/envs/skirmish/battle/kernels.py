@@ -117,8 +117,7 @@ def prepare(env: Packed, no_frames: Any) -> None:
     """Compile the kernels for `pack`'s env unless that has been done, and say so; nothing is played."""
     if step_rows.signatures:
         return
-    compiled = Compiled("skirmish", step_rows, *SOURCES)
-    if compiled.announce("skirmish, once: about half a minute"):
-        reset_rows(np.zeros(0, np.int64), np.zeros(0, np.uint64), 0, env)
-        step_rows(np.zeros(0, np.int64), np.zeros((0, 0), np.int64), no_frames, 0, env)
-        compiled.note()
+    with Compiled("skirmish", step_rows, *SOURCES).once("skirmish", "about half a minute") as needed:
+        if needed:
+            reset_rows(np.zeros(0, np.int64), np.zeros(0, np.uint64), 0, env)
+            step_rows(np.zeros(0, np.int64), np.zeros((0, 0), np.int64), no_frames, 0, env)
