@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+import textwrap
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
@@ -33,8 +34,10 @@ NEEDED = ("yaml", "sacred", "torch")
 USAGE = """\
 usage: python src/main.py --config=ALG --env-config=ENV [options] [with KEY=VALUE ...]
 
-  --config=ALG       algorithm: {algs}; or the path of your own YAML file
-  --env-config=ENV   environment: {envs}; or the path of your own YAML file
+  --config=ALG       algorithm, or the path of your own YAML file:
+{algs}
+  --env-config=ENV   environment, or the path of your own YAML file:
+{envs}
   --print-config     print every key with its value and the file it came from, and stop
   --help             print this and stop
   with KEY=VALUE ... keys that beat those of the files, such as: seed=1 t_max=50000 env_args.time_limit=25
@@ -54,7 +57,10 @@ def usage() -> str:
     """Return the help text with the shipped configs."""
     from pymarl.utils.layers import OPTIONS, shipped_files
 
-    return USAGE.format(**{kind: ", ".join(shipped_files(kind)) for kind in OPTIONS})
+    indent = " " * 21
+    names = {kind: textwrap.fill(", ".join(shipped_files(kind)), 100, initial_indent=indent, subsequent_indent=indent,
+                                 break_on_hyphens=False) for kind in OPTIONS}  # fmt: skip
+    return USAGE.format(**names)
 
 
 def print_config(layers: Layers) -> None:
@@ -72,12 +78,16 @@ def print_config(layers: Layers) -> None:
 
 def prepare(command: Command) -> Layers:
     """Return the merged, checked config of a command. UserError for whatever is wrong with it."""
-    from pymarl.run.check import check
-    from pymarl.run.foreign import take_foreign
-    from pymarl.run.resume import check_resume
+    from pymarl.run.quick import quick_check
     from pymarl.utils.layers import merge
 
     layers = merge(command.config, command.env_config, parse_updates(command.updates))
+    quick_check(layers)
+
+    from pymarl.run.check import check  # these import torch
+    from pymarl.run.foreign import take_foreign
+    from pymarl.run.resume import check_resume
+
     for note in take_foreign(layers):
         print(f"note: {note}", file=sys.stderr)
     check_resume(layers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -11,8 +10,9 @@ from pymarl.envs.batched import refuse_workers
 from pymarl.run import REGISTRY as RUNS
 from pymarl.run.config import Classes, RunConfig, keys_of_all_parts, owners_of, read_keys
 from pymarl.run.fit import check_choices, check_fit
+from pymarl.run.quick import refuse_unknown
 from pymarl.utils.config import build_config, check_call, check_value, config_class, config_keys
-from pymarl.utils.errors import UserError, closest
+from pymarl.utils.errors import UserError
 from pymarl.utils.files import LONGEST_NAME, as_file_name
 from pymarl.utils.layers import Layers, is_shipped, shipped_keys
 from pymarl.utils.values import shown
@@ -35,7 +35,7 @@ def check(layers: Layers) -> list[str]:
     of_env = {f"env_args.{key}" for key in {*config.env_args, *_keys_of_env(classes.env)}}
     for key in layers.values:
         if key not in known or (key not in read and f"env_args.{key}" in of_env and not is_shipped(layers.origin[key])):
-            _unknown(key, layers, known, of_env)
+            refuse_unknown(key, layers, known, of_env)
     check_fit(config, classes, layers.values)
     for part in classes.configured():
         build_config(part.Config, layers.values, layers.origin)
@@ -79,23 +79,5 @@ def _check_env_args(env: Any, layers: Layers) -> None:
     known = [f"env_args.{key}" for key in config_keys(env)]
     for key in env_args:
         if f"env_args.{key}" not in known:
-            _unknown(f"env_args.{key}", layers, known, layers.values)
+            refuse_unknown(f"env_args.{key}", layers, known, layers.values)
     build_config(env.Config, env_args, layers.origin, "env_args.")
-
-
-def _unknown(key: str, layers: Layers, known: Collection[str], elsewhere: Iterable[str]) -> None:
-    """Raise UserError for a key: it may belong on the other side of env_args, be a typo, or be far from all keys."""
-    origin = layers.origin.get(key, layers.origin.get("env_args", "with"))
-    inside = key.startswith("env_args.")
-    bare = key.removeprefix("env_args.")
-    if (bare if inside else f"env_args.{bare}") in elsewhere:
-        meant = f"; did you mean {bare!r}, outside of env_args?" if inside else f"; did you mean 'env_args.{bare}'?"
-    else:
-        far = (
-            f"; this env has {', '.join(sorted(known))}"
-            if inside
-            else "; --print-config lists the keys, and a part of your own declares its in a nested Config"
-        )
-        near = closest(bare, (name.removeprefix("env_args.") for name in known))  # the prefix alone is no likeness
-        meant = (near.replace("'", "'env_args.", 1) if inside else near) or far
-    raise UserError(f"{'' if origin == 'with' else origin + ': '}unknown key {shown(key)}{meant}")

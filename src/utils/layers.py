@@ -141,3 +141,10 @@ def shipped_keys() -> set[str]:
     foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
     harmless = {*foreign["keys"], *foreign["bookkeeping"]}
     return harmless.union(*(read_yaml(path) for path in files))
+
+
+def foreign_keys() -> tuple[set[str], set[str]]:
+    """Return the keys, and the names of parts, that may stand for something else here; see foreign_keys.yaml."""
+    foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
+    tables = [table for by_learner in foreign["names"].values() for table in by_learner.values()]
+    return {*foreign["keys"], *foreign["env_args"], *foreign["bookkeeping"]}, set(foreign["learners"]).union(*tables)
