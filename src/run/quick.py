@@ -28,7 +28,8 @@ from pymarl.utils.values import shown
 from pymarl.utils.yaml_files import SRC, read_yaml
 
 FOLDERS = ("run", "runners", "controllers", "learners", "modules", "components")
-CONFIGS = ("Config", "Choices", "RunConfig")
+CONFIG = "@dataclass(frozen=True, kw_only=True)"
+"""How the sources write every Config, and what Configs have in common."""
 NAMES: Mapping[str, Registry] = {
     "env": ENVS, "runner": RUNNERS, "mac": MACS, "agent": AGENTS, "learner": LEARNERS, "buffer": BUFFERS,
 }  # fmt: skip
@@ -56,14 +57,15 @@ def quick_check(layers: Layers) -> None:
     for name in values.get("env_args", {}):
         if of_env and name not in of_env and name not in foreign:
             refuse_unknown(f"env_args.{name}", layers, [f"env_args.{own}" for own in of_env], values)
+    drawn = {"seed"} if values.get("seed") is None else set()
     for key, kinds in declared.items():
-        if key in values and key not in foreign and not is_shipped(layers.origin[key]):
+        if key in values.keys() - drawn and key not in foreign and not is_shipped(layers.origin[key]):
             _check_value(values[key], kinds, key, layers.origin[key])
 
 
 def _check_value(value: Any, kinds: Sequence[Any], key: str, origin: str) -> None:
-    """Raise UserError for a value that is none of a key's types; as the first of them, the run's own, has it."""
-    for kind in kinds[1:]:
+    """Raise UserError for a value that is none of a key's types, or not of the first one where that is the run's."""
+    for kind in kinds[1:] if key not in keys_of_run() else ():
         with suppress(UserError):
             config.check_value(value, kind, key, origin)
             return
@@ -87,16 +89,22 @@ def declared_keys() -> dict[str, list[Any]]:
     return keys
 
 
+@cache
+def keys_of_run() -> set[str]:
+    """Return the keys that every run reads."""
+    return {key for key, _ in _declared_in(SRC / "run" / "config.py")}
+
+
 def _declared_in(path: Path) -> Iterator[tuple[str, Any]]:
     text = path.read_text(encoding="utf-8")
-    if not any(f"class {name}" in text for name in CONFIGS):
+    if CONFIG not in text:
         return
     tree, names = ast.parse(text), {**vars(typing), **vars(config)}
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            names[node.targets[0].id] = _evaluated(node.value, names)  # such as Seed
+    for line in tree.body:
+        if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name):
+            names[line.targets[0].id] = _evaluated(line.value, names)  # such as Seed
     for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name in CONFIGS:
+        if isinstance(node, ast.ClassDef) and CONFIG in {f"@{ast.unparse(each)}" for each in node.decorator_list}:
             for entry in node.body:
                 if isinstance(entry, ast.AnnAssign) and isinstance(entry.target, ast.Name):
                     yield entry.target.id, _evaluated(entry.annotation, names)

@@ -24,6 +24,16 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+def test_without_words_it_says_how_to_use_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(()) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: python src/main.py --config=ALG --env-config=ENV")
+    assert "qmix" in err
+    assert max(map(len, err.splitlines())) <= 120
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 import signal
 from pathlib import Path
 
@@ -35,10 +37,33 @@ def test_a_run_writes_everything_and_completes(whole: Path) -> None:
         assert len(info[key]) == len(info[f"{key}_T"]) > 0, key
     assert info["return_mean"] == read(folder, "metrics.json")["return_mean"]["values"]
     assert "Recent Stats" in (folder / "cout.txt").read_text()
-    assert list((whole / "results" / "tb_logs").rglob("events.*"))
+    (board,) = (whole / "results" / "tb_logs").iterdir()
+    token = models(whole).name
+    assert board.name == token.replace("td_lambda__", "td_lambda__seed3__").replace("qmix_env", "stag_hunt__qmix_env")
+    assert list(board.glob("events.*"))
     checkpoints = steps_in(models(whole))
     assert {(models(whole) / str(t)).stat().st_mode for t in checkpoints} == {models(whole).stat().st_mode}
     assert [(models(whole) / str(t) / "buffer.pt").exists() for t in checkpoints] == [False, False, False, True]
+
+
+def test_a_run_says_what_it_is_and_what_came_of_it(whole: Path) -> None:
+    folder, token = run_folders(whole)[0], models(whole)
+    run, said = read(folder, "run.json"), (folder / "cout.txt").read_text()
+    assert run["models"] == str(token)
+    assert json.loads((token / "runs.json").read_text()) == [{"run": str(folder), "from": None}]
+    assert run["command_line"] == shlex.join(["python", "src/main.py", *SMALL_HUNT, "use_tensorboard=True"])
+    assert run["versions"]["torch"] == torch.__version__
+    assert {"commit", "dirty", "machine"} <= run.keys()
+    assert "qmix_env=8_adam_td_lambda on stag_hunt, seed 3 (CPU, 1 thread)" in said
+    assert f"run folder {folder.relative_to(whole)}\n" in said
+    assert said.count("left, at ") == 1
+    end = said[said.index("Finished Training: ") :]
+    steps = max(steps_in(token))
+    assert re.search(rf"Finished Training: {steps:,} env steps in \d+ s\n", end)
+    assert re.search(r"last test  return [\d.]+ in 6 episodes, at 1,200\n  best test  return [\d.]+ in 6 ", end)
+    assert f"networks   {(token / str(steps)).relative_to(whole)}\n" in end
+    table = said[said.index("Recent Stats") :].partition("\n")[2].partition("[INFO")[0]
+    assert max(map(len, table.splitlines())) <= 80
 
 
 def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
@@ -160,7 +185,8 @@ def test_an_evaluation_that_ends_early_keeps_what_it_has_played(tmp_path: Path) 
     assert read(folder, "info.json")["env_restarts"] == [4]
     assert "test_return_mean" not in read(folder, "info.json")
     assert read(folder, "run.json")["status"] == "FAILED"
-    assert sorted(folder.glob("*.txt")) == sorted([folder / "cout.txt", *(folder / path.name for path in replays)])
+    assert sorted(read(folder, "run.json")["artifacts"]) == sorted(map(str, replays))
+    assert list(folder.glob("*.txt")) == [folder / "cout.txt"], "replays are stored once"
 
 
 def test_replays_beside_one_that_cannot_be_saved_are_kept(tmp_path: Path) -> None:
@@ -172,7 +198,7 @@ def test_replays_beside_one_that_cannot_be_saved_are_kept(tmp_path: Path) -> Non
     assert (code, err) == (1, "error: no room for the replay\n")
     (path,) = (tmp_path / "results" / "replays").iterdir()
     assert re.search(rf"Replay: .*{path.name}", out)
-    assert (run_folders(tmp_path)[-1] / path.name).exists()
+    assert read(run_folders(tmp_path)[-1], "run.json")["artifacts"] == [str(path)]
     assert len(read(run_folders(tmp_path)[-1], "evaluation.json")) == 2
 
 
