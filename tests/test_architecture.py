@@ -16,6 +16,7 @@ ALLOWED = {
     "pymarl.py": set(),
     "main.py": {"run"},
     "launch.py": {"experiments"},
+    "compare.py": {"experiments"},
     "experiments": {"experiments", "main", "run"},
     "run": {"run", "runners", "learners", "controllers", "components", "modules", "envs"},
     "runners": {"runners", "envs", "components"},

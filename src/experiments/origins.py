@@ -9,18 +9,15 @@ from pymarl.utils.runs import Record
 
 OURS, PYMARL, PYMARL2, EPYMARL = "pymarl", "pymarl1", "pymarl2", "epymarl"
 
-MARKS = {
-    EPYMARL: {"hypergroup", "common_reward", "add_value_last_step", "use_rnn", "standardise_rewards"},
-    PYMARL2: {"optimizer", "q_lambda", "gain", "per_alpha", "use_layer_norm", "hypernet_embed"},
-}
-"""Keys of every config of a framework that those before it do not have; ours knows nearly all of them."""
+MARKS = {EPYMARL: "hypergroup", PYMARL2: "run"}
+"""A key of the default.yaml of a framework, in all its versions, that those before it do not have."""
 
 
 def origin_of(record: Record) -> str:
     """Return which framework has written a run folder."""
     if "env_timeout" in record.config or "models" in record.run or (record.folder / JOURNAL).is_file():
         return OURS
-    return next((name for name, keys in MARKS.items() if keys & record.config.keys()), PYMARL)
+    return next((name for name, key in MARKS.items() if key in record.config), PYMARL)
 
 
 def stamp_of(record: Record) -> dict[str, Any]:
