@@ -80,11 +80,11 @@ def _sorted_out(results: Sequence[Result]) -> Runs:
 def _of_env(env: str, scenarios: dict[str, dict[str, list[Result]]], warn: Callable[[str], None]) -> dict[str, Any]:
     scenarios = _evened(env, scenarios, warn)
     every = [run for methods in scenarios.values() for runs in methods.values() for run in runs]
-    metrics = sorted(set.intersection(*(set(run.curves) for run in every)))
+    metrics, absolute = _metrics(every)
     if not metrics:
         raise UserError(f"{env}: its runs have no metric in common; export fewer of them at a time")
-    lacking = sum("best" not in run.absolute or not set(metrics) <= run.absolute["best"].keys() for run in every)
-    if lacking:
+    if not absolute:
+        lacking = sum("best" not in run.absolute for run in every)
         warn(
             f"{env}: {lacking} of {len(every)} runs have no absolute metric (absolute_episodes); "
             f"absolute_metrics hold the last test of all runs"
@@ -100,11 +100,18 @@ def _of_env(env: str, scenarios: dict[str, dict[str, list[Result]]], warn: Calla
         warn(f"{env}: methods have other seeds; they are numbered: seed_0, seed_1, ...")
     return {
         name: {method: {f"seed_{number if len(seeds) > 1 else run.seed}":
-                        _of_run(run, grids[name][:steps], metrics, absolute=not lacking)
+                        _of_run(run, grids[name][:steps], metrics, absolute=absolute)
                         for number, run in enumerate(runs)}
                for method, runs in methods.items()}
         for name, methods in scenarios.items()
     }  # fmt: skip
+
+
+def _metrics(runs: Sequence[Result]) -> tuple[list[str], bool]:
+    """Return the metrics that all runs have, and whether all have played their best networks' episodes of them."""
+    metrics = set.intersection(*(set(run.curves) for run in runs))
+    absolute = metrics.intersection(*(run.absolute.get("best", {}) for run in runs))
+    return sorted(absolute or metrics), bool(absolute)
 
 
 def _seeds(runs: Sequence[Result]) -> tuple[int, ...]:
