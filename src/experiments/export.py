@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pymarl.experiments.protocol import labelled
 from pymarl.experiments.results import Curve, Result, say
 from pymarl.utils.errors import UserError
-from pymarl.utils.files import replacing_file, write_json
+from pymarl.utils.files import replacing_file, write_text
 
 CSV_COLUMNS = ("method", "env", "scenario", "seed", "t", "metric", "value", "episodes", "seconds", "origin", "folder")
 
@@ -48,7 +49,7 @@ def _rows(label: str, run: Result) -> Iterator[tuple[Any, ...]]:
 
 def write_marl_eval(path: Path, results: Sequence[Result], warn: Callable[[str], None] = say) -> None:
     """Write what marl-eval reads (Gorsane et al. 2022, arXiv:2209.10485); see `marl_eval`."""
-    write_json(path, marl_eval(results, warn))
+    write_text(path, json.dumps(marl_eval(results, warn), allow_nan=False, indent=1) + "\n")  # it goes by the order
 
 
 def marl_eval(results: Sequence[Result], warn: Callable[[str], None] = say) -> dict[str, Any]:
