@@ -143,7 +143,7 @@ def _grid(runs: Sequence[Result], metrics: Sequence[str]) -> NDArray[np.int64]:
     """Return multiples of the longest interval between tests, up to the shortest run's last test."""
     curves = [run.curves[name] for run in runs for name in metrics]
     interval = max(_interval(run, run.curves[metrics[0]]) for run in runs)
-    return np.arange(0, min(int(curve.t[-1]) for curve in curves) + 1, interval, np.int64)
+    return np.arange(0, min(int(curve.t[-1]) for curve in curves) + 1, interval, dtype=np.int64)
 
 
 def _interval(run: Result, curve: Curve) -> int:

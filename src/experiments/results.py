@@ -249,7 +249,7 @@ def _curve(points: Mapping[int, Array], at: Mapping[int, int], seconds: Mapping[
 
 
 def _seconds(folder: Path, started: str) -> dict[int, float]:
-    """Return after how many seconds the tests were, by env steps, as sacred's metrics.json says (PyMARL2's is empty)."""
+    """Return after how many seconds the tests were, by env steps, as metrics.json says (PyMARL2's is empty)."""
     path = folder / "metrics.json"
     metric = read_object(path, EXPECTED).get(f"{PREFIX}return{SUFFIX}") if path.is_file() else None
     if not isinstance(metric, Mapping):

@@ -107,7 +107,7 @@ def test_a_token_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "told"),
     [
         (["a", "nowhere"], "nowhere: no such folder; expected one of runs"),
-        (["a", "many"], "many: expected runs of one method, got many lr=0.1, many lr=0.2; name a folder of one of them"),
+        (["a", "many"], "many: expected runs of one method, got many lr=0.1, many lr=0.2; name the folder of one"),
         (["a", "c"], "a has skirmish 3m, c has skirmish 2s3z: no scenario of both to compare"),
         (["a", "untested"], "untested: 1 training runs, none of which has been tested yet"),
         (["a", "a", "--metric=battle_one"], "no metric 'battle_one' in all of the runs; did you mean 'battle_won'?"),

@@ -94,8 +94,9 @@ def test_a_broken_folder_is_named_and_left_out(tmp_path: Path) -> None:
 def test_a_living_run_is_loaded_as_far_as_it_is(tmp_path: Path) -> None:
     """info.json is of a while ago, and the last line of info.jsonl half written."""
     folder = write_run(tmp_path / "1", [(0, [0.0])], run={"status": "RUNNING", "stop_time": None})
-    lines = [{"at": 1, "key": "test_return_mean", "values": [4.0]}, {"at": 1, "key": "test_return_mean_T", "values": [8]}]
-    (folder / "info.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"at": 2, "key"')
+    new = {"test_return_mean": 4.0, "test_return_mean_T": 8}
+    lines = [json.dumps({"at": 1, "key": key, "values": [value]}) for key, value in new.items()]
+    (folder / "info.jsonl").write_text("".join(f"{line}\n" for line in lines) + '{"at": 2, "key"')
     assert one(tmp_path).curves["return"].t.tolist() == [0, 8]
     just_begun = write_run(tmp_path / "2", seed=2)
     (just_begun / "info.json").unlink()
