@@ -16,6 +16,8 @@ ALLOWED = {
     "pymarl.py": set(),
     "main.py": {"run"},
     "launch.py": {"experiments"},
+    "compare.py": {"experiments"},
+    "export.py": {"experiments"},
     "experiments": {"experiments", "main", "run"},
     "run": {"run", "runners", "learners", "controllers", "components", "modules", "envs"},
     "runners": {"runners", "envs", "components"},

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymarl.utils.errors import UserError, closest
-from pymarl.utils.info import read_info
+from pymarl.utils.info import number_of, read_info
 from pymarl.utils.runs import FREE_ON_RESUME, Record, dotted, read_record
 
 PREFERRED = ("test_battle_won_mean", "test_return_mean")
@@ -112,7 +112,7 @@ def _choose_metric(infos: Sequence[dict[str, Any]], wanted: str | None, left_out
 
 def _run(record: Record, info: dict[str, Any], metric: str) -> Run | None:
     """Return a run, None if it has no number of the metric."""
-    steps, values = (np.array([_number(x) for x in info.get(key) or []]) for key in (f"{metric}_T", metric))
+    steps, values = (np.array([number_of(x) for x in info.get(key) or []]) for key in (f"{metric}_T", metric))
     if len(steps) != len(values):
         raise UserError(
             f"{record.folder}: {len(values)} values of {metric} at {len(steps)} env steps; info.json is broken"
@@ -138,14 +138,6 @@ def _run(record: Record, info: dict[str, Any], metric: str) -> Run | None:
         steps=steps[order],
         values=values[order],
     )
-
-
-def _number(value: Any) -> float:
-    """Return a number; NaN for null. PyMARL's info.json wraps those of numpy as {"value": 0.5, ...}."""
-    if isinstance(value, dict):
-        value = value.get("value")
-    number = float(value) if isinstance(value, (int, float)) else np.nan
-    return number if np.isfinite(number) else np.nan
 
 
 def _free(key: str, config: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -149,6 +150,17 @@ def _fold(info: dict[str, Any], line: dict[str, Any], name: str) -> None:
         have.extend(values[len(have) - at :])
     except (LookupError, TypeError, AttributeError) as error:
         raise UserError(f"{name}: broken ({error!r}); expected a line that a run writes") from error
+
+
+def number_of(value: Any) -> float:
+    """Return a number of info.json; NaN for null, and for what is none.
+
+    PyMARL's files wrap those of numpy as {"value": 0.5, ...}.
+    """
+    if isinstance(value, dict):
+        value = value.get("value")
+    number = float(value) if isinstance(value, (int, float)) else math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def alive(folder: Path) -> bool | None:
