@@ -1,0 +1,192 @@
+"""What stands in the tables of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pymarl.experiments.report import numbers
+from pymarl.experiments.report.numbers import Estimate, Win
+from pymarl.experiments.report.study import BOUNDED, Cell, Method, Study, facts
+from pymarl.experiments.report.tables import Entry, Table, best_of, digits_for, number, words
+from pymarl.experiments.report.words import amount, axis_name, duration
+from pymarl.experiments.results import Result
+
+BOLD = "Bold: its interval lies beside those of all others."
+
+
+def tables(study: Study) -> list[Table]:
+    """Return the tables of numbers, the most general first."""
+    found = [_aggregates(study), _last_tests(study), *_absolute(study)]
+    if len(study.methods) > 1:
+        found.append(_improvement(study))
+    return [*found, _cost(study), _runs(study)]
+
+
+def _aggregates(study: Study) -> Table:
+    found = [numbers.aggregates(study, method) for method in study.methods]
+    best = {name: best_of([each[name] for each in found], less=name == "Optimality gap") for name in numbers.AGGREGATES}
+    rows = [
+        (Entry(method.name), Entry(str(each["IQM"].count), each["IQM"].count),
+         *(number(each[name], bold=best[name] == place) for name in numbers.AGGREGATES))
+        for place, (method, each) in enumerate(zip(study.methods, found, strict=True))
+    ]  # fmt: skip
+    normal = "" if study.metric in BOUNDED else "normalised "
+    caption = (
+        f"Last test's {normal}{axis_name(study.metric)} over the runs on {', '.join(study.shared)}, with 95% stratified "
+        f"bootstrap intervals. Median: over scenarios, of the means over seeds. {BOLD}"
+    )
+    columns = ("method", "seeds", *(f"{name} ↓" if name == "Optimality gap" else name for name in numbers.AGGREGATES))
+    return Table("aggregates", "Aggregates", caption, columns, rows)
+
+
+def _by_scenario(study: Study, name: str, title: str, caption: str, found: dict[tuple[str, str], Estimate]) -> Table:
+    """Return a table of a row for each scenario and a column for each method."""
+    rows = []
+    for scenario in study.scenarios:
+        row = [found.get((scenario, method.label)) for method in study.methods]
+        best, digits = best_of(row), digits_for(row)
+        entries = (number(each, bold=place == best, digits=digits) for place, each in enumerate(row))
+        rows.append((Entry(scenario), *entries))
+    columns = ("scenario", *(method.name for method in study.methods))
+    return Table(name, title, f"{caption}, mean over seeds with its 95% bootstrap interval. {BOLD}", columns, rows)
+
+
+def _last_tests(study: Study) -> Table:
+    found = {(name, method.label): numbers.last_tests(study, name, method)
+             for name in study.scenarios for method, _ in study.of(name)}  # fmt: skip
+    ends = [f"{name}: {amount(next(cell.t[-1] for _, cell in study.of(name)))}" for name in study.scenarios]
+    caption = (
+        f"{axis_name(study.metric).capitalize()} in the last test that all runs have (env steps: {', '.join(ends)})"
+    )
+    return _by_scenario(study, "last_test", "Last test", caption, found)
+
+
+def _absolute(study: Study) -> list[Table]:
+    made = []
+    for which in ("best", "last"):
+        all_found = {(name, method.label): numbers.absolute(study, name, method, which)
+                     for name in study.scenarios for method, _ in study.of(name)}  # fmt: skip
+        found = {key: each for key, each in all_found.items() if each is not None}
+        if found:
+            played = {len(values) for cell in study.cells.values() for run in cell.runs
+                      if (values := run.absolute.get(which, {}).get(study.metric)) is not None}  # fmt: skip
+            episodes = " to ".join(str(count) for count in dict.fromkeys((min(played), max(played))))
+            caption = (f"Absolute metric (Gorsane et al. 2022): {axis_name(study.metric)} of each run's {which} "
+                       f"checkpoint over {episodes} more episodes")  # fmt: skip
+            missing = "" if len(found) == len(all_found) else " (a dash: not all seeds have played it)"
+            title = f"Absolute metric, {which} checkpoint"
+            made.append(_by_scenario(study, f"absolute_{which}", title, caption + missing, found))
+    return made
+
+
+def _improvement(study: Study) -> Table:
+    rows = []
+    for method in study.methods:
+        row = [None if other is method else numbers.improvement(study, method, other) for other in study.methods]
+        rows.append((Entry(method.name), *(
+            number(each, bold=each is not None and each.interval is not None and each.interval[0] > 0.5) for each in row
+        )))  # fmt: skip
+    caption = (
+        f"Probability that a run of X (row) is better than one of Y (column) in the last test, over {', '.join(study.shared)}, "
+        "with its 95% stratified bootstrap interval; a tie counts half. Bold: the interval lies above 0.5."
+    )
+    columns = ("X", *(f"Y: {method.name}" for method in study.methods))
+    return Table("improvement", "Probability of improvement", caption, columns, rows)
+
+
+def _cost(study: Study) -> Table:
+    threshold = numbers.win_threshold(study)
+    rows = []
+    for name in study.scenarios:
+        for method, cell in study.of(name):
+            row = [*words(name, method.name), Entry(str(len(cell.runs)), len(cell.runs)), *_clock(cell.runs)]
+            if threshold is not None:
+                row += _win(numbers.win(study, cell, threshold), len(cell.runs))
+            rows.append(tuple(row))
+    columns = ["scenario", "method", "seeds", "env steps", "wall clock", "env steps/s"]
+    caption = "Wall clock of a whole run with its tests: median over seeds (least to greatest); machines as in the runs' table."
+    if threshold is not None:
+        goal = f"{threshold:g}"
+        columns += [f"reach {goal}", f"steps to {goal}", f"time to {goal}"]
+        caption += (
+            f" Steps and time to {goal}: the first test from which the {axis_name(study.metric)} is at least {goal} as a "
+            f"mean over {study.options.tests} tests; median over seeds, those that never come so far counted as infinitely "
+            "late (least to greatest)."
+        )
+    title = "Cost" if threshold is None else "Cost, steps and time to win"
+    return Table("cost", title, caption, tuple(columns), rows, text_columns=2)
+
+
+def _clock(runs: Sequence[Result]) -> list[Entry]:
+    walls = np.array([math.nan if run.wall_seconds is None else run.wall_seconds for run in runs])
+    steps = np.array([run.last for run in runs], np.float64)
+    entries = [Entry(amount(float(np.median(steps))), float(np.median(steps)))]
+    if np.isnan(walls).any():
+        return [*entries, Entry("-", ""), Entry("-", "")]
+    speed = steps / np.maximum(walls, 1e-9)
+    return [*entries, _spread(walls, duration), _spread(speed, lambda value: f"{value:,.0f}")]
+
+
+def _spread(values: np.ndarray, shown) -> Entry:  # type: ignore[no-untyped-def, type-arg]
+    middle = float(np.median(values))
+    ends = f" ({shown(values.min())} – {shown(values.max())})" if len(values) > 1 else ""
+    return Entry(f"{shown(middle)}{ends}", middle)
+
+
+def _win(found: Win, count: int) -> list[Entry]:
+    reached = int(np.isfinite(found.steps).sum())
+    entries = [Entry(f"{reached} of {count}", reached)]
+    for values, shown in ((found.steps, amount), (found.seconds, duration)):
+        if values is None:
+            entries.append(Entry("-", ""))
+        elif not reached:
+            entries.append(Entry(f"never (to {amount(found.tested)})" if values is found.steps else "never", math.inf))
+        else:
+            middle, there = numbers.median_of(values), values[np.isfinite(values)]
+            ends = f" ({shown(there.min())} – {shown(there.max())})" if len(there) > 1 else ""
+            text = shown(middle) if math.isfinite(middle) else "never"
+            least = f" (one at {shown(there[0])})" if len(there) == 1 and count > 1 else ends
+            entries.append(Entry(f"{text}{least}", middle))
+    return entries
+
+
+def _runs(study: Study) -> Table:
+    rows = []
+    for name in study.scenarios:
+        for method, cell in study.of(name):
+            for run, values in zip(cell.runs, cell.values, strict=True):
+                rows.append(_run(study, name, method, cell, run, float(values[-1])))
+    columns = ("scenario", "method", "seed", "last test", "env steps", "wall clock", "status", "started", "commit",
+               "machine", "processor", "python", "torch", "folder")  # fmt: skip
+    caption = "Each run, and where it was played. A + behind a commit: with changes that were not committed."
+    return Table("runs", "Runs", caption, columns, rows, text_columns=2)
+
+
+def _run(study: Study, name: str, method: Method, cell: Cell, run: Result, last: float) -> tuple[Entry, ...]:
+    told = facts(run)
+    wall = Entry("-", "") if run.wall_seconds is None else Entry(duration(run.wall_seconds), run.wall_seconds)
+    where = "" if run.origin == "pymarl" else f" ({run.origin})"
+    return (
+        *words(name, method.name + where), Entry(str(run.seed), run.seed), number(Estimate(last, None, 1)),
+        Entry(amount(run.last), run.last), wall,
+        *words(run.status.lower() or "-", *(told[key] or "-" for key in ("started", "commit", "machine", "cpu", "python", "torch"))),
+        Entry("/".join(run.folder.parts[-3:])),
+    )  # fmt: skip
+
+
+def protocol(study: Study) -> list[tuple[str, Table]]:
+    """Return tables of what differs between methods, and on which scenarios each holds."""
+    made: dict[str, tuple[list[str], Table]] = {}
+    titles = {"task": "What is to be solved", "framework": "Whose code", "test": "How it is tested",
+              "length": "How long it is trained", "training": "Training, beside the method", "method": "The methods"}  # fmt: skip
+    for name in study.scenarios:
+        shown = [method.name for method, _ in study.of(name)]
+        rows = [(Entry(each.key), Entry(titles[each.kind]), *words(*(each.values[side] for side in shown)))
+                for each in study.differing[name]]  # fmt: skip
+        table = Table("protocol", "Protocol", "In what the methods' configs differ, beside their seeds",
+                      ("key", "of what", *shown), rows, text_columns=2 + len(shown))  # fmt: skip
+        made.setdefault(repr(rows) + repr(shown), ([], table))[0].append(name)
+    return [(", ".join(names), table) for names, table in made.values()]
