@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--threshold", type=float, help="value that counts as won; default: 0.95 of a win rate")
     made.add_argument("--tests", type=int, default=3, help="over how many tests it must hold as a mean; default: 3")
     made.add_argument("--films", type=Path, nargs="*", default=[], metavar="REPLAY",
-                      help="replays (.npz, or folders) beside those in results/replays/<token> of the runs")  # fmt: skip
+                      help="replays (.npz, or folders) beside those of the runs' evaluations")  # fmt: skip
     made.add_argument("--seed", type=int, default=0, help="of the bootstrap; default: 0")
     made.add_argument("--unfinished", action="store_true", help="take runs that are not complete, too, and mark them")
     made.add_argument("--anyway", action="store_true", help="report on runs whose tasks differ, too")
@@ -68,7 +68,7 @@ def main(argv: Sequence[str]) -> int:
 
 def report(options: argparse.Namespace, made_by: str) -> int:
     """Write the report that the options describe and print its notes and its page. UserError if there is none."""
-    from pymarl.experiments.report.study import study_of
+    from pymarl.experiments.report.gather import study_of
     from pymarl.experiments.report.write import write_report
     from pymarl.experiments.results import load_results, say
 
@@ -91,11 +91,9 @@ def options_of(options: argparse.Namespace) -> Options:
     """Return what the words ask for. UserError for numbers that make no sense."""
     from pymarl.experiments.report.study import Options
 
-    for name in ("tests", "seed"):
-        if vars(options)[name] < (1 if name == "tests" else 0):
-            raise UserError(
-                f"--{name} {vars(options)[name]}: expected {'1 or more' if name == 'tests' else '0 or more'}"
-            )
+    for name, least in (("tests", 1), ("seed", 0)):
+        if vars(options)[name] < least:
+            raise UserError(f"--{name} {vars(options)[name]}: expected {least} or more")
     lists = {name: [word for word in vars(options)[name].split(",") if word] for name in ("scenarios", "methods")}
     return Options(
         metric=options.metric, scenarios=lists["scenarios"], methods=lists["methods"], reference=options.reference,

@@ -1,1 +1,1 @@
-"""Runs as figures, tables and one page. Its face is `study.study_of` and `write.write_report`."""
+"""Runs as figures, tables and one page. Its face is `gather.study_of` and `write.write_report`."""

@@ -43,7 +43,8 @@ def interval_of(run: Result, curve: Curve) -> int:
 def grid_of(runs: Sequence[Result], metric: str) -> Grid:
     """Return the multiples of the longest interval between tests that all runs come to, 0 among them.
 
-    A test counts for the multiple that it is nearest to; multiples near to which some run has none are left out.
+    Each run's nearest test counts. Where tests are not made at these multiples, they drift by what each overshoots, so
+    that a test may be up to an interval away; multiples at which some run has none so near are left out.
     """
     curves = [run.curves[metric] for run in runs]
     interval = max(interval_of(run, curve) for run, curve in zip(runs, curves, strict=True))
@@ -51,9 +52,9 @@ def grid_of(runs: Sequence[Result], metric: str) -> Grid:
     last = end // interval + (end % interval > interval // 2)
     t = np.arange(last + 1, dtype=np.int64) * interval
     away = np.stack([np.abs(curve.t[nearest(curve, t)] - t) for curve in curves])
-    near = (away <= interval // 2).all(0)
-    if not near.any():
-        near[-1] = True
+    near = np.flatnonzero((away <= interval).all(0))
+    if not len(near):
+        near = np.array([last])
     return Grid(t[near], interval, bool(away[:, near].any()))
 
 

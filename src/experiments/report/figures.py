@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,25 +17,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from pymarl.experiments.report import numbers
 from pymarl.experiments.report.numbers import Band, Estimate
 from pymarl.experiments.report.study import BOUNDED, Method, Study
+from pymarl.experiments.report.style import COLUMN, DIM, PAGE, RC, colour, style
 from pymarl.experiments.report.words import amount, axis_name, duration
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a6f5d")
-"""Of Okabe and Ito, told apart with any colour vision; their yellow and black, which a page loses, are not among them."""
-
-STYLES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
-INK, DIM, LINE = "#1b1f24", "#59636e", "#dfe3e8"
-"""Of text, of what stands back, of the grid. The page puts its own in their place."""
-
-COLUMN = 3.4
-"""Inches: a column of a two-column paper; two of them and the gap between are the page."""
-
-PAGE = 7.0
-RC = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "xtick.labelsize": 7, "ytick.labelsize": 7,
-      "legend.fontsize": 8, "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6,
-      "xtick.major.size": 2.5, "ytick.major.size": 2.5, "text.color": INK, "axes.labelcolor": INK,
-      "axes.edgecolor": DIM, "xtick.color": DIM, "ytick.color": DIM, "xtick.labelcolor": INK, "ytick.labelcolor": INK,
-      "grid.color": LINE, "grid.linewidth": 0.5, "pdf.fonttype": 42, "svg.fonttype": "path",
-      "svg.hashsalt": "pymarl", "text.parse_math": False}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,7 +40,7 @@ class Drawing:
         height: inches of a panel.
         columns: most panels beside each other, in a paper.
         legend: whether lines are told apart by a legend; otherwise by their labels.
-        one_column: whether a single panel takes one column of a paper.
+        alone: inches of a panel's width where it stands alone, on the page.
     """
 
     name: str
@@ -66,16 +50,7 @@ class Drawing:
     height: float
     columns: int
     legend: bool
-
-
-def colour(method: Method) -> str:
-    """Return a method's colour."""
-    return COLOURS[method.number % len(COLOURS)]
-
-
-def style(method: Method) -> str | tuple[int, tuple[float, ...]]:
-    """Return a method's line style; with its colour it is its alone among 28."""
-    return STYLES[method.number % len(STYLES)]
+    alone: float = 4.0
 
 
 def drawings(study: Study) -> list[Drawing]:
@@ -99,12 +74,16 @@ def _band_words(study: Study) -> str:
 
 def _curves(study: Study) -> Drawing:
     statistic = numbers.CURVES[study.options.aggregate][0]
-    panels = tuple(Panel(name, lambda axes, name=name: _draw_curves(study, axes, name)) for name in study.scenarios)
-    caption = f"{axis_name(study.metric)} of test episodes, {statistic} over seeds; {_band_words(study)}."
-    return Drawing("curves", "Learning curves", caption, panels, 2.1, 3, True)
+    panels = tuple(Panel(name, partial(_draw_curves, study, name)) for name in study.scenarios)
+    caption = f"{axis_name(study.metric).capitalize()}, {statistic} over seeds; {_band_words(study)}."
+    return Drawing("curves", "Learning curves", caption, panels, 2.1, 3, True, 4.0 if len(panels) == 1 else 3.0)
 
 
-def _draw_curves(study: Study, axes: Axes, scenario: str) -> None:
+def _normalised(study: Study) -> str:
+    return axis_name(study.metric, normalised=study.metric not in BOUNDED)
+
+
+def _draw_curves(study: Study, scenario: str, axes: Axes) -> None:
     for method, _ in study.of(scenario):
         _line(axes, method, numbers.curve(study, scenario, method))
     _dress(axes, study, axis_name(study.metric), bounded=study.metric in BOUNDED)
@@ -112,15 +91,16 @@ def _draw_curves(study: Study, axes: Axes, scenario: str) -> None:
 
 def _overall(study: Study) -> Drawing:
     statistic = numbers.CURVES[study.options.aggregate][0]
-    normal = "" if study.metric in BOUNDED else "normalised "
 
     def draw(axes: Axes) -> None:
         for method in study.methods:
             _line(axes, method, numbers.overall_curve(study, method))
-        _dress(axes, study, f"{normal}{axis_name(study.metric)}", bounded=True)
+        _dress(axes, study, _normalised(study), bounded=True)
 
-    caption = (f"{statistic.capitalize()} of {normal}{axis_name(study.metric)} over the seeds of {len(study.shared)} "
-               f"scenarios ({', '.join(study.shared)}); {_band_words(study)}.")  # fmt: skip
+    caption = (
+        f"{statistic.capitalize()} of the {_normalised(study)} over the seeds of {len(study.shared)} scenarios "
+        f"({', '.join(study.shared)}); {_band_words(study)}."
+    )
     return Drawing("curves_all", "All scenarios together", caption, (Panel("", draw),), 2.3, 1, True)
 
 
@@ -147,7 +127,7 @@ def _dress(axes: Axes, study: Study, label: str, *, bounded: bool) -> None:
     _plain(axes)
 
 
-def _plain(axes: Axes, grid: str = "both") -> None:
+def _plain(axes: Axes, grid: Literal["both", "x", "y"] = "both") -> None:
     axes.grid(axis=grid)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -158,18 +138,17 @@ def _aggregates(study: Study) -> Drawing:
 
     def panel(name: str) -> Panel:
         rows = [(method.name, colour(method), found[method.label][name]) for method in study.methods]
-        return Panel(f"{name} {'↓' if name == 'Optimality gap' else '↑'}", lambda axes: _intervals(axes, rows))
+        return Panel(f"{name} {'↓' if name == 'Optimality gap' else '↑'}", partial(_intervals, rows))
 
-    normal = "" if study.metric in BOUNDED else "normalised "
-    caption = (f"Last test's {normal}{axis_name(study.metric)} over the runs on {', '.join(study.shared)}; "
-               "bars: 95% stratified bootstrap interval. The optimality gap is what is missing to 1: less is better.")  # fmt: skip
-    height = 0.55 + 0.2 * len(study.methods)
-    return Drawing(
-        "aggregates", "Aggregates", caption, tuple(panel(name) for name in numbers.AGGREGATES), height, 4, False
+    caption = (
+        f"Last test's {_normalised(study)} over the runs on {', '.join(study.shared)}; bars: 95% stratified bootstrap "
+        "interval. The optimality gap is what is missing to 1: less is better."
     )
+    panels = tuple(panel(name) for name in numbers.AGGREGATES)
+    return Drawing("aggregates", "Aggregates", caption, panels, 0.55 + 0.2 * len(study.methods), 4, False, 2.2)
 
 
-def _intervals(axes: Axes, rows: Sequence[tuple[str, str, Estimate]]) -> None:
+def _intervals(rows: Sequence[tuple[str, str, Estimate]], axes: Axes) -> None:
     """Draw a line for each row: its interval as a bar, its value as a mark."""
     for place, (_, shade, found) in enumerate(rows):
         low, high = found.interval or (found.value, found.value)
@@ -187,19 +166,19 @@ def _intervals(axes: Axes, rows: Sequence[tuple[str, str, Estimate]]) -> None:
 
 
 def _profiles(study: Study) -> Drawing:
-    normal = "" if study.metric in BOUNDED else "normalised "
-
     def draw(axes: Axes) -> None:
         for method in study.methods:
             _line(axes, method, numbers.profile(study, method), step=True)
-        axes.set_xlabel(f"{normal}{axis_name(study.metric)} τ")
+        axes.set_xlabel(f"{_normalised(study)} τ")
         axes.set_ylabel("fraction of runs > τ")
         axes.set_xlim(-0.01, 1.01)
         axes.set_ylim(-0.02, 1.02)
         _plain(axes)
 
-    caption = (f"Performance profile: the fraction of runs whose last test is above τ, on {', '.join(study.shared)}; "
-               f"{_band_words(study)}. Higher is better.")  # fmt: skip
+    caption = (
+        f"Performance profile: the fraction of runs whose last test is above τ, on {', '.join(study.shared)}; "
+        f"{_band_words(study)}. Higher is better."
+    )
     return Drawing("profile", "Performance profiles", caption, (Panel("", draw),), 2.3, 1, True)
 
 
@@ -209,16 +188,18 @@ def _improvement(study: Study) -> Drawing:
     rows = [(f"{each.name} > {best.name}", colour(each), numbers.improvement(study, each, best)) for each in others]
 
     def draw(axes: Axes) -> None:
-        _intervals(axes, rows)
+        _intervals(rows, axes)
         axes.axvline(0.5, color=DIM, linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("P(X > Y)")
 
     why = "the reference" if study.reference else "the method of the greatest IQM"
-    caption = (f"How likely a run of a method is better than one of {best.name} ({why}) on a scenario drawn at random; "
-               "a tie counts half; bars: 95% stratified bootstrap interval. An interval with 0.5 in it says nothing.")  # fmt: skip
-    height = 0.7 + 0.2 * len(rows)
-    return Drawing("improvement", "Probability of improvement", caption, (Panel("", draw),), height, 1, False)
+    caption = (
+        f"How likely a run of a method is better than one of {best.name} ({why}) on a scenario drawn at random; a tie "
+        "counts half; bars: 95% stratified bootstrap interval. One that holds 0.5 says nothing."
+    )
+    panels = (Panel("", draw),)
+    return Drawing("improvement", "Probability of improvement", caption, panels, 0.7 + 0.2 * len(rows), 1, False)
 
 
 def paper(drawing: Drawing, methods: Sequence[Method]) -> Figure:
@@ -252,44 +233,13 @@ def _share_labels(axes: Axes, first: bool, legend: bool) -> None:
             axes.set_yticklabels([])
 
 
-def single(drawing: Drawing, panel: Panel, width: float = COLUMN) -> Figure:
+def single(drawing: Drawing, panel: Panel) -> Figure:
     """Return one panel of a figure alone, for a page."""
     with matplotlib.rc_context(RC):
-        figure = Figure(figsize=(width, max(drawing.height, 0.9)), layout="constrained")
+        figure = Figure(figsize=(drawing.alone, max(drawing.height, 0.9)), layout="constrained")
         figure.set_facecolor("none")
         axes = figure.subplots()
         axes.set_facecolor("none")
         panel.draw(axes)
         axes.set_title(panel.title, fontweight="bold")
         return figure
-
-
-def curve_rows(study: Study) -> list[tuple[object, ...]]:
-    """Return the points of all learning curves: scenario, method, x, value, low, high, seeds."""
-    rows: list[tuple[object, ...]] = []
-    named = [
-        (name, method, numbers.curve(study, name, method)) for name in study.scenarios for method, _ in study.of(name)
-    ]
-    if len(study.shared) > 1:
-        named += [("all", method, numbers.overall_curve(study, method)) for method in study.methods]
-    for name, method, band in named:
-        rows += _points(name, method, band)
-    return rows
-
-
-def profile_rows(study: Study) -> list[tuple[object, ...]]:
-    """Return the points of all performance profiles, as `curve_rows` does; x is the threshold."""
-    return [row for method in study.methods for row in _points("all", method, numbers.profile(study, method))]
-
-
-def _points(name: str, method: Method, band: Band) -> list[tuple[object, ...]]:
-    missing = np.full(len(band.x), np.nan)
-    low, high = (missing if each is None else each for each in (band.low, band.high))
-    return [
-        (name, method.name, _number(x), _number(value), _number(a), _number(b), band.count)
-        for x, value, a, b in zip(band.x, band.centre, low, high, strict=True)
-    ]
-
-
-def _number(value: float) -> object:
-    return "" if not math.isfinite(value) else int(value) if float(value).is_integer() else round(float(value), 6)

@@ -7,11 +7,15 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pymarl.experiments.report.study import Study
 from pymarl.experiments.results import Result
 from pymarl.utils.errors import UserError, short_line
 from pymarl.utils.runs import read_record, token_of
+
+if TYPE_CHECKING:
+    from pymarl.envs.skirmish.replay.replay import Replay
 
 MOST_EMBEDDED = 4
 MOST_BYTES = 4_000_000
@@ -43,7 +47,8 @@ def films_of(study: Study, given: Sequence[Path], warn: Callable[[str], None]) -
     """Return films: of each method on each scenario one, a victory if there is any, and those that were named.
 
     Args:
-        study: the runs; those of results/models/<token> have replays in results/replays/<token>.
+        study: the runs. Replays are those of evaluations of their checkpoints that stand beside them in results/sacred,
+            and what is in results/replays/<token>.
         given: files, or folders of them.
         warn: is told of files that cannot be read.
     """
@@ -54,20 +59,27 @@ def films_of(study: Study, given: Sequence[Path], warn: Callable[[str], None]) -
             if film := _best(f"{method.name} on {name}", files, warn):
                 found.append(film)
     for path in given:
-        files = sorted(path.rglob("*.npz")) if path.is_dir() else [path]
-        found += [film for file in files if (film := _best(file.stem, [(None, file)], warn))]
+        replays = sorted(path.rglob("*.npz")) if path.is_dir() else [path]
+        found += [film for file in replays if (film := _best(file.stem, [(None, file)], warn))]
     return _placed(found)
 
 
 def _replays(run: Result) -> Iterator[Path]:
-    """Yield the replays that were saved of a run's checkpoints, the newest first."""
+    """Yield the replays that were saved of a run's checkpoints, the newest evaluation first."""
     token = token_of(read_record(run.folder))
-    if token is not None:
-        for root in (token.parent.parent, run.folder.parents[3]):  # the folder may have been moved since
-            folder = root / "replays" / token.name
-            if folder.is_dir():
-                yield from sorted(folder.rglob("*.npz"), key=lambda path: path.stat().st_mtime, reverse=True)
-                return
+    if token is None:
+        return
+    results = run.folder.parents[3]  # results/sacred/<map>/<name>/<id>, which may have been moved since
+    yield from sorted((results / "replays" / token.name).rglob("*.npz"), reverse=True)
+    for folder in sorted(run.folder.parent.iterdir(), reverse=True):
+        if not (folder / "run.json").is_file():
+            continue
+        record = read_record(folder)
+        if record.config.get("save_replay") and Path(str(record.config.get("checkpoint_path"))).name == token.name:
+            for saved in (Path(str(name)) for name in record.run.get("artifacts") or []):
+                places = (saved, folder / saved.name, results / "replays" / saved.name)
+                if saved.suffix == ".npz" and (found := next((path for path in places if path.is_file()), None)):
+                    yield found
 
 
 def _best(title: str, files: Sequence[tuple[Result | None, Path]], warn: Callable[[str], None]) -> Film | None:
@@ -93,7 +105,7 @@ def _best(title: str, files: Sequence[tuple[Result | None, Path]], warn: Callabl
     return Film(title + seed, str(replay.meta["result"]), render_page(replay), _poster(replay), None)
 
 
-def _poster(replay) -> str:  # type: ignore[no-untyped-def]
+def _poster(replay: Replay) -> str:
     """Return a picture of the midst of a battle."""
     from pymarl.envs.skirmish.replay.painter import Painter
 

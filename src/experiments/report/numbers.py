@@ -143,6 +143,14 @@ def _shared_x(study: Study, cells: Sequence[Cell]) -> Array:
     return x
 
 
+def curve_bands(study: Study) -> list[tuple[str, Method, Band]]:
+    """Return all learning curves with their scenario, "all" for those over the shared ones, and their method."""
+    found = [(name, method, curve(study, name, method)) for name in study.scenarios for method, _ in study.of(name)]
+    if len(study.shared) > 1:
+        found += [("all", method, overall_curve(study, method)) for method in study.methods]
+    return found
+
+
 def profile(study: Study, method: Method) -> Band:
     """Return the fraction of a method's runs, on the shared scenarios, above each threshold."""
 

@@ -7,15 +7,20 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
+from matplotlib.figure import Figure
+
 from pymarl.experiments.report import figures
-from pymarl.experiments.report.contents import protocol
-from pymarl.experiments.report.figures import COLOURS, DIM, INK, LINE, Drawing
+from pymarl.experiments.report.contents import own_of_methods, protocol
+from pymarl.experiments.report.figures import Drawing
 from pymarl.experiments.report.films import Film
 from pymarl.experiments.report.study import Method, Study
+from pymarl.experiments.report.style import COLOURS, DIM, INK, LINE, RC
 from pymarl.experiments.report.tables import Table, as_html
-from pymarl.experiments.report.words import axis_name
+from pymarl.experiments.report.words import axis_name, duration
 
 TEMPLATE = Path(__file__).with_name("template")
 
@@ -26,13 +31,12 @@ DASHES = ("", "8 3", "2 2", "9 2.5 2 2.5")
 """Of figures.STYLES, in a legend."""
 
 METHODS_TEXT = """\
-<p class="caption">A test's value is the mean over its episodes. Tests stand at multiples of the interval between tests and
-are averaged over seeds there. Intervals are percentile intervals of 2,000 stratified bootstrap samples: on each scenario
-the seeds are drawn with replacement. IQM, optimality gap, performance profiles and probability of improvement are those of
+<p>A test's value is the mean over its episodes. Tests stand at multiples of the interval between tests and are averaged
+over seeds there. Intervals are percentile intervals of 2,000 stratified bootstrap samples: on each scenario the seeds
+are drawn with replacement. IQM, optimality gap, performance profiles and probability of improvement are those of
 Agarwal et al., <a href="https://arxiv.org/abs/2108.13264">Deep RL at the Edge of the Statistical Precipice</a> (2021);
-normalisation and the absolute metric those of Gorsane et al.,
-<a href="https://arxiv.org/abs/2209.10485">Towards a Standardised Performance Evaluation Protocol for Cooperative MARL</a>
-(2022).</p>"""
+normalisation and the absolute metric those of Gorsane et al., <a href="https://arxiv.org/abs/2209.10485">Towards a
+Standardised Performance Evaluation Protocol for Cooperative MARL</a> (2022).</p>"""
 
 
 def render_page(
@@ -79,9 +83,10 @@ def _facts(study: Study) -> str:
     counts = sorted({len(cell.runs) for cell in study.cells.values()})
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     spent = [run.wall_seconds for run in runs if run.wall_seconds is not None]
-    hours = f", {sum(spent) / 3600:,.1f} hours of runs" if spent else ""
-    plural = "" if counts == [1] else "s"
-    return f"{len(runs)} runs, {seeds} seed{plural} each{hours}; {axis_name(study.metric)}"
+    facts = [f"{len(runs)} runs", f"{seeds} seed{'' if counts == [1] else 's'} each", axis_name(study.metric)]
+    if spent:
+        facts.append(f"{duration(sum(spent))} of training in all")
+    return " · ".join(facts)
 
 
 def _sections(
@@ -123,66 +128,64 @@ def _foot(made_by: str) -> str:
 def _drawing(study: Study, drawing: Drawing) -> str:
     legend = _legend(study.methods) if drawing.legend else ""
     kind = "one" if len(drawing.panels) == 1 else "four" if drawing.columns == 4 else "some"
-    wide = 4.6 if kind == "one" else figures.COLUMN
     shown = "\n".join(
-        f"<figure>{_svg(figures.single(drawing, panel, wide), f'{drawing.name}{place}', drawing.caption)}</figure>"
+        f"<figure>{_svg(figures.single(drawing, panel), f'{drawing.name}{place}', drawing.caption)}</figure>"
         for place, panel in enumerate(drawing.panels)
     )
-    return f'{legend}<div class="panels {kind}">\n{shown}\n</div><p class="caption">{html.escape(drawing.caption)}</p>'
+    caption = f"{html.escape(drawing.caption)} {_files('figures', drawing.name, ('png', 'svg', 'pdf'))}"
+    return f'{legend}<div class="panels {kind}">\n{shown}\n</div><p class="caption">{caption}</p>'
+
+
+def _files(folder: str, name: str, suffixes: Sequence[str]) -> str:
+    """Return links to what stands beside the page."""
+    links = (f'<a href="{folder}/{name}.{suffix}">{suffix.upper()}</a>' for suffix in suffixes)
+    return f'<span class="files">{" ".join(links)}</span>'
 
 
 def _legend(methods: Sequence[Method]) -> str:
     items = ""
     for method in methods:
         dash = DASHES[method.number % len(DASHES)]
-        line = f'<line x1="0" y1="5" x2="34" y2="5" stroke="var(--c{method.number % len(COLOURS)})" stroke-width="3" stroke-dasharray="{dash}"/>'
+        shade = f"var(--c{method.number % len(COLOURS)})"
+        line = f'<path d="M0 5h34" stroke="{shade}" stroke-width="3" stroke-dasharray="{dash}"/>'
         items += f'<li><svg viewBox="0 0 34 10" aria-hidden="true">{line}</svg>{html.escape(method.name)}</li>'
     return f'<ul class="legend">{items}</ul>'
 
 
-def _svg(figure: figures.Figure, name: str, said: str) -> str:
+def _svg(figure: Figure, name: str, said: str) -> str:
     """Return a figure as part of the page: its colours are the page's, its ids its own."""
     file = io.StringIO()
-    with figures.matplotlib.rc_context(figures.RC):
+    with matplotlib.rc_context(RC):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = file.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(
-        r"#[0-9a-f]{6}\b", lambda found: f"var({VARIABLES[found[0]]})" if found[0] in VARIABLES else found[0], text
-    )
+    for shade, variable in VARIABLES.items():
+        text = text.replace(shade, f"var({variable})")
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(
-        r'<svg ([^>]*?)width="[^"]*" height="[^"]*"|<svg height="[^"]*"([^>]*?)width="[^"]*"',
-        r"<svg \1\2",
-        text,
-        count=1,
-    )
+    text = re.sub(r'(<svg[^>]*?) (?:width|height)="[^"]*"([^>]*?) (?:width|height)="[^"]*"', r"\1\2", text, count=1)
     return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(said)}" ', 1)
 
 
 def _table(table: Table, *, heading: bool = False) -> str:
     title = f"<h3>{html.escape(table.title)}</h3>" if heading else ""
-    return f'{title}{as_html(table)}<p class="caption">{html.escape(table.caption)}</p>'
+    caption = f"{html.escape(table.caption)} {_files('tables', table.name, ('csv', 'tex'))}"
+    return f'{title}{as_html(table)}<p class="caption">{caption}</p>'
 
 
 def _films(films: Sequence[Film]) -> str:
     shown = []
     for number, film in enumerate(films):
-        caption = f"<figcaption>{html.escape(film.title)} <span>· {html.escape(film.result)}</span></figcaption>"
-        picture = (
-            f'<img src="{film.poster}" alt="{html.escape(film.title)}, {html.escape(film.result)}" loading="lazy">'
-        )
+        title, result = html.escape(film.title), html.escape(film.result)
+        picture = f'<img src="{film.poster}" alt="{title}, {result}">'
         if film.file:
-            stage = f'<a class="stage" href="{html.escape(film.file)}">{picture}</a>'
-            text = ""
+            stage, text = f'<a class="stage" href="{html.escape(film.file)}">{picture}</a>', ""
         else:
-            stage = (
-                f'<button class="stage" data-film="film{number}" title="{html.escape(film.title)}">{picture}</button>'
-            )
+            stage = f'<button class="stage" data-film="film{number}" title="Play: {title}">{picture}</button>'
             # "<" would end the script if the page held "</script>"
             text = json.dumps(film.page).replace("<", "\\u003c")
             text = f'<script type="application/json" id="film{number}">{text}</script>'
+        caption = f"<figcaption>{title} <span>· {result}</span></figcaption>"
         shown.append(f'<figure class="film">{stage}{caption}{text}</figure>')
     return f'<div class="films">{"".join(shown)}</div><p class="caption">Recorded battles; a click plays one.</p>'
 
@@ -191,9 +194,13 @@ def _protocol(study: Study) -> str:
     found = protocol(study)
     content = ""
     for names, table in found:
-        heading = f"<h3>{html.escape(names)}</h3>" if len(found) > 1 else ""
-        if table.rows:
-            content += f'{heading}{as_html(table)}<p class="caption">{html.escape(table.caption)}.</p>'
+        beside, own = own_of_methods(table)
+        content += f"<h3>{html.escape(names)}</h3>" if len(found) > 1 else ""
+        if beside:
+            content += as_html(replace(table, rows=beside)) + f'<p class="caption">{html.escape(table.caption)}.</p>'
         else:
-            content += f'{heading}<p class="caption">The configs differ in seeds alone.</p>'
+            content += '<p class="caption">Beside what makes the methods, the configs differ in seeds alone.</p>'
+        if own:
+            content += f"<details><summary>{len(own)} keys that make the methods</summary>"
+            content += f"{as_html(replace(table, rows=own))}</details>"
     return content

@@ -19,7 +19,8 @@ class Entry:
     Attributes:
         text: what a reader sees.
         value: what sorts and a CSV has; the text if it is None.
-        interval: ends, shown behind the text.
+        interval: ends, of an estimate's interval or of a spread.
+        note: shown behind the text in place of the interval.
         bold: the best of its row or column, and the intervals say so.
     """
 
@@ -27,6 +28,7 @@ class Entry:
     value: float | str | None = None
     interval: tuple[float, float] | None = None
     bold: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ def digits_for(found: Sequence[Estimate | None]) -> int:
 
 
 def _interval_text(entry: Entry) -> str:
-    if entry.interval is None:
-        return ""
+    if entry.note or entry.interval is None:
+        return entry.note
     digits = len(entry.text.partition(".")[2])
     return "[" + ", ".join(f"{end:.{digits}f}" for end in entry.interval) + "]"
 
@@ -108,14 +110,20 @@ def csv_text(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(heading)
-    writer.writerows([round(cell, 6) if isinstance(cell, float) else cell for cell in row] for row in rows)
+    writer.writerows([_plain(cell) for cell in row] for row in rows)
     return text.getvalue()
+
+
+def _plain(cell: Any) -> Any:
+    """Return a number without needless digits."""
+    if not isinstance(cell, float):
+        return cell
+    return int(cell) if cell.is_integer() else round(cell, 6)
 
 
 SPECIAL = {"\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{",
            "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-           ">": r"\textgreater{}", "≥": r"$\geq$", "±": r"$\pm$", "–": "--", "↓": r"$\downarrow$",
-           "↑": r"$\uparrow$", "×": r"$\times$", "τ": r"$\tau$"}  # fmt: skip
+           ">": r"\textgreater{}", "↓": r"$\downarrow$"}  # fmt: skip
 
 
 def latex_escaped(text: str) -> str:
@@ -127,8 +135,9 @@ def as_latex(table: Table) -> str:
     """Return a table for LaTeX with the package booktabs; what is best beyond doubt is bold."""
     spec = "l" * table.text_columns + "c" * (len(table.columns) - table.text_columns)
     lines = [
-        r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering", rf"\caption{{{latex_escaped(table.caption)}}}",
-        rf"\label{{tab:{table.name}}}", rf"\begin{{tabular}}{{{spec}}}", r"\toprule",
+        r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering",
+        rf"\caption{{{latex_escaped(table.caption)}}}", rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{spec}}}", r"\toprule",
         " & ".join(latex_escaped(column) for column in table.columns) + r" \\", r"\midrule",
     ]  # fmt: skip
     for row in table.rows:
@@ -139,7 +148,7 @@ def as_latex(table: Table) -> str:
 def _latex_entry(entry: Entry) -> str:
     text = latex_escaped(entry.text)
     text = rf"\textbf{{{text}}}" if entry.bold else text
-    ends = _interval_text(entry)
+    ends = latex_escaped(_interval_text(entry))
     return rf"{text} {{\scriptsize {ends}}}" if ends else text
 
 
@@ -163,4 +172,4 @@ def _html_entry(entry: Entry, aligned: str) -> str:
     text = html.escape(entry.text)
     text = f"<b>{text}</b>" if entry.bold else text
     ends = _interval_text(entry)
-    return f"<td{aligned}{value}>{text}{f' <small>{ends}</small>' if ends else ''}</td>"
+    return f"<td{aligned}{value}>{text}{f' <small>{html.escape(ends)}</small>' if ends else ''}</td>"

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
 from pymarl.experiments.report import figures
 from pymarl.experiments.report.contents import protocol, tables
 from pymarl.experiments.report.films import films_of
+from pymarl.experiments.report.numbers import Band, curve_bands, profile
 from pymarl.experiments.report.page import render_page
-from pymarl.experiments.report.study import Study
+from pymarl.experiments.report.study import Method, Study
+from pymarl.experiments.report.style import RC
 from pymarl.experiments.report.tables import as_csv, as_latex, csv_text
 from pymarl.utils.files import replacing_file, write_text
 
-FORMATS = {"png": {"dpi": 300}, "svg": {"metadata": {"Date": None}}, "pdf": {"metadata": {"CreationDate": None}}}
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"dpi": 300},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
 """Of figures; without a date, so that the same runs make the same files."""
 
 POINTS = ("scenario", "method", "x", "value", "low", "high", "seeds")
@@ -38,11 +45,12 @@ def write_report(study: Study, out: Path, films: Sequence[Path], made_by: str, w
         for suffix, options in FORMATS.items():
             with (
                 replacing_file(out / "figures" / f"{drawing.name}.{suffix}") as path,
-                matplotlib.rc_context(figures.RC),
+                matplotlib.rc_context(RC),
             ):
                 figure.savefig(path, **options)
-    write_text(out / "figures" / "curves.csv", csv_text(POINTS, figures.curve_rows(study)))
-    write_text(out / "figures" / "profile.csv", csv_text(POINTS, figures.profile_rows(study)))
+    profiles = [("all", method, profile(study, method)) for method in study.methods]
+    write_text(out / "figures" / "curves.csv", csv_text(POINTS, _points(curve_bands(study))))
+    write_text(out / "figures" / "profile.csv", csv_text(POINTS, _points(profiles)))
     for table in made:
         write_text(out / "tables" / f"{table.name}.csv", as_csv(table))
         write_text(out / "tables" / f"{table.name}.tex", as_latex(table))
@@ -56,3 +64,13 @@ def write_report(study: Study, out: Path, films: Sequence[Path], made_by: str, w
     page = out / "index.html"
     write_text(page, render_page(study, drawn, made, shown, made_by))
     return page
+
+
+def _points(named: Sequence[tuple[str, Method, Band]]) -> list[tuple[Any, ...]]:
+    """Return the points of bands: scenario, method, x, value, its interval's ends or nothing, seeds."""
+    return [
+        (name, method.name, float(band.x[place]), float(band.centre[place]),
+         *("" if ends is None else float(ends[place]) for ends in (band.low, band.high)), band.count)
+        for name, method, band in named
+        for place in range(len(band.x))
+    ]  # fmt: skip
