@@ -81,7 +81,7 @@ def report(options: argparse.Namespace, made_by: str) -> int:
             f"no training runs under {', '.join(map(str, options.folders))}; expected such as results/sacred"
         )
     study = study_of(results, chosen)
-    for note in study.notes:
+    for note in study.remarks:
         print(f"note: {note}", file=sys.stderr)
     print(write_report(study, options.out, options.films, made_by, say))
     return 0

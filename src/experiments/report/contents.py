@@ -132,7 +132,7 @@ def _cost(study: Study) -> Table:
             "as infinitely late."
         )
     title = "Cost" if threshold is None else "Cost, steps and time to win"
-    return Table("cost", title, caption, tuple(columns), rows, text_columns=2)
+    return Table("cost", title, caption, tuple(columns), rows)
 
 
 def _clock(runs: Sequence[Result]) -> list[Entry]:
@@ -187,7 +187,7 @@ def _runs(study: Study) -> Table:
     known = [place for place in range(len(columns)) if any(row[place].text != "-" for row in rows)]
     caption = "Each run, and where it was played. A + behind a commit: with changes that were not committed."
     kept = [tuple(row[place] for place in known) for row in rows]
-    return Table("runs", "Runs", caption, tuple(columns[place] for place in known), kept, text_columns=2)
+    return Table("runs", "Runs", caption, tuple(columns[place] for place in known), kept)
 
 
 def _run(name: str, method: Method, run: Result, last: float) -> tuple[Entry, ...]:
@@ -209,7 +209,7 @@ def protocol(study: Study) -> list[tuple[str, Table]]:
         rows = [(Entry(each.key), Entry(KINDS[each.kind]), *words(*(each.values[side] for side in shown)))
                 for each in study.differing[name]]  # fmt: skip
         table = Table("protocol", "Protocol", "In what the methods' configs differ, beside their seeds",
-                      ("key", "of what", *shown), rows, text_columns=2 + len(shown))  # fmt: skip
+                      ("key", "of what", *shown), rows)  # fmt: skip
         made.setdefault(repr(rows) + repr(shown), ([], table))[0].append(name)
     return [(", ".join(names), table) for names, table in made.values()]
 

@@ -76,7 +76,7 @@ def _curves(study: Study) -> Drawing:
     statistic = numbers.CURVES[study.options.aggregate][0]
     panels = tuple(Panel(name, partial(_draw_curves, study, name)) for name in study.scenarios)
     caption = f"{axis_name(study.metric).capitalize()}, {statistic} over seeds; {_band_words(study)}."
-    return Drawing("curves", "Learning curves", caption, panels, 2.1, 3, True, 4.0 if len(panels) == 1 else 3.0)
+    return Drawing("curves", "Learning curves", caption, panels, 2.1, 3, True, {1: 4.0, 2: 3.8}.get(len(panels), 3.0))
 
 
 def _normalised(study: Study) -> str:
@@ -191,6 +191,7 @@ def _improvement(study: Study) -> Drawing:
         _intervals(rows, axes)
         axes.axvline(0.5, color=DIM, linewidth=0.8, linestyle=(0, (3, 2)), zorder=0)
         axes.set_xlim(-0.02, 1.02)
+        axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
         axes.set_xlabel("P(X > Y)")
 
     why = "the reference" if study.reference else "the method of the greatest IQM"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pymarl.experiments.origins import OURS
 from pymarl.experiments.protocol import MARKED, REFUSED, Difference, differences, labelled
 from pymarl.experiments.report.align import Grid, grid_of, on_seconds, values_at
-from pymarl.experiments.report.study import BOUNDED, Cell, Method, Options, Study
+from pymarl.experiments.report.study import BOUNDED, Cell, Method, Notes, Options, Study
 from pymarl.experiments.results import Result
 from pymarl.utils.errors import UserError, closest
 
@@ -33,7 +33,7 @@ def _short(name: str) -> str:
 
 def study_of(results: Sequence[Result], options: Options) -> Study:
     """Return what there is to report. UserError, in one line, if that is nothing, or cannot be compared."""
-    notes: list[str] = []
+    notes: Notes = {}
     titles = _titles(results)
     scenarios = _known(list(dict.fromkeys(titles.values())), options.scenarios, "--scenarios")
     tested = _finished([run for run in results if titles[run.env, run.scenario] in scenarios], options, notes)
@@ -59,19 +59,19 @@ def study_of(results: Sequence[Result], options: Options) -> Study:
     return study
 
 
-def _finished(results: Sequence[Result], options: Options, notes: list[str]) -> list[Result]:
+def _finished(results: Sequence[Result], options: Options, notes: Notes) -> list[Result]:
     """Return the tested runs that are complete, or all tested ones."""
     kept = []
     for run in results:
         what = f"{_short(run.method)} on {run.scenario}, seed {run.seed}"
         if not run.curves:
-            notes.append(f"Left out: {what}: not tested yet ({run.folder}).")
+            tell(notes, f"Left out: {what}: not tested yet ({run.folder}).")
         elif not _complete(run) and not options.unfinished:
             ended = run.status.lower() or "ended early"
-            notes.append(f"Left out: {what}: {ended}, tested up to {run.last:,} env steps; --unfinished takes it.")
+            tell(notes, f"Left out: {what}: {ended}, tested up to {run.last:,} env steps; --unfinished takes it.")
         else:
             if not _complete(run):
-                notes.append(f"Unfinished: {what}: {run.status.lower()}, tested up to {run.last:,} env steps.")
+                tell(notes, f"Unfinished: {what}: {run.status.lower()}, tested up to {run.last:,} env steps.")
             kept.append(run)
     if not kept:
         raise UserError(f"{len(results)} runs, none of which is finished and tested; --unfinished takes others, too")
@@ -134,7 +134,7 @@ def _metric(runs: Sequence[Result], wanted: str | None) -> str:
 
 def _cells(
     runs: Mapping[tuple[str, str], list[Result]], scenarios: Sequence[str], metric: str, options: Options,
-    notes: list[str],
+    notes: Notes,
 ) -> dict[tuple[str, str], Cell]:  # fmt: skip
     cells = {}
     for name in scenarios:
@@ -149,20 +149,17 @@ def _cells(
     return cells
 
 
-def _say_cut(scenario: str, runs: Sequence[Result], grid: Grid, metric: str, notes: list[str]) -> None:
+def _say_cut(scenario: str, runs: Sequence[Result], grid: Grid, metric: str, notes: Notes) -> None:
     longest = max(int(run.curves[metric].t[-1]) for run in runs)
     end = int(grid.t[-1])
     if longest - end >= grid.interval:
         short = min(runs, key=lambda run: int(run.curves[metric].t[-1]))
-        notes.append(
-            f"{scenario}: compared up to {end:,} env steps, the end of the shortest run ({_short(short.method)}, seed "
-            f"{short.seed}); the longest has {longest:,}."
-        )
+        which = f"{_short(short.method)}, seed {short.seed}"
+        text = f"compared up to {end:,} env steps, the end of the shortest run ({which}); the longest has {longest:,}."
+        tell(notes, text, scenario)
     if grid.moved:
-        notes.append(
-            f"{scenario}: not all tests were made at multiples of {grid.interval:,} env steps; at each multiple the "
-            "nearest test of each run counts."
-        )
+        text = f"not all tests were made at multiples of {grid.interval:,} env steps; at each the nearest of each run counts."
+        tell(notes, text, scenario)
 
 
 def _bounds(metric: str, cells: Sequence[Cell]) -> tuple[float, float]:
@@ -190,34 +187,52 @@ def _check(study: Study) -> None:
                 f"{name}: the methods were set different tasks: {told}; --anyway compares them all the same"
             )
         for each in (each for each in found if each.kind in (*REFUSED, *MARKED)):
-            study.notes.append(f"{name}: not the same protocol: {_told(each)}.")
-        study.notes += _uneven(study, name)
+            tell(study.notes, f"not the same protocol: {_told(each)}.", name)
+        _tell_uneven(study, name)
+    _tell_overall(study)
+
+
+def _tell_overall(study: Study) -> None:
+    """Note what numbers over all scenarios are of."""
     if len(study.shared) < len(study.scenarios):
         left = ", ".join(name for name in study.scenarios if name not in study.shared)
-        study.notes.append(f"Numbers over all scenarios are of {', '.join(study.shared)}; not all have played {left}.")
-    if study.metric not in BOUNDED:
-        study.notes.append(
-            f"Over all scenarios and in aggregates, {study.metric} is normalised: on each scenario 0 is the least and "
-            "1 the greatest mean of any test of these runs."
+        tell(study.notes, f"Numbers over all scenarios are of {', '.join(study.shared)}; not all have played {left}.")
+    counts = {method.name: [len(study.cells[name, method.label].runs) for name in study.shared]
+              for method in study.methods}  # fmt: skip
+    uneven = [f"{min(each)} of {name}" for name, each in counts.items() if min(each) < max(each)]
+    if uneven:
+        told = ", ".join(uneven)
+        tell(
+            study.notes,
+            f"Numbers over all scenarios take as many seeds of each, the first ones, as it has on all: {told}.",
         )
+    if study.metric not in BOUNDED:
+        tell(
+            study.notes, f"Over all scenarios and in aggregates, {study.metric} is normalised: on each scenario 0 is the "
+            "least and 1 the greatest mean of any test of these runs.",
+        )  # fmt: skip
 
 
 def _told(each: Difference) -> str:
     return f"{each.key} is " + ", ".join(f"{value} for {side}" for side, value in each.values.items())
 
 
-def _uneven(study: Study, scenario: str) -> list[str]:
-    notes = []
+def _tell_uneven(study: Study, scenario: str) -> None:
     counts = {method.name: len(cell.runs) for method, cell in study.of(scenario)}
     single = [name for name, count in counts.items() if count == 1]
     if single:
-        notes.append(f"{scenario}: one seed of {', '.join(single)}: no interval, and nothing to conclude from it.")
+        tell(study.notes, f"one seed of {', '.join(single)}: no interval, and nothing to conclude from it.", scenario)
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
-        notes.append(f"{scenario}: the methods have different numbers of seeds ({told}).")
-    elif 1 < next(iter(counts.values())) < FEW_SEEDS:
-        notes.append(
-            f"{scenario}: {next(iter(counts.values()))} seeds: bootstrap intervals of so few are too narrow; "
-            "take them for a hint."
-        )
-    return notes
+        tell(study.notes, f"the methods have different numbers of seeds ({told}).", scenario)
+    least = min(counts.values())
+    if 1 < least < FEW_SEEDS:
+        few = f"{least} seeds: bootstrap intervals of so few are too narrow; take them for a hint."
+        tell(study.notes, few, scenario)
+
+
+def tell(notes: Notes, text: str, scenario: str = "") -> None:
+    """Note a sentence, of a scenario or of all."""
+    places = notes.setdefault(text, [])
+    if scenario:
+        places.append(scenario)

@@ -30,6 +30,17 @@ VARIABLES = {INK: "--ink", DIM: "--dim", LINE: "--line"} | {shade: f"--c{n}" for
 DASHES = ("", "8 3", "2 2", "9 2.5 2 2.5")
 """Of figures.STYLES, in a legend."""
 
+SHORT = {
+    "curves": "Curves",
+    "curves_all": "All scenarios",
+    "profile": "Profiles",
+    "improvement": "Improvement",
+    "cost": "Cost",
+    "absolute_best": "Best checkpoint",
+    "absolute_last": "Last checkpoint",
+}
+"""Section -> its name in the navigation, where the title is long."""
+
 METHODS_TEXT = """\
 <p>A test's value is the mean over its episodes. Tests stand at multiples of the interval between tests and are averaged
 over seeds there. Intervals are percentile intervals of 2,000 stratified bootstrap samples: on each scenario the seeds
@@ -57,7 +68,7 @@ def render_page(
         "STYLE": (TEMPLATE / "style.css").read_text(encoding="utf-8"),
         "HEADING": html.escape(_heading(study)),
         "FACTS": html.escape(_facts(study)),
-        "NAVIGATION": "".join(f'<a href="#{name}">{html.escape(title)}</a>' for name, title, _ in sections),
+        "NAVIGATION": "".join(f'<a href="#{name}">{SHORT.get(name, title)}</a>' for name, title, _ in sections),
         "BODY": _notes(study) + "\n".join(_section(*each) for each in sections) + _foot(made_by),
         "SCRIPT": (TEMPLATE / "script.js").read_text(encoding="utf-8"),
     }
@@ -116,7 +127,7 @@ def _section(name: str, title: str, content: str) -> str:
 def _notes(study: Study) -> str:
     if not study.notes:
         return ""
-    items = "".join(f"<li>{html.escape(note)}</li>" for note in study.notes)
+    items = "".join(f"<li>{html.escape(note)}</li>" for note in study.remarks)
     title = "Read this first" if len(study.notes) > 1 else "Note"
     return f'<details class="notes" open><summary>{title}</summary><ul>{items}</ul></details>\n'
 
@@ -133,7 +144,8 @@ def _drawing(study: Study, drawing: Drawing) -> str:
         for place, panel in enumerate(drawing.panels)
     )
     caption = f"{html.escape(drawing.caption)} {_files('figures', drawing.name, ('png', 'svg', 'pdf'))}"
-    return f'{legend}<div class="panels {kind}">\n{shown}\n</div><p class="caption">{caption}</p>'
+    panels = f'<div class="panels {kind}">\n{shown}\n</div>'
+    return f'{legend}<div class="drawing {kind}">{panels}<p class="caption">{caption}</p></div>'
 
 
 def _files(folder: str, name: str, suffixes: Sequence[str]) -> str:

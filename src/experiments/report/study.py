@@ -18,6 +18,9 @@ BOUNDED = {"battle_won"}
 """Metrics that are fractions already; others are normalised before scenarios are averaged."""
 
 
+Notes = dict[str, list[str]]
+
+
 @dataclass(frozen=True)
 class Options:
     """What a report was asked for; None is the default of each.
@@ -83,7 +86,7 @@ class Study:
         cells: those that there are, by (scenario, method's label).
         bounds: scenario -> the values that count as 0 and 1 where scenarios are averaged.
         shared: scenarios that all methods have been played on.
-        notes: what a reader of the numbers has to know, a sentence each.
+        notes: what a reader of the numbers has to know: sentence -> the scenarios that it is about; none for all.
         differing: scenario -> in what the methods' runs differ.
     """
 
@@ -94,8 +97,13 @@ class Study:
     cells: dict[tuple[str, str], Cell]
     bounds: dict[str, tuple[float, float]]
     shared: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: Notes = field(default_factory=dict)
     differing: dict[str, list[Difference]] = field(default_factory=dict)
+
+    @property
+    def remarks(self) -> list[str]:
+        """The notes in full."""
+        return [f"{', '.join(places)}: {text}" if places else text for text, places in self.notes.items()]
 
     def of(self, scenario: str) -> list[tuple[Method, Cell]]:
         """Return the methods that have runs on a scenario."""

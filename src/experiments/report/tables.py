@@ -41,7 +41,6 @@ class Table:
         caption: what is in it, and how it was computed.
         columns: headings.
         rows: as many entries each.
-        text_columns: how many of the first columns are words.
     """
 
     name: str
@@ -49,7 +48,10 @@ class Table:
     caption: str
     columns: tuple[str, ...]
     rows: list[tuple[Entry, ...]]
-    text_columns: int = 1
+
+    def numeric(self, place: int) -> bool:
+        """Tell whether a column holds numbers, not words."""
+        return any(isinstance(row[place].value, int | float) for row in self.rows)
 
 
 def words(*texts: str) -> tuple[Entry, ...]:
@@ -133,7 +135,7 @@ def latex_escaped(text: str) -> str:
 
 def as_latex(table: Table) -> str:
     """Return a table for LaTeX with the package booktabs; what is best beyond doubt is bold."""
-    spec = "l" * table.text_columns + "c" * (len(table.columns) - table.text_columns)
+    spec = "".join("c" if table.numeric(place) else "l" for place in range(len(table.columns)))
     lines = [
         r"% needs \usepackage{booktabs}", r"\begin{table}", r"\centering",
         rf"\caption{{{latex_escaped(table.caption)}}}", rf"\label{{tab:{table.name}}}",
@@ -164,7 +166,7 @@ def as_html(table: Table) -> str:
 
 
 def _aligned(table: Table, place: int) -> str:
-    return "" if place < table.text_columns else ' class="n"'
+    return ' class="n"' if table.numeric(place) else ""
 
 
 def _html_entry(entry: Entry, aligned: str) -> str:
