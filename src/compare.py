@@ -109,6 +109,7 @@ def show(console: Console, a: Sequence[Result], b: Sequence[Result], options: ar
 
 def show_differences(console: Console, found: Sequence[Difference]) -> None:
     """Print in what two sides, A and B, differ, a table for each kind."""
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
@@ -129,7 +130,7 @@ def show_differences(console: Console, found: Sequence[Difference]) -> None:
         for side, other in (("A", "B"), ("B", "A")):
             own = [f"{each.key}={each.values[side]}" for each in of_kind if each.values[other] == ABSENT]
             if own and kind == "method":
-                console.print(Text(f"  only {side}: {', '.join(own)}", style="dim"))
+                console.print(Padding(Text(f"only {side}: {', '.join(own)}", style="dim"), (0, 0, 0, 2)))
 
 
 def show_outcome(console: Console, metric: str, outcome: Outcome) -> None:

@@ -101,6 +101,7 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
 
     from pymarl.utils.logging import console_logger
     from pymarl.utils.observers import RunFolder, mongo_observer
+    from pymarl.utils.runs import for_epymarl
     from pymarl.utils.seeding import seed_everything
 
     SETTINGS["CAPTURE_MODE"] = "sys"  # "fd" hides the terminal from the progress bar, and is not for Windows
@@ -109,7 +110,7 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:
     ex.logger = console_logger()
     folder = RunFolder(results_folder(config))
     ex.captured_out_filter = folder.filter_output
-    ex.add_config(redacted(config))
+    ex.add_config(redacted(config) | for_epymarl(config))
     ex.observers += [folder, *observers]
     if config["mongo_url"]:
         ex.observers.append(mongo_observer(config["mongo_url"], config["mongo_db"]))

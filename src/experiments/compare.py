@@ -68,7 +68,7 @@ def side_of(folder: Path, warn: Callable[[str], None] = say) -> dict[tuple[str, 
         raise UserError(f"{folder}: {len(results)} training runs, none of which has been tested yet")
     methods = labelled(tested)
     if len(methods) > 1:
-        raise UserError(f"{folder}: expected runs of one method, got {', '.join(methods)}; name a folder of one of them")
+        raise UserError(f"{folder}: expected runs of one method, got {', '.join(methods)}; name the folder of one")
     scenarios: dict[tuple[str, str], list[Result]] = {}
     for result in tested:
         scenarios.setdefault((result.env, result.scenario), []).append(result)
@@ -118,7 +118,7 @@ def _outcome(what: str, a: Sequence[Array], b: Sequence[Array]) -> Outcome:
     (draws_a, over_a), (draws_b, over_b) = drawn
     both = None if draws_a is None or draws_b is None else draws_a - draws_b
     over = "" if both is None else " and ".join(dict.fromkeys((over_a, over_b)))
-    return Outcome(what, *sides, Estimate(means[0] - means[1], _interval(both), over, min(len(a), len(b))))
+    return Outcome(what, sides[0], sides[1], Estimate(means[0] - means[1], _interval(both), over, min(len(a), len(b))))
 
 
 def _resampled(runs: Sequence[Array], rng: np.random.Generator) -> tuple[Array | None, str]:

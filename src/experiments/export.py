@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from pymarl.experiments.protocol import labelled
 from pymarl.experiments.results import Curve, Result, say
 from pymarl.utils.errors import UserError
-from pymarl.utils.files import replacing_file, write_json
+from pymarl.utils.files import replacing_file, write_text
 
 CSV_COLUMNS = ("method", "env", "scenario", "seed", "t", "metric", "value", "episodes", "seconds", "origin", "folder")
 
@@ -48,7 +49,7 @@ def _rows(label: str, run: Result) -> Iterator[tuple[Any, ...]]:
 
 def write_marl_eval(path: Path, results: Sequence[Result], warn: Callable[[str], None] = say) -> None:
     """Write what marl-eval reads (Gorsane et al. 2022, arXiv:2209.10485); see `marl_eval`."""
-    write_json(path, marl_eval(results, warn))
+    write_text(path, json.dumps(marl_eval(results, warn), allow_nan=False, indent=1) + "\n")  # it goes by the order
 
 
 def marl_eval(results: Sequence[Result], warn: Callable[[str], None] = say) -> dict[str, Any]:
@@ -80,11 +81,11 @@ def _sorted_out(results: Sequence[Result]) -> Runs:
 def _of_env(env: str, scenarios: dict[str, dict[str, list[Result]]], warn: Callable[[str], None]) -> dict[str, Any]:
     scenarios = _evened(env, scenarios, warn)
     every = [run for methods in scenarios.values() for runs in methods.values() for run in runs]
-    metrics = sorted(set.intersection(*(set(run.curves) for run in every)))
+    metrics, absolute = _metrics(every)
     if not metrics:
         raise UserError(f"{env}: its runs have no metric in common; export fewer of them at a time")
-    lacking = sum("best" not in run.absolute or not set(metrics) <= run.absolute["best"].keys() for run in every)
-    if lacking:
+    if not absolute:
+        lacking = sum("best" not in run.absolute for run in every)
         warn(
             f"{env}: {lacking} of {len(every)} runs have no absolute metric (absolute_episodes); "
             f"absolute_metrics hold the last test of all runs"
@@ -100,11 +101,18 @@ def _of_env(env: str, scenarios: dict[str, dict[str, list[Result]]], warn: Calla
         warn(f"{env}: methods have other seeds; they are numbered: seed_0, seed_1, ...")
     return {
         name: {method: {f"seed_{number if len(seeds) > 1 else run.seed}":
-                        _of_run(run, grids[name][:steps], metrics, absolute=not lacking)
+                        _of_run(run, grids[name][:steps], metrics, absolute=absolute)
                         for number, run in enumerate(runs)}
                for method, runs in methods.items()}
         for name, methods in scenarios.items()
     }  # fmt: skip
+
+
+def _metrics(runs: Sequence[Result]) -> tuple[list[str], bool]:
+    """Return the metrics that all runs have, and whether all have played their best networks' episodes of them."""
+    metrics = set.intersection(*(set(run.curves) for run in runs))
+    absolute = metrics.intersection(*(run.absolute.get("best", {}) for run in runs))
+    return sorted(absolute or metrics), bool(absolute)
 
 
 def _seeds(runs: Sequence[Result]) -> tuple[int, ...]:
@@ -135,7 +143,7 @@ def _grid(runs: Sequence[Result], metrics: Sequence[str]) -> NDArray[np.int64]:
     """Return multiples of the longest interval between tests, up to the shortest run's last test."""
     curves = [run.curves[name] for run in runs for name in metrics]
     interval = max(_interval(run, run.curves[metrics[0]]) for run in runs)
-    return np.arange(0, min(int(curve.t[-1]) for curve in curves) + 1, interval, np.int64)
+    return np.arange(0, min(int(curve.t[-1]) for curve in curves) + 1, interval, dtype=np.int64)
 
 
 def _interval(run: Result, curve: Curve) -> int:

@@ -24,7 +24,7 @@ def stamp_of(record: Record) -> dict[str, Any]:
     """Return commit, dirty, machine, cpu, python, torch and started of a run, those that its folder knows."""
     host = record.run.get("host") or {}
     experiment = record.run.get("experiment") or {}
-    repository = next(iter(experiment.get("repositories") or []), {})
+    repository: dict[str, Any] = next(iter(experiment.get("repositories") or []), {})
     packages = dict(text.split("==", 1) for text in experiment.get("dependencies") or [] if "==" in text)
     stamp = {
         "commit": record.run.get("commit") or repository.get("commit"),

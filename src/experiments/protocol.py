@@ -60,8 +60,9 @@ def differences(sides: Mapping[str, Sequence[Result]]) -> list[Difference]:
     read = _read(sides, configs)
     frameworks = {config["framework"] for of_side in configs.values() for config in of_side}
     found = []
+    every = configs.items()
     for key in sorted(set().union(*(config for of_side in configs.values() for config in of_side))):
-        values = {side: {_text(config[key]) for config in of_side if key in config} for side, of_side in configs.items()}
+        values = {side: {_text(config[key]) for config in of_side if key in config} for side, of_side in every}
         if len(frameworks) > 1 and not all(values.values()):
             continue  # a key that the other one does not have may have any name there
         kind = _kind(key, all(key in keys for keys in read.values()))

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.experiments.origins import OURS, origin_of, stamp_of
+from pymarl.experiments.origins import EPYMARL, OURS, origin_of, stamp_of
 from pymarl.experiments.plan import key_of
 from pymarl.utils.checkpoint import RUNS_FILE, runs_of
 from pymarl.utils.errors import UserError, short_line
 from pymarl.utils.evaluations import Evaluation, read_evaluations
 from pymarl.utils.files import read_object
 from pymarl.utils.info import EXPECTED, INFO, JOURNAL, number_of, read_info
-from pymarl.utils.runs import DIED, Record, dotted, read_record, token_of
+from pymarl.utils.runs import DIED, FOR_EPYMARL, Record, dotted, read_record, token_of
 
 PREFIX, SUFFIX = "test_", "_mean"
 NAMES = {"won": "battle_won", "length": "ep_length"}
@@ -177,11 +177,13 @@ def _read(folder: Path) -> _Piece | None:
     config = {key: value for key, value in record.config.items() if key != "__doc__"}
     if config.get("evaluate") or config.get("save_replay"):
         return None
+    origin = origin_of(record)
     flat = dotted(config)
+    if origin == EPYMARL:  # whose envs are told
+        flat |= {f"env_args.{key}": config[key] for key in FOR_EPYMARL if key in config}
     missing = [key for key in ("name", "env", "seed") if key not in flat]
     if missing or not isinstance(flat["seed"], int):
         raise UserError(f"{folder}/config.json: no {missing[0] if missing else 'whole number as seed'}; {EXPECTED}")
-    origin = origin_of(record)
     started = str(record.run.get("start_time", ""))
     ended = record.run.get("stop_time") or record.run.get("heartbeat")
     tests = read_evaluations(folder)
@@ -247,7 +249,7 @@ def _curve(points: Mapping[int, Array], at: Mapping[int, int], seconds: Mapping[
 
 
 def _seconds(folder: Path, started: str) -> dict[int, float]:
-    """Return after how many seconds the tests were, by env steps, as sacred's metrics.json says (PyMARL2's is empty)."""
+    """Return after how many seconds the tests were, by env steps, as metrics.json says (PyMARL2's is empty)."""
     path = folder / "metrics.json"
     metric = read_object(path, EXPECTED).get(f"{PREFIX}return{SUFFIX}") if path.is_file() else None
     if not isinstance(metric, Mapping):

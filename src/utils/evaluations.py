@@ -1,27 +1,36 @@
-"""evaluations.jsonl of a run's folder: each test with the numbers of each of its episodes, one JSON object per line."""
+"""evaluations.jsonl of a run: what each episode of each test came to, a line for each test.
+
+{"at": 20000, "t_env": 20123, "of": "training", "seconds": 31.2, "return": [...], "length": [...], "won": [...], "seed": [...]}
+"""  # noqa: E501
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 from pymarl.utils.errors import UserError
-from pymarl.utils.files import parse_object
+from pymarl.utils.files import json_text, parse_object, write_text
 
 EVALUATIONS = "evaluations.jsonl"
 EXPECTED = "expected a line that a run writes"
 
+Of = Literal["training", "last", "best"]
+NUMBERS = {"at": int, "t_env": int, "of": str, "seconds": (int, float)}
+
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A test.
+    """One test.
 
     Attributes:
-        at: the multiple of test_interval whose crossing brought it, env steps; 0 for the first.
-        t_env: env steps at which it was played.
-        of: "training", or "best" or "last" for the episodes of that checkpoint at the end.
-        seconds: wall clock of training until then, over all pieces of a run that was resumed.
-        episodes: a number for each episode, by name: "return", "length", "seed", and "won" where the env says it.
+        at: the multiple of test_interval whose crossing brought it, env steps: the same for all seeds.
+        t_env: env steps at which the networks were what they are.
+        of: "training", or which networks played absolute_episodes at the end: "last" or "best".
+        seconds: wall clock of the training until then; of a run that was resumed, of all its pieces together.
+        episodes: per-episode numbers, lists of one length: "return" (undiscounted, env units), "length" (env steps),
+            "won" (0 or 1) where the env tells battle_won, "seed" (None where it is not known).
     """
 
     at: int
@@ -30,22 +39,42 @@ class Evaluation:
     seconds: float
     episodes: dict[str, list[float | None]]
 
+    def mean(self, key: str) -> float | None:
+        """Return the mean of a number over the episodes; None where it has none, or one of them is unknown."""
+        values = [value for value in self.episodes.get(key, []) if value is not None]
+        return sum(values) / len(values) if values and len(values) == len(self.episodes[key]) else None
+
+    def line(self) -> str:
+        """Return it as a line of the file, without the line's end. NaN and the infinities become null."""
+        told = {"at": self.at, "t_env": self.t_env, "of": self.of, "seconds": round(self.seconds, 3)}
+        return json_text(told | self.episodes)
+
 
 def read_evaluations(folder: Path) -> list[Evaluation]:
-    """Return the tests of a run folder, in the file's order; [] if it has no such file. UserError if it is broken."""
+    """Return the tests of a run in their order; [] where it has no such file. UserError if a line is broken."""
     path = folder / EVALUATIONS
-    if not path.is_file():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]  # what follows the last line's end was cut by a kill
-    return [_evaluation(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    return parse_evaluations(path.read_bytes(), str(path)) if path.is_file() else []
 
 
-def _evaluation(line: bytes, name: str) -> Evaluation:
-    values = parse_object(line, name, EXPECTED)
-    try:
-        at, t_env, of, seconds = (values.pop(key) for key in ("at", "t_env", "of", "seconds"))
-        if len({len(numbers) for numbers in values.values()}) != 1:
-            raise UserError(f"{name}: broken (lists of different lengths); {EXPECTED}")
-        return Evaluation(int(at), int(t_env), str(of), float(seconds), values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{name}: broken ({error!r}); {EXPECTED}") from error
+def parse_evaluations(text: bytes, name: str) -> list[Evaluation]:
+    """Return the tests in a text of such lines. UserError, with the name, for a line that no run writes."""
+    lines = enumerate(text.splitlines(), start=1)
+    return [_parsed(parse_object(line, f"{name}:{number}", EXPECTED), f"{name}:{number}") for number, line in lines]
+
+
+def _parsed(line: Mapping[str, Any], name: str) -> Evaluation:
+    numbers = {key: line.get(key) for key in NUMBERS}
+    episodes = {key: value for key, value in line.items() if key not in NUMBERS}
+    whole = all(type(value) is not bool and isinstance(value, NUMBERS[key]) for key, value in numbers.items())
+    if not whole or line["of"] not in get_args(Of) or not {"return", "length"} <= episodes.keys():
+        raise UserError(f"{name}: broken (lacks at, t_env, of, seconds, return or length); {EXPECTED}")
+    if not all(isinstance(value, list) for value in episodes.values()) or len(set(map(len, episodes.values()))) > 1:
+        raise UserError(f"{name}: broken (expected lists of one length); {EXPECTED}")
+    if not all(value is None or type(value) in (int, float) for values in episodes.values() for value in values):
+        raise UserError(f"{name}: broken (expected lists of numbers); {EXPECTED}")
+    return Evaluation(**numbers, episodes=episodes)
+
+
+def write_evaluations(path: Path, evaluations: Iterable[Evaluation]) -> None:
+    """Replace a file, or leave the old one."""
+    write_text(path, "".join(f"{evaluation.line()}\n" for evaluation in evaluations))

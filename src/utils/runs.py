@@ -27,11 +27,22 @@ FREE_ON_RESUME = frozenset(
 )  # fmt: skip
 
 
+FOR_EPYMARL = {"common_reward": True, "reward_scalarisation": "sum"}
+"""Keys that EPyMARL has beside env_args, and without which its plot_results.py reads no config.json. Ours has them for
+it alone."""
+
+
+def for_epymarl(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what config.json holds for EPyMARL's plot_results.py: what the env is told, else its defaults."""
+    env_args = config.get("env_args") or {}
+    return {key: env_args.get(key, default) for key, default in FOR_EPYMARL.items()}
+
+
 def dotted(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config with the keys of env_args beside the others, as "env_args.<key>"."""
+    """Return a config with the keys of env_args beside the others, as "env_args.<key>", and without FOR_EPYMARL."""
     env_args = config.get("env_args")
     inner = env_args if isinstance(env_args, Mapping) else {}
-    rest = {key: value for key, value in config.items() if key != "env_args"}
+    rest = {key: value for key, value in config.items() if key != "env_args" and key not in FOR_EPYMARL}
     return rest | {f"env_args.{key}": value for key, value in inner.items()}
 
 
