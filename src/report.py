@@ -69,7 +69,6 @@ def main(argv: Sequence[str]) -> int:
 def report(options: argparse.Namespace, made_by: str) -> int:
     """Write the report that the options describe and print its notes and its page. UserError if there is none."""
     from pymarl.experiments.report.gather import study_of
-    from pymarl.experiments.report.write import write_report
     from pymarl.experiments.results import load_results, say
 
     chosen = options_of(options)
@@ -81,6 +80,8 @@ def report(options: argparse.Namespace, made_by: str) -> int:
             f"no training runs under {', '.join(map(str, options.folders))}; expected such as results/sacred"
         )
     study = study_of(results, chosen)
+    from pymarl.experiments.report.write import write_report  # matplotlib, which a refusal does without
+
     for note in study.remarks:
         print(f"note: {note}", file=sys.stderr)
     print(write_report(study, options.out, options.films, made_by, say))

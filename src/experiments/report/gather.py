@@ -158,8 +158,8 @@ def _say_cut(scenario: str, runs: Sequence[Result], grid: Grid, metric: str, not
         text = f"compared up to {end:,} env steps, the end of the shortest run ({which}); the longest has {longest:,}."
         tell(notes, text, scenario)
     if grid.moved:
-        text = f"not all tests were made at multiples of {grid.interval:,} env steps; at each the nearest of each run counts."
-        tell(notes, text, scenario)
+        where = f"multiples of {grid.interval:,} env steps"
+        tell(notes, f"not all tests were made at {where}; at each the nearest of each run counts.", scenario)
 
 
 def _bounds(metric: str, cells: Sequence[Cell]) -> tuple[float, float]:

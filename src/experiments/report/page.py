@@ -150,7 +150,8 @@ def _drawing(study: Study, drawing: Drawing) -> str:
 
 def _files(folder: str, name: str, suffixes: Sequence[str]) -> str:
     """Return links to what stands beside the page."""
-    links = (f'<a href="{folder}/{name}.{suffix}">{suffix.upper()}</a>' for suffix in suffixes)
+    named = ((suffix, "LaTeX" if suffix == "tex" else suffix.upper()) for suffix in suffixes)
+    links = (f'<a href="{folder}/{name}.{suffix}">{word}</a>' for suffix, word in named)
     return f'<span class="files">{" ".join(links)}</span>'
 
 
