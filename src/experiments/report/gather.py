@@ -201,16 +201,11 @@ def _tell_overall(study: Study) -> None:
               for method in study.methods}  # fmt: skip
     uneven = [f"{min(each)} of {name}" for name, each in counts.items() if min(each) < max(each)]
     if uneven:
-        told = ", ".join(uneven)
-        tell(
-            study.notes,
-            f"Numbers over all scenarios take as many seeds of each, the first ones, as it has on all: {told}.",
-        )
+        text = "Numbers over all scenarios take as many seeds of a method, the first ones, as it has on each:"
+        tell(study.notes, f"{text} {', '.join(uneven)}.")
     if study.metric not in BOUNDED:
-        tell(
-            study.notes, f"Over all scenarios and in aggregates, {study.metric} is normalised: on each scenario 0 is the "
-            "least and 1 the greatest mean of any test of these runs.",
-        )  # fmt: skip
+        text = f"Over all scenarios and in aggregates, {study.metric} is normalised: on each scenario"
+        tell(study.notes, f"{text} 0 is the least and 1 the greatest mean of any test of these runs.")
 
 
 def _told(each: Difference) -> str:
