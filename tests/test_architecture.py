@@ -18,6 +18,7 @@ ALLOWED = {
     "launch.py": {"experiments"},
     "compare.py": {"experiments"},
     "export.py": {"experiments"},
+    "report.py": {"experiments"},
     "experiments": {"experiments", "main", "run"},
     "run": {"run", "runners", "learners", "controllers", "components", "modules", "envs"},
     "runners": {"runners", "envs", "components"},
@@ -33,8 +34,12 @@ ALLOWED = {
 OURS = {name for name in ALLOWED if not name.endswith(".py")} | {"main"}
 OPEN = "pymarl.envs.specs"
 # Folder -> the one module of another folder that it may import as well: the type of what it makes for it; and the
-# kernels' face, which utils/compiled.py gives to everyone.
-ALSO = {"components": "pymarl.modules.inputs", "utils": "pymarl.kernels"}
+# kernels' face, which utils/compiled.py gives to everyone; and replay files, which a report shows.
+ALSO = {
+    "components": "pymarl.modules.inputs",
+    "utils": "pymarl.kernels",
+    "experiments": "pymarl.envs.skirmish.replay",
+}
 # Folder -> its floors, the highest first: a file imports from its own floor and those below.
 FLOORS = {
     "envs/skirmish": ("replay", "env", "scenario", "battle"),

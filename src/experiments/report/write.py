@@ -1,0 +1,76 @@
+"""The files of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from pymarl.experiments.report import figures
+from pymarl.experiments.report.contents import protocol, tables
+from pymarl.experiments.report.films import films_of
+from pymarl.experiments.report.numbers import Band, curve_bands, profile
+from pymarl.experiments.report.page import render_page
+from pymarl.experiments.report.study import Method, Study
+from pymarl.experiments.report.style import RC
+from pymarl.experiments.report.tables import as_csv, as_latex, csv_text
+from pymarl.utils.files import replacing_file, write_text
+
+FORMATS: dict[str, dict[str, Any]] = {
+    "png": {"dpi": 300},
+    "svg": {"metadata": {"Date": None}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
+"""Of figures; without a date, so that the same runs make the same files."""
+
+POINTS = ("scenario", "method", "x", "value", "low", "high", "seeds")
+
+
+def write_report(study: Study, out: Path, films: Sequence[Path], made_by: str, warn: Callable[[str], None]) -> Path:
+    """Write a report into a folder and return its page; what is there of other names stays.
+
+    Args:
+        study: what to report.
+        out: holds index.html, figures/ (PNG, SVG, PDF, and CSV of the curves), tables/ (CSV, LaTeX) and, where the page
+            would grow too large, films/.
+        films: replays, or folders of them, beside those of the runs.
+        made_by: the command line.
+        warn: is told of replays that cannot be read.
+    """
+    drawn, made = figures.drawings(study), tables(study)
+    for drawing in drawn:
+        figure = figures.paper(drawing, study.methods)
+        for suffix, options in FORMATS.items():
+            with (
+                replacing_file(out / "figures" / f"{drawing.name}.{suffix}") as path,
+                matplotlib.rc_context(RC),
+            ):
+                figure.savefig(path, **options)
+    profiles = [("all", method, profile(study, method)) for method in study.methods]
+    write_text(out / "figures" / "curves.csv", csv_text(POINTS, _points(curve_bands(study))))
+    write_text(out / "figures" / "profile.csv", csv_text(POINTS, _points(profiles)))
+    for table in made:
+        write_text(out / "tables" / f"{table.name}.csv", as_csv(table))
+        write_text(out / "tables" / f"{table.name}.tex", as_latex(table))
+    for number, (names, table) in enumerate(protocol(study), start=1):
+        suffix = f"_{number}" if number > 1 else ""
+        write_text(out / "tables" / f"protocol{suffix}.csv", f"# {names}\n{as_csv(table)}")
+    shown = films_of(study, films, warn)
+    for film in shown:
+        if film.file:
+            write_text(out / film.file, film.page)
+    page = out / "index.html"
+    write_text(page, render_page(study, drawn, made, shown, made_by))
+    return page
+
+
+def _points(named: Sequence[tuple[str, Method, Band]]) -> list[tuple[Any, ...]]:
+    """Return the points of bands: scenario, method, x, value, its interval's ends or nothing, seeds."""
+    return [
+        (name, method.name, float(band.x[place]), float(band.centre[place]),
+         *("" if ends is None else float(ends[place]) for ends in (band.low, band.high)), band.count)
+        for name, method, band in named
+        for place in range(len(band.x))
+    ]  # fmt: skip
