@@ -51,9 +51,16 @@ class Played:
     asked: int = 0
     on_stop: Callable[[], int | None] = lambda: 130
     said: str = "error: out of luck"
+    waits: bool = False
+
+    def queued(self) -> bool:
+        return self.waits
 
     def ended(self) -> bool:
         return self.code is not None
+
+    def cut_off(self) -> str:
+        return "killed by signal 9" if (self.code or 0) < 0 else ""
 
     def stop(self) -> None:
         self.asked += 1
@@ -74,6 +81,7 @@ class Stage:
     """A back end for two runs at a time."""
 
     begun: list[Played] = field(default_factory=list)
+    goes_on: str = ""
 
     def has_room(self, running: Sequence[Any]) -> bool:
         return len(running) < 2
@@ -81,6 +89,12 @@ class Stage:
     def start(self, words: Sequence[str], name: str) -> Played:
         self.begun.append(Played(words))
         return self.begun[-1]
+
+    def leave(self, running: Sequence[Any]) -> str:
+        return self.goes_on if running else ""
+
+    def close(self) -> None:
+        pass
 
     def seeds(self) -> list[str]:
         return [next(word for word in each.words if word.startswith("seed=")) for each in self.begun]
