@@ -6,6 +6,7 @@ submitit has kept of them under results/launch/slurm.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import warnings
@@ -17,6 +18,7 @@ from typing import Any
 
 from pymarl.experiments.attempt import INTERRUPTED, here, last_line
 from pymarl.experiments.launch import Process
+from pymarl.utils.child import import_path
 from pymarl.utils.errors import UserError, message_line
 from pymarl.utils.packages import missing_module
 from pymarl.utils.values import shown
@@ -67,8 +69,9 @@ class SlurmProcess:
         """Return what ended it from outside; "" if it ended by itself."""
         if not self.job.paths.result_pickle.exists():
             return f"Slurm job {self.job.job_id} ended as {self.job.state}"
-        if (trace := self.job.exception()) is not None:
-            return f"Slurm job {self.job.job_id}: {str(trace).strip().splitlines()[-1]}"
+        if (error := self.job.exception()) is not None:
+            trace = str(error).split("-" * 20)[1:2] or [str(error)]  # between submitit's own words
+            return f"Slurm job {self.job.job_id}: {trace[0].strip('-').strip().splitlines()[-1]}"
         code = self.job.result()
         if code == INTERRUPTED:
             return f"Slurm job {self.job.job_id} was told to end"
@@ -142,6 +145,7 @@ class SlurmBackend:
 
         kind = submitit.SlurmExecutor if self.cluster == "slurm" else submitit.LocalExecutor
         folder, log = self.logs / "slurm" / name, self.logs / f"{name}.log"
+        os.environ["PYTHONPATH"] = import_path()  # sbatch hands our environment on, and the job is a class of ours
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
