@@ -81,6 +81,9 @@ def main(argv: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {short_line(str(error))}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before anything has begun
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def grids_of(options: argparse.Namespace, updates: Sequence[str]) -> list[Grid]:

@@ -40,12 +40,12 @@ def best_config(grid: Grid, parameters: Sequence[Parameter], values: Mapping[str
             elif key not in NOT_OF_A_METHOD:
                 content[key] = value
     ranges = {each.key: str(each).partition("=")[2] for each in parameters}
+    origin = Path(grid.configs[0]).name
     lines = [f"# {grid.configs[0]}, {reason}"]
     for key, value in content.items():
-        text = yaml.safe_dump({key: value}, default_flow_style=isinstance(value, list) or None, width=1000).rstrip()
-        note = (
-            f"found in {ranges[key]}" if key in ranges else "" if own.get(key) == value else "not the algorithm's own"
-        )
-        before = f"; {name} has {own[key]}" if note and key in own else ""
-        lines.append(f"{text}  # {note}{before}" if note and "\n" not in text else text)
+        text = yaml.safe_dump(value, default_flow_style=True, width=10_000).removesuffix("...\n").rstrip()
+        note = "" if key == "name" or own.get(key) == value else f"not as in {origin}"
+        note = f"found in {ranges[key]}" if key in ranges else note
+        before = f"; there {own[key]}" if note and key in own else ""
+        lines.append(f"{key}: {text}" + (f"  # {note}{before}" if note else ""))
     return "\n".join(lines) + "\n"

@@ -67,6 +67,7 @@ def checked(grids: Sequence[Grid]) -> tuple[list[Job], Path]:
 def play_search(space: Space, trials: int, make: MakeBackend, *, dry: bool) -> int:
     """Play the trials of a search that are missing, and write the best config; return the exit code."""
     _, folder = checked([space.grid])
+    space.check()
     path = folder / "search" / f"{space.name()}.db"
     console = Console()
     if dry:

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from pymarl.utils.packages import missing_module
 
 SEED = 1
 """Of the sampler. Trial n draws from SEED + n, so that a search that was cut off proposes what it would have."""
+RANDOM = 10
+"""Trials that are drawn at random, before any are drawn near those that were good."""
 LAST_TESTS = 3
 """A run is worth the mean of so many tests: one alone is noise."""
 WARM_UP = 0.25
@@ -58,20 +61,30 @@ class Space:
         seeds = [f" seed {job.config['seed']}" if len(jobs) > 1 else "" for job in jobs]
         return [replace(job, label=f"{label}{seed}") if label else job for job, seed in zip(jobs, seeds, strict=True)]
 
-    def check(self) -> list[Job]:
-        """Return the runs as they are without the search. UserError if one at the edge of the space could not start."""
+    @cached_property
+    def base(self) -> list[Job]:
+        """The runs as they are without the search."""
+        return self.jobs()
+
+    def check(self) -> None:
+        """Raise UserError if a run at the edge of the space could not start."""
         lowest = {each.key: each.values[0] for each in self.parameters}
         for each in self.parameters:
             if any(update.partition("=")[0].strip() == each.key for update in self.grid.updates):
                 raise UserError(f"with {each.key}=...: it is searched; leave one of the two out")
             for value in each.values:
-                self.jobs(words_of(lowest | {each.key: value}))
-        return self.jobs()
+                if each is self.parameters[0] or value != lowest[each.key]:
+                    self.jobs(words_of(lowest | {each.key: value}))
 
     def name(self) -> str:
         """Return a name for the study which no other one has."""
-        jobs = self.check()
-        what = [[job.key for job in jobs], jobs[0].t_max, sorted(map(str, self.parameters)), self.metric, self.minimise]
+        what = [
+            [job.key for job in self.base],
+            self.base[0].t_max,
+            sorted(map(str, self.parameters)),
+            self.metric,
+            self.minimise,
+        ]
         scenario = self.grid.maps[0] if self.grid.maps else Path(self.grid.env_configs[0]).stem
         short = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:8]
         return as_file_name(f"{Path(self.grid.configs[0]).stem}_{scenario}-{short}")
@@ -116,7 +129,7 @@ def open_study(path: Path, space: Space) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     path.parent.mkdir(parents=True, exist_ok=True)
-    job = space.jobs()[0]
+    job = space.base[0]
     tests = job.t_max // int(job.config["test_interval"])
     pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=int(tests * WARM_UP))
     try:
@@ -154,7 +167,7 @@ class Search:
         self.space, self.study, self.trials, self.launch, self.tell = space, study, trials, launch, tell
         self.open: dict[int, Trial] = {}
         self._followed = -math.inf
-        self._interval = int(space.jobs()[0].config["test_interval"])
+        self._interval = int(space.base[0].config["test_interval"])
         for frozen in self.in_state("RUNNING"):  # of a search that was cut off
             self._take(self._trial(frozen), set(frozen.intermediate_values), "goes on")
 
@@ -193,7 +206,7 @@ class Search:
         """Begin a trial."""
         import optuna
 
-        self.study.sampler = optuna.samplers.TPESampler(seed=SEED + self._asked())
+        self.study.sampler = optuna.samplers.TPESampler(n_startup_trials=RANDOM, seed=SEED + self._asked())
         self._take(self.study.ask(), set(), "begins")
 
     def _take(self, trial: Any, reported: set[int], what: str) -> None:
