@@ -59,16 +59,22 @@ class SlurmProcess:
 
     def queued(self) -> bool:
         """Tell whether it has yet to begin."""
-        return str(self.job.state).upper().startswith(("PENDING", "REQUEUED", "CONFIGURING"))
+        return self._state().startswith(("PENDING", "REQUEUED", "CONFIGURING"))
+
+    def _state(self, mode: str = "standard") -> str:
+        """Return what sacct says, lately or ("force") now; "" if it does not know the job."""
+        return str(self.job.get_info(mode).get("State", ""))
 
     def ended(self) -> bool:
         """Tell whether it has."""
         return bool(self.job.done())
 
     def cut_off(self) -> str:
-        """Return what ended it from outside; "" if it ended by itself."""
+        """Return what ended it from outside; "" if it ended by itself, or its user wanted it to."""
+        if self._state("force").startswith("CANCELLED"):
+            return ""
         if not self.job.paths.result_pickle.exists():
-            return f"Slurm job {self.job.job_id} ended as {self.job.state}"
+            return f"Slurm job {self.job.job_id} ended as {self._state()}"
         if (error := self.job.exception()) is not None:
             trace = str(error).split("-" * 20)[1:2] or [str(error)]  # between submitit's own words
             return f"Slurm job {self.job.job_id}: {trace[0].strip('-').strip().splitlines()[-1]}"
@@ -91,7 +97,9 @@ class SlurmProcess:
         return 0
 
     def last_line(self) -> str:
-        """Return the last thing that it said."""
+        """Return the last thing that it said, or that its job was cancelled."""
+        if self._state().startswith("CANCELLED"):
+            return f"Slurm job {self.job.job_id} was cancelled"
         return last_line(self.log)
 
 
