@@ -30,11 +30,11 @@ from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts, build_parts, build_runner
 from pymarl.runners import remote_runner
 from pymarl.runners.collector import Order
-from pymarl.runners.ray_cluster import worker_environment
 from pymarl.runners.ray_runner import Actor, RayRunner, _fetched
 from pymarl.utils.config import build_config
 from pymarl.utils.layers import merge
 from pymarl.utils.logging import console_logger
+from pymarl.utils.ray_cluster import worker_environment
 from rollout import Watch
 
 

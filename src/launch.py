@@ -1,7 +1,7 @@
 """Many runs in one command: `python src/launch.py --configs=qmix,vdn --env-configs=skirmish --maps=3m,2s3z --seeds=3`.
 
 Each is an ordinary run of main.py. Called again it plays what is missing: runs that were cut off go on from their
-checkpoints, finished ones are left alone.
+checkpoints, finished ones are left alone. With `--search` the runs are trials of values that Optuna proposes.
 """
 
 from __future__ import annotations
@@ -9,18 +9,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.errors import UserError, closest, short_line
 
 if TYPE_CHECKING:
-    from pymarl.experiments.launch import Launch
     from pymarl.experiments.plan import Grid
-    from pymarl.experiments.table import Show
+    from pymarl.experiments.play import MakeBackend
+    from pymarl.experiments.search import Space
 
 DESCRIPTION = """\
 Play algorithms x maps x seeds, as many at once as the machine takes. Called again it plays what is missing.
@@ -28,7 +27,15 @@ Play algorithms x maps x seeds, as many at once as the machine takes. Called aga
 examples:
   python src/launch.py --configs=qmix,vdn --env-configs=skirmish --maps=3m,2s3z --seeds=3 with t_max=1000000
   python src/launch.py --plan=plan.yaml --at-once=4
+  python src/launch.py --plan=plan.yaml --backend=slurm --slurm partition=cpu time=4:00:00 mem=8G
+  python src/launch.py --plan=plan.yaml --backend=ray --ray address=HOST:6379
+  python src/launch.py --configs=qmix --env-configs=skirmish --maps=3m --search lr=loguniform:1e-4,1e-2 \
+      gamma=uniform:.9,.999 batch_size=choice:16,32,64 rnn_hidden_dim=int:32,256 --trials=30 with t_max=200000
 """
+
+
+AT_ONCE = 10
+"""Runs of a search on Slurm at a time, unless the user says otherwise: more would be proposed without a result."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,6 +52,21 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--at-once", type=int, help="most runs at a time; default: cores / threads, as memory allows")
     made.add_argument("--threads", type=int, default=1, help="threads of each run; default: 1")
     made.add_argument("--dry-run", action="store_true", help="print what would be played, and stop")
+    made.add_argument("--backend", default="local", help="where: local (default), slurm or ray")
+    words: dict[str, Any] = {"nargs": "+", "action": "extend", "default": [], "metavar": "KEY=VALUE"}
+    made.add_argument("--slurm", help="options of sbatch: partition, time, mem, gpus_per_node, account ...", **words)
+    made.add_argument(
+        "--ray", help="address=HOST:PORT of a cluster (default: started here), gpus=NUMBER a run", **words
+    )
+    search = made.add_argument_group("search, of one algorithm on one map; needs optuna")
+    words["metavar"] = "KEY=RANGE"
+    search.add_argument("--search", help="ranges: uniform, loguniform, int, logint, choice, as in the example", **words)
+    search.add_argument("--trials", type=int, default=20, help="how many in all, those of before included; default: 20")
+    search.add_argument("--metric", default="test_return_mean", help="what counts; default: test_return_mean")
+    search.add_argument("--minimise", action="store_true", help="the smaller the better")
+    search.add_argument(
+        "--no-pruning", action="store_true", help="play also those to the end that are below the median"
+    )
     return made
 
 
@@ -59,13 +81,16 @@ def main(argv: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {short_line(str(error))}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # before anything has begun
+        print("interrupted", file=sys.stderr)
+        return 130
 
 
 def grids_of(options: argparse.Namespace, updates: Sequence[str]) -> list[Grid]:
     """Return what the options name. UserError if that is nothing, or two things."""
     from pymarl.experiments.plan import grid_of, read_plan, seeds_of
 
-    for name, number in (("--at-once", options.at_once), ("--threads", options.threads)):
+    for name, number in (("--at-once", options.at_once), ("--threads", options.threads), ("--trials", options.trials)):
         if number is not None and number < 1:
             raise UserError(f"{name}={number}: expected 1 or more")
     named = {key: (getattr(options, key) or "").split(",") for key in ("configs", "env_configs", "maps")}
@@ -77,66 +102,38 @@ def grids_of(options: argparse.Namespace, updates: Sequence[str]) -> list[Grid]:
     return read_plan(options.plan)
 
 
+def space_of(options: argparse.Namespace, grids: Sequence[Grid]) -> Space:
+    """Return what is searched. UserError if that is more than one algorithm on one map."""
+    from pymarl.experiments.search import Space
+    from pymarl.experiments.space import parameters_of
+
+    sizes = [(len(grid.configs), len(grid.env_configs), len(grid.maps) or 1) for grid in grids]
+    if sizes != [(1, 1, 1)]:
+        raise UserError("--search: expected one algorithm on one map; for more call it for each")
+    return Space(grids[0], parameters_of(options.search), options.metric, options.minimise, not options.no_pruning)
+
+
+def backend_maker(options: argparse.Namespace) -> MakeBackend:
+    """Return what makes the back end that the options name. UserError if there is no such one."""
+    from pymarl.experiments.backends import NAMES, backend_of
+
+    if options.backend not in NAMES:
+        raise UserError(f"--backend={options.backend}: expected {', '.join(NAMES)}{closest(options.backend, NAMES)}")
+    words = {"slurm": options.slurm, "ray": options.ray}
+    at_once = options.at_once
+    if options.search and options.backend == "slurm":
+        at_once = at_once or AT_ONCE
+    return lambda logs: backend_of(options.backend, words, at_once, options.threads, logs)
+
+
 def play(options: argparse.Namespace, updates: Sequence[str]) -> int:
     """Play what the options name. UserError before anything begins if one of the runs could not."""
-    from rich.console import Console
+    from pymarl.experiments.play import play_plan, play_search
 
-    from pymarl.experiments.book import Book
-    from pymarl.experiments.launch import Launch, Run
-    from pymarl.experiments.local import LocalBackend
-    from pymarl.experiments.plan import jobs_of
-    from pymarl.experiments.table import Show, counted, row
-
-    jobs, notes = jobs_of(grids_of(options, updates))
-    for note in notes:
-        print(note, file=sys.stderr)
-    results = {str(job.config["local_results_path"]) for job in jobs}
-    if len(results) > 1:
-        raise UserError(f"local_results_path: expected one for all runs, got {' and '.join(sorted(results))}")
-    folder = Path(*results)
-    runs, console = [Run(job) for job in jobs], Console()
-    show = Show(console, runs)
-    launch = Launch(runs, LocalBackend(options.at_once, options.threads, folder / "launch"), Book(folder), show.changed)
-    if options.dry_run:
-        launch.changed = lambda run: None
-        launch.look()
-        for run in runs:
-            console.print("  ".join(row(run)[:3]), highlight=False, soft_wrap=True)
-        return 0
-    stopped = watch(launch, show)
-    console.print(counted(runs), highlight=False)
-    if any(run.state != "done" for run in runs):
-        console.print("The same command plays what is missing.")
-    return 130 if stopped else int(any(run.state == "failed" for run in runs))
-
-
-def watch(launch: Launch, show: Show) -> bool:
-    """Play all runs; return whether a signal stopped that. A second one kills what has not saved by then."""
-    from pymarl.experiments.launch import POLL_SECONDS
-    from pymarl.utils.interrupts import StopRequest
-
-    def patience() -> bool:
-        show.update()
-        return not again
-
-    again = False
-    with StopRequest() as stop, show:
-        try:
-            with stop.deferred():
-                while launch.step() and not stop.requested:
-                    show.update()
-                    time.sleep(POLL_SECONDS)
-            if not stop.requested:
-                return False
-        except KeyboardInterrupt:
-            again = True
-        launch.stop()
-        try:
-            launch.await_stopped(patience)
-        except KeyboardInterrupt:
-            again = True
-            launch.await_stopped(patience)
-    return True
+    grids, make = grids_of(options, updates), backend_maker(options)
+    if options.search:
+        return play_search(space_of(options, grids), options.trials, make, dry=options.dry_run)
+    return play_plan(grids, make, dry=options.dry_run)
 
 
 if __name__ == "__main__":

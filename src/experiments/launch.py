@@ -10,23 +10,27 @@ from typing import Literal, Protocol
 from pymarl.experiments.book import Book, Entry, fail_trace
 from pymarl.experiments.plan import Job
 from pymarl.utils.files import as_file_name
+from pymarl.utils.info import alive
 from pymarl.utils.runs import read_record
 
-State = Literal["waiting", "running", "done", "failed", "stopped"]
+State = Literal["waiting", "queued", "running", "done", "failed", "stopped", "pruned"]
+ENDED = ("done", "failed", "stopped", "pruned")
 TRIES = 3
-"""How often a run that was killed is begun in one launch. One that failed by itself would do so again."""
+"""How often a run that was cut off is begun in one launch. One that failed by itself would do so again."""
 LOOK_SECONDS, POLL_SECONDS = 5.0, 0.5
 
 
 class Process(Protocol):
     """A run that a back end has started."""
 
+    def queued(self) -> bool:
+        """Tell whether the back end has yet to begin it."""
+
     def ended(self) -> bool:
         """Tell whether it has."""
 
-    @property
-    def code(self) -> int | None:
-        """Its exit code, negative for a signal; None as long as it runs."""
+    def cut_off(self) -> str:
+        """Return what ended it from outside, such as "killed by signal 9"; "" if it ended by itself. Once it has."""
 
     def stop(self) -> None:
         """Ask it to save a checkpoint and end."""
@@ -48,7 +52,17 @@ class Backend(Protocol):
         """Tell whether another run may start beside those."""
 
     def start(self, words: Sequence[str], name: str) -> Process:
-        """Start a run of these words of main.py; what it prints goes into a file of this name."""
+        """Start a run of these words of main.py, or find it if it is there; the name is that of no other run's.
+
+        Raises:
+            UserError: the back end takes no such run.
+        """
+
+    def leave(self, running: Sequence[Process]) -> str:
+        """Return how the user ends runs that go on without the launcher; "" if it has to end them itself."""
+
+    def close(self) -> None:
+        """Let go of what the back end holds."""
 
 
 @dataclass
@@ -56,11 +70,12 @@ class Run:
     """A job and what has become of it.
 
     Attributes:
-        state: failed means by itself; one that is stopped goes on the next time.
+        state: failed means by itself; one that is stopped goes on the next time, one that is pruned is of no use.
         entry: its newest folder.
         process: that this launch has started. None beside "running" is a run that someone else started.
         tries: how often it was begun.
         reason: why it failed.
+        given_up: it is to end, or has, as pruned.
     """
 
     job: Job
@@ -69,6 +84,12 @@ class Run:
     process: Process | None = None
     tries: int = 0
     reason: str = ""
+    given_up: bool = False
+
+    @property
+    def name(self) -> str:
+        """File name of what it prints, which no other run has."""
+        return as_file_name(f"{self.job.label.replace(' ', '_')}-{self.job.key[:8]}")
 
 
 @dataclass
@@ -95,14 +116,14 @@ class Launch:
             self.look()
         for run in ended:
             self._end(run)
+        room = True
         for run in self.runs:
-            if run.state == "waiting":
-                if not self.backend.has_room(self.processes()):
-                    break
+            if run.state == "waiting" and room and (room := self.backend.has_room(self.processes())):
                 run.tries += 1
-                run.process = self.backend.start(run.job.words, as_file_name(run.job.label.replace(" ", "_")))
-                self._set(run, "running")
-        return any(run.state in ("waiting", "running") for run in self.runs)
+                run.process = self.backend.start(run.job.words, run.name)
+            if run.process is not None:
+                self._set(run, "queued" if run.process.queued() else "running")
+        return any(run.state not in ENDED for run in self.runs)
 
     def processes(self) -> list[Process]:
         """Return what this launch has started and has not ended."""
@@ -114,7 +135,7 @@ class Launch:
         entries = self.book.look_up(run.job for run in self.runs)
         for run in self.runs:
             run.entry = entries.get(run.job.key)
-            if run.entry is None or run.process is not None or run.state in ("done", "failed", "stopped"):
+            if run.entry is None or run.process is not None or run.state in ENDED:
                 continue
             if run.entry.completes(run.job):
                 self._set(run, "done")
@@ -127,28 +148,43 @@ class Launch:
         """Say what became of a run whose process has ended."""
         process, run.process = run.process, None
         assert process is not None
-        code, entry = process.code or 0, run.entry
+        cut_off, entry = process.cut_off(), run.entry
         if entry is not None and entry.completes(run.job):
             self._set(run, "done")
-        elif code < 0 and run.tries < TRIES:
-            self._set(run, "waiting")  # killed: it goes on from its checkpoint
+        elif run.given_up:
+            self._set(run, "pruned")
+        elif cut_off and run.tries < TRIES:
+            # It goes on from its checkpoint, as soon as nobody writes there: its machine may be gone for us alone.
+            self._set(run, "running" if entry is not None and alive(entry.folder) else "waiting")
         else:
             trace = "" if entry is None else fail_trace(read_record(entry.folder))
-            run.reason = f"killed by signal {-code}, {run.tries} times" if code < 0 else process.last_line() or trace
+            run.reason = f"{cut_off}, {run.tries} times" if cut_off else process.last_line() or trace
             self._set(run, "failed")
+
+    def give_up(self, run: Run) -> None:
+        """Have a run end that is of no use any more."""
+        run.given_up = True
+        if run.process is not None:
+            run.process.stop()
+        elif run.state not in ENDED:
+            self._set(run, "pruned")
 
     def _set(self, run: Run, state: State) -> None:
         if run.state != state:
             run.state = state
             self.changed(run)
 
-    def stop(self) -> None:
-        """Ask all runs to save a checkpoint and end; begin no other."""
+    def stop(self) -> str:
+        """Ask all runs to save a checkpoint and end; begin no other. Return how those are ended that go on instead."""
+        left = self.backend.leave(self.processes())
         for run in self.runs:
-            if run.process is not None:
+            if run.process is not None and left:
+                run.process = None
+            elif run.process is not None:
                 run.process.stop()
             elif run.state == "waiting":
                 run.state = "stopped"
+        return left
 
     def await_stopped(self, patience: Callable[[], bool]) -> None:
         """Wait until all have ended that were asked to, and kill them where patience is at an end."""
@@ -162,4 +198,4 @@ class Launch:
             if run.process is not None:
                 run.process = None
                 done = run.entry is not None and run.entry.completes(run.job)
-                self._set(run, "done" if done else "stopped")
+                self._set(run, "done" if done else "pruned" if run.given_up else "stopped")

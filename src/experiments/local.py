@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from pymarl.experiments.attempt import here, last_line
 from pymarl.experiments.launch import Process
-from pymarl.utils.child import ONE_THREAD
 from pymarl.utils.memory import available_memory
-from pymarl.utils.yaml_files import SRC
 
 SPARE = 1.2
 """A run is begun while there is memory for as much as the largest so far has taken, times this."""
@@ -31,24 +28,21 @@ class LocalProcess:
     """
 
     def __init__(self, words: Sequence[str], threads: int, log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, str(SRC / "main.py"), *words],
-                env=os.environ | {name: str(threads) for name in ONE_THREAD},
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is the launcher's, which asks each run to save and stop
-            )  # fmt: skip
+        self._process = here(words, threads, log).start()
+
+    def queued(self) -> bool:
+        """Tell whether it has yet to begin."""
+        return False
 
     def ended(self) -> bool:
         """Tell whether it has."""
         return self._process.poll() is not None
 
-    @property
-    def code(self) -> int | None:
-        """Its exit code; None as long as it runs."""
-        return self._process.returncode
+    def cut_off(self) -> str:
+        """Return what killed it; "" if it ended by itself."""
+        code = self._process.returncode
+        return f"killed by signal {-code}" if code < 0 else ""
 
     def stop(self) -> None:
         """Ask it to save a checkpoint and end."""
@@ -70,8 +64,7 @@ class LocalProcess:
 
     def last_line(self) -> str:
         """Return the last thing that it said."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return next((line for line in reversed(lines) if line.startswith("error: ")), lines[-1] if lines else "")
+        return last_line(self.log)
 
 
 class LocalBackend:
@@ -99,3 +92,10 @@ class LocalBackend:
     def start(self, words: Sequence[str], name: str) -> LocalProcess:
         """Start a run; what it prints goes into the file of this name."""
         return LocalProcess(words, self.threads, self.logs / f"{name}.log")
+
+    def leave(self, running: Sequence[Process]) -> str:
+        """Keep all runs: they are this launch's to end."""
+        return ""
+
+    def close(self) -> None:
+        """Nothing is left."""

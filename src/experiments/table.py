@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.live import Live
@@ -15,7 +15,8 @@ from pymarl.experiments.launch import Run
 from pymarl.utils.progress import duration
 
 DRAW_SECONDS = 2.0
-COLOURS = {"running": "cyan", "done": "green", "failed": "red", "stopped": "yellow", "waiting": "dim"}
+COLOURS = {"running": "cyan", "queued": "blue", "done": "green", "failed": "red", "stopped": "yellow",
+           "pruned": "yellow", "waiting": "dim"}  # fmt: skip
 
 
 def numbers(run: Run) -> Numbers:
@@ -45,7 +46,7 @@ def row(run: Run) -> tuple[str, ...]:
 def counted(runs: Sequence[Run]) -> str:
     """Return how many runs are in which state, as a line."""
     count: Counter[str] = Counter(run.state for run in runs)
-    order = ("done", "running", "waiting", "stopped", "failed")
+    order = ("done", "running", "queued", "waiting", "stopped", "pruned", "failed")
     return ", ".join(f"{count[state]} {state}" for state in order if count[state])
 
 
@@ -54,11 +55,13 @@ class Show:
 
     Args:
         console: where to.
-        runs: of the launch.
+        runs: of the launch, which may become more.
+        title: what stands above the table; by default how many runs are in which state.
     """
 
-    def __init__(self, console: Console, runs: Sequence[Run]) -> None:
+    def __init__(self, console: Console, runs: Sequence[Run], title: Callable[[], str] | None = None) -> None:
         self.console, self.runs = console, runs
+        self.title = title or (lambda: counted(runs))
         self._drawn = 0.0
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
 
@@ -76,7 +79,7 @@ class Show:
         if run.state == "waiting":
             return
         label, state, steps, *_, last = row(run)
-        said = " ".join(text for text in (steps if state != "running" else "", last) if text)
+        said = " ".join(text for text in (steps if state not in ("running", "queued") else "", last) if text)
         self.console.print(
             f"[{COLOURS[state]}]{state:8}[/] {label}{': ' + said if said else ''}", highlight=False, soft_wrap=True
         )
@@ -88,11 +91,11 @@ class Show:
             self._live.update(self.table(), refresh=True)
 
     def table(self) -> Table:
-        """Return the table of the runs that are being played, and the counts of all."""
-        table = Table(box=None, title=counted(self.runs), title_justify="left", title_style="bold")
+        """Return the table of the runs that are being played, and its title."""
+        table = Table(box=None, title=self.title(), title_justify="left", title_style="bold")
         for name in ("run", "state", "env steps", "speed", "time left", "last test"):
             table.add_column(name, justify="right" if name in ("env steps", "speed", "time left") else "left")
         for run in self.runs:
-            if run.state == "running":
+            if run.state in ("running", "queued"):
                 table.add_row(*row(run))
         return table

@@ -18,13 +18,13 @@ from pymarl.envs.batched import is_native, needs_process
 from pymarl.runners.collector import Collector, Order, Start, answer, failure
 from pymarl.runners.parallel_runner import ParallelRunner
 from pymarl.runners.player import Tell
-from pymarl.runners.ray_cluster import Cluster, import_ray, reason, worker_environment
 from pymarl.runners.remote_runner import CollectorLost, RemoteRunner
 from pymarl.runners.runner import Runner
 from pymarl.runners.seeds import Share
 from pymarl.utils.config import PositiveFloat, PositiveInt
 from pymarl.utils.errors import UserError
 from pymarl.utils.packages import missing_module
+from pymarl.utils.ray_cluster import Cluster, import_ray, reason, worker_environment
 
 EXIT_SECONDS = 5
 """For a worker to finish what it plays, and to close its envs, before it is ended."""
@@ -75,10 +75,22 @@ class RayRunner(RemoteRunner):
 
     def __init__(self, config: Any, origin: Mapping[str, str], tell: Tell) -> None:
         self.check_config(config)
-        self._cluster = Cluster(config.ray_address, config.ray_workers, config.ray_cpus_per_worker)
+        self._cluster = Cluster(config.ray_address)
+        self._check_cores(config)
         super().__init__(
             config, origin, tell, plays=ParallelRunner, workers=config.ray_workers, ahead=config.async_collect
         )
+
+    def _check_cores(self, config: Any) -> None:
+        """Raise UserError, and leave ray, if it has too few."""
+        workers, cpus, there = config.ray_workers, config.ray_cpus_per_worker, self._cluster.cores()
+        if workers * cpus > there:
+            self._cluster.close()
+            raise UserError(
+                f"ray_workers={workers} with ray_cpus_per_worker={cpus:g} take {workers * cpus:g} CPU cores, ray has "
+                f"{there:g} {'here' if config.ray_address is None else f'at {config.ray_address}'}; write fewer or "
+                "smaller ones"
+            )
 
     def start_remote(self, start: Start) -> RayCollector:
         """Ask ray for a worker."""

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -57,6 +58,14 @@ def start_child(main: str, pass_fds: Sequence[int] = ()) -> tuple[subprocess.Pop
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
         theirs.close()
     return process, Channel(ours)
+
+
+def import_path() -> str:
+    """Return our import path beyond Python's own, as PYTHONPATH of a process on this machine or one that is like it."""
+    python = tuple(str(Path(prefix).resolve()) + os.sep for prefix in {sys.prefix, sys.base_prefix})
+    path = [str(Path(entry).resolve()) for entry in sys.path if not entry.endswith(".zip")]
+    own = [entry for entry in path if not f"{entry}{os.sep}".startswith(python)]
+    return os.pathsep.join(dict.fromkeys(own))
 
 
 class ChannelClosed(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,12 +136,13 @@ def merge(alg: str | None, env: str | None, updates: Mapping[str, Any]) -> Layer
     return layers
 
 
-def shipped_keys() -> set[str]:
+@functools.cache
+def shipped_keys() -> frozenset[str]:
     """Return every top-level key that a shipped YAML file sets, and those of other PyMARLs that may do no harm."""
     files: Sequence[Path] = [CONFIG / "default.yaml", *CONFIG.glob("*/**/*.yaml")]
     foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
     harmless = {*foreign["keys"], *foreign["bookkeeping"]}
-    return harmless.union(*(read_yaml(path) for path in files))
+    return frozenset(harmless.union(*(read_yaml(path) for path in files)))
 
 
 def foreign_keys() -> tuple[set[str], set[str]]:

@@ -11,6 +11,7 @@ SOURCES = {
     "mpe2": "mpe2",
     "multi_agent_ale_py": "multi_agent_ale_py",
     "numba": "numba",
+    "optuna": "optuna",
     "pettingzoo": "pettingzoo",
     "pressureplate": "git+https://github.com/uoe-agents/pressureplate.git",
     "pygame": "pygame-ce",
@@ -22,6 +23,7 @@ SOURCES = {
     "smac": "git+https://github.com/oxwhirl/smac.git",  # `smac` on PyPI is an AutoML library
     "smaclite": "git+https://github.com/uoe-agents/smaclite.git",
     "smacv2": "git+https://github.com/oxwhirl/smacv2.git",
+    "submitit": "submitit",
     "torch": "torch",
 }
 """Top module -> what pip installs it from. Only what was looked up; a guessed name may be a stranger's package."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +14,7 @@ from pymarl.experiments.book import Book
 from pymarl.experiments.launch import TRIES, Launch, Run
 from pymarl.experiments.plan import Grid, Job, jobs_of
 from pymarl.experiments.table import counted, duration, row
+from stage_kit import Played, Stage, write_folder
 
 
 @pytest.fixture(autouse=True)
@@ -28,62 +26,6 @@ def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def jobs(seeds: int = 4, *updates: str) -> list[Job]:
     return jobs_of([Grid(("qmix",), ("skirmish",), ("3m",), tuple(range(1, seeds + 1)), ("t_max=1000", *updates))])[0]
-
-
-def write_folder(job: Job, number: int, status: str, started: str = "2026-01-01T00:00:00", **run: Any) -> Path:
-    """Write what a run of a job leaves."""
-    folder = Path("results/sacred/3m/qmix") / str(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(dict(job.config)))
-    (folder / "run.json").write_text(json.dumps({"status": status, "start_time": started, **run}))
-    (folder / "info.json").write_text(
-        json.dumps({"test_battle_won_mean": [0.25], "test_battle_won_mean_T": [500], "steps_per_s": [10.0]})
-    )
-    return folder
-
-
-@dataclass
-class Played:
-    """A process that ends when it is told to."""
-
-    words: Sequence[str]
-    code: int | None = None
-    asked: int = 0
-    on_stop: Callable[[], int | None] = lambda: 130
-    said: str = "error: out of luck"
-
-    def ended(self) -> bool:
-        return self.code is not None
-
-    def stop(self) -> None:
-        self.asked += 1
-        self.code = self.on_stop()
-
-    def kill(self) -> None:
-        self.code = -9
-
-    def memory(self) -> int:
-        return 0
-
-    def last_line(self) -> str:
-        return self.said
-
-
-@dataclass
-class Stage:
-    """A back end for two runs at a time."""
-
-    begun: list[Played] = field(default_factory=list)
-
-    def has_room(self, running: Sequence[Any]) -> bool:
-        return len(running) < 2
-
-    def start(self, words: Sequence[str], name: str) -> Played:
-        self.begun.append(Played(words))
-        return self.begun[-1]
-
-    def seeds(self) -> list[str]:
-        return [next(word for word in each.words if word.startswith("seed=")) for each in self.begun]
 
 
 def launch_of(those: list[Job]) -> tuple[Launch, Stage, list[str]]:
@@ -148,6 +90,53 @@ def test_who_is_killed_goes_on_and_who_fails_does_not() -> None:
     assert [run.reason for run in launch.runs] == ["error: out of luck", f"killed by signal 9, {TRIES} times"]
     assert told[-1] == "2 failed"
     assert row(launch.runs[0])[-1] == "error: out of luck"
+
+
+def test_who_still_writes_is_not_begun_again() -> None:
+    """The machine of a run may be lost to us alone: it goes on once nobody holds its folder."""
+    those = jobs(1)
+    launch, stage, told = launch_of(those)
+    launch.step()
+    with held(write_folder(those[0], 1, "RUNNING")):
+        stage.begun[0].code = -9
+        launch.step()
+        launch.step()
+        assert len(stage.begun) == 1
+    launch.step()
+    assert len(stage.begun) == 2
+    assert told == ["1 running", "1 waiting", "1 running"]
+
+
+def test_a_queue_of_the_back_ends_own() -> None:
+    launch, stage, told = launch_of(jobs(1))
+    stage.waits = True
+    launch.step()
+    stage.begun[0].waits = False
+    launch.step()
+    assert told == ["1 queued", "1 running"]
+
+
+def test_jobs_that_need_no_launcher_are_left() -> None:
+    """And the next launch waits for those that run, or asks for those that are queued."""
+    launch, stage, _ = launch_of(jobs(3))
+    launch.step()
+    stage.goes_on = "scancel 1 2"
+    assert launch.stop() == "scancel 1 2"
+    launch.await_stopped(lambda: False)
+    assert [(run.state, run.process) for run in launch.runs] == [("running", None)] * 2 + [("stopped", None)]
+    assert [process.asked for process in stage.begun] == [0, 0]
+
+
+def test_who_is_given_up_ends() -> None:
+    those = jobs(3)
+    launch, stage, told = launch_of(those)
+    launch.step()
+    launch.give_up(launch.runs[0])
+    launch.give_up(launch.runs[2])
+    finish(those[1], stage.begun[1], 1)
+    assert not launch.step()
+    assert told == ["1 running", "2 running", "3 pruned", "1 pruned", "2 done"]
+    assert len(stage.begun) == 2
 
 
 def test_exit_code_0_is_not_enough() -> None:

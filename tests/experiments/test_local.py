@@ -2,53 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
+from launch_kit import GRID, WORDS, check_numbers, run_launch, runs_of, start_launch, wait_for
 from pymarl import launch
 from pymarl.experiments.local import LocalBackend
-from run_kit import SRC, numbers, read, run_folders, run_main
-
-WORDS = ("batch_size=8", "rnn_hidden_dim=8", "test_interval=200", "log_interval=200", "runner_log_interval=200",
-         "learner_log_interval=200", "save_model_interval=200")  # fmt: skip
-GRID = ("--configs=qmix", "--env-configs=one_step_matrix_game", "--seeds=2", "--at-once=2")
-
-
-def start_launch(directory: Path, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(SRC / "launch.py"), *words], cwd=directory, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def run_launch(directory: Path, *words: str) -> tuple[int, str, str]:
-    process = start_launch(directory, *words)
-    out, err = process.communicate(timeout=120)
-    return process.returncode, out, err
-
-
-def runs_of(directory: Path) -> list[psutil.Process]:
-    """Return the runs of main.py in a folder."""
-    found = psutil.process_iter(["cwd", "cmdline"])
-    return [
-        each for each in found
-        if each.info["cwd"] == str(directory) and str(SRC / "main.py") in (each.info["cmdline"] or [])
-    ]  # fmt: skip
-
-
-def wait_for(directory: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 60
-    while not list(directory.glob(pattern)):
-        assert time.monotonic() < deadline, pattern
-        time.sleep(0.05)
+from run_kit import run_folders
 
 
 def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_runs(tmp_path: Path) -> None:
@@ -71,13 +35,7 @@ def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_r
     before = len(run_folders(launched))
     code, out, _ = run_launch(launched, *GRID, "with", *words)
     assert (code, len(run_folders(launched))) == (0, before)
-    for seed in (1, 2):
-        config = ("--config=qmix", "--env-config=one_step_matrix_game", "with", *words, f"seed={seed}")
-        assert run_main(alone, *config, "save_model=True")[0] == 0
-        whole = run_folders(alone)[-1]
-        done = [folder for folder in run_folders(launched) if read(folder, "config.json")["seed"] == seed
-                and read(folder, "run.json")["status"] == "COMPLETED"]  # fmt: skip
-        assert numbers(done[-1]) == numbers(whole)
+    check_numbers(alone, launched, words)
 
 
 def test_what_fails_has_its_line(tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ from process_kit import exists
 from pymarl.envs.faults import EnvError
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts, build_parts, build_runner
-from pymarl.runners.ray_cluster import Cluster, worker_environment
 from pymarl.runners.ray_runner import RayCollector, RayRunner
 from pymarl.runners.remote_runner import RemoteRunner
 from pymarl.utils.checkpoint import steps_in
 from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
+from pymarl.utils.ray_cluster import Cluster, worker_environment
 from run_kit import SMALL_HUNT, error_line, models, numbers, run_folders, run_main, start_main, wait_for_checkpoint
 from runner_kit import assert_same, learn, play
 
@@ -288,7 +288,7 @@ def test_resume_equals_never_stopping(machines: Any, tmp_path: Path) -> None:
 def test_signals_mean_what_they_did_and_nothing_stays() -> None:
     """Ray has a handler of SIGTERM of its own, which would end a run before it can save."""
     before, handler = processes_of(os.getpid()), signal.getsignal(signal.SIGTERM)
-    cluster = Cluster(None, 1, 0.5)
+    cluster = Cluster(None)
     try:
         assert signal.getsignal(signal.SIGTERM) == handler
         started = {pid: words for pid, words in processes_of(os.getpid()).items() if pid not in before}

@@ -1,4 +1,4 @@
-"""Ray, as a run needs it: a cluster that is there, or one on this machine that the run starts and that ends with it."""
+"""Ray, as we need it: a cluster that is there, or one on this machine that we start and that ends with us."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ import logging
 import os
 import signal
 import socket
-import sys
 import textwrap
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from pymarl.utils.child import ONE_THREAD, Channel, ChannelClosed, guard, ignore_signals, start_child
+from pymarl.utils.child import (
+    ONE_THREAD,
+    Channel,
+    ChannelClosed,
+    guard,
+    ignore_signals,
+    import_path,
+    start_child,
+)
 from pymarl.utils.errors import UserError, message_line
 
 KNOCK_SECONDS = 10
@@ -37,32 +43,28 @@ class Cluster:
 
     Args:
         address: of the head of a cluster; None starts ray on this machine, and `close` ends it.
-        workers: how many are to run.
-        cpus: CPU cores for each.
 
     Attributes:
         ray: the package.
 
     Raises:
-        UserError: there is no such cluster, ray cannot be started, or has too few CPU cores.
+        UserError: there is no such cluster, or ray cannot be started.
     """
 
-    def __init__(self, address: str | None, workers: int, cpus: float) -> None:
+    def __init__(self, address: str | None) -> None:
         self.ray = import_ray()
         self._connected = False
         self._watch: tuple[Any, Channel] | None = None
         try:
             if not self.ray.is_initialized():
                 self._connect(address)
-            there = self.ray.cluster_resources().get("CPU", 0.0)
-            if workers * cpus > there:
-                raise UserError(
-                    f"ray_workers={workers} with ray_cpus_per_worker={cpus:g} take {workers * cpus:g} CPU cores, ray "
-                    f"has {there:g} {'here' if address is None else f'at {address}'}; write fewer or smaller ones"
-                )
         except BaseException:
             self.close()
             raise
+
+    def cores(self) -> float:
+        """Return how many CPU cores ray has in all, in use or not."""
+        return float(self.ray.cluster_resources().get("CPU", 0.0))
 
     def _connect(self, address: str | None) -> None:
         """Connect, or start; a signal means afterwards what it did before."""
@@ -84,7 +86,7 @@ class Cluster:
             for number, handler in heard.items():
                 signal.signal(number, handler)
         if address is None:
-            self._watch = start_child("pymarl.runners.ray_cluster:watch")
+            self._watch = start_child("pymarl.utils.ray_cluster:watch")
             started = []
             for process in set(psutil.Process().children(recursive=True)) - before:
                 with suppress(psutil.NoSuchProcess):
@@ -147,11 +149,8 @@ def watch(descriptor: int, parent: int) -> None:
 
 def worker_environment() -> dict[str, str]:
     """Return the environment variables of workers: our import path beyond Python's own, one thread, and no GPU."""
-    python = tuple(str(Path(prefix).resolve()) + os.sep for prefix in {sys.prefix, sys.base_prefix})
-    path = [str(Path(entry).resolve()) for entry in sys.path if not entry.endswith(".zip")]
-    own = [entry for entry in path if not f"{entry}{os.sep}".startswith(python)]
     return {key: os.environ.get(key, "1") for key in ONE_THREAD} | {
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(own)),
+        "PYTHONPATH": import_path(),
         "CUDA_VISIBLE_DEVICES": "",
     }
 
