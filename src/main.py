@@ -22,6 +22,7 @@ from pymarl.run.command import Command, observers, parse_command, parse_updates
 from pymarl.utils.errors import UserError, short_line, users_fault
 from pymarl.utils.files import as_file_name
 from pymarl.utils.redact import redacted
+from pymarl.utils.runs import scenario_of
 
 if TYPE_CHECKING:
     from pymarl.utils.layers import Layers
@@ -90,9 +91,8 @@ def prepare(command: Command) -> Layers:
 
 def results_folder(config: dict[str, Any]) -> Path:
     """Return results/sacred/<map or env key>/<name>."""
-    env_args = config["env_args"]
-    scenario = str(env_args.get("map_name") or env_args.get("key") or config["env"])
-    return Path(config["local_results_path"]) / "sacred" / as_file_name(scenario) / as_file_name(config["name"])
+    folder = Path(config["local_results_path"]) / "sacred" / as_file_name(scenario_of(config))
+    return folder / as_file_name(config["name"])
 
 
 def experiment(config: dict[str, Any], observers: Sequence[Any] = ()) -> Any:

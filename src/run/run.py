@@ -15,6 +15,7 @@ from pymarl.run.allocation import memory_as_user_error
 from pymarl.run.config import RunConfig
 from pymarl.run.evaluate import evaluate, run_folder
 from pymarl.run.parts import Parts, build_local_runner, build_parts, build_runner, load_networks
+from pymarl.run.tracked import Tracked, kept_networks
 from pymarl.run.training import Training
 from pymarl.utils.checkpoint import (
     CONFIG_FILE,
@@ -75,7 +76,8 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
             parts.runner.t_env = int(step.name) if is_step(step.name) else 0
         if playing:
             logger.setup_sacred(run)
-            with stop.deferred():
+            with Tracked(flat, config, logger) as tracked, stop.deferred():
+                tracked.begin(run_folder(run), None, parts.runner.t_env)
                 evaluate(parts, config, logger, run, stop)
         else:
             _train(parts, flat, config, logger, run, stop)
@@ -88,7 +90,7 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
     log = logger.console_logger
     step = find_checkpoint(config.resume, config.load_step, file=RUN_FILE) if config.resume else None
     models = _models_folder(flat, config, step)
-    with sole_writer(models, log.warning):
+    with sole_writer(models, log.warning), Tracked(flat, config, logger) as tracked:
         try:
             training = Training(parts, config, logger, models)
             if step is not None:
@@ -96,11 +98,11 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
                 log.info("Going on from %s", step)
             _record(run, models, step, log.warning)
             logger.setup_sacred(run)
-            if config.use_tensorboard:
-                logger.setup_tb(Path(config.local_results_path) / "tb_logs" / models.name)
+            tracked.begin(run_folder(run), models, parts.runner.t_env)
             log.info("Beginning training for %d timesteps; models in %s", config.t_max, models)
             _loop(training, stop)
             if training.saved_t is not None:
+                logger.keep_files(kept_networks(models / str(training.saved_t), last=True))
                 log.info("The networks are in %s", models / str(training.saved_t))
                 log.info("To evaluate them: the same words and checkpoint_path=%s evaluate=True", models)
         finally:

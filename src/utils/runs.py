@@ -21,7 +21,9 @@ SILENT_SECONDS = 600
 # Keys that may change when a run goes on; any other change would make it another run.
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
-     "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db", "buffer_max_gib", "use_cuda",
+     "keep_checkpoints", "save_buffer", "save_final", "mongo_url", "mongo_db", "use_wandb",
+     "wandb_team", "wandb_project", "wandb_mode", "wandb_save_model", "use_mlflow", "mlflow_uri", "use_trackio",
+     "tracking_project", "track_files", "buffer_max_gib", "use_cuda",
      "buffer_cpu_only", "env_workers", "env_timeout", "max_restarts", "ray_address", "ray_cpus_per_worker",
      "env_args.threads", "env_args.game_timeout", "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
@@ -33,6 +35,12 @@ def dotted(config: Mapping[str, Any]) -> dict[str, Any]:
     inner = env_args if isinstance(env_args, Mapping) else {}
     rest = {key: value for key, value in config.items() if key != "env_args"}
     return rest | {f"env_args.{key}": value for key, value in inner.items()}
+
+
+def scenario_of(config: Mapping[str, Any]) -> str:
+    """Return what a run is played on: its map, the key of its env, or the env where that has neither."""
+    env_args = config["env_args"]
+    return str(env_args.get("map_name") or env_args.get("key") or config["env"])
 
 
 @dataclass(frozen=True)
