@@ -24,7 +24,7 @@ from pymarl.utils.tracking.tracker import Status, TrackedRun, Tracker
 
 START, HISTORY, NUMBERS, FILES, FINISH = b"S", b"H", b"N", b"F", b"E"
 STARTED, NOT_KEPT, FAILED, FINISHED = b"s", b"k", b"f", b"e"
-FINISH_SECONDS = 60
+FINISH_SECONDS = 120
 """Most that the end of a run waits for its trackers to send what is left."""
 UNSAID_SECONDS = 3
 """How long it waits without a word."""
@@ -80,18 +80,19 @@ class Apart:
         """Wait for the end, and make it at `deadline`, a time of time.monotonic."""
         try:
             self._wait(min(time.monotonic() + UNSAID_SECONDS, deadline))
-            if self._process.poll() is None:
-                self._log.info("%s: what is left is sent, for %d s at most", self._name, FINISH_SECONDS)
+            if self._process.poll() is None and time.monotonic() < deadline:
+                self._log.info(
+                    "%s: sending what is left, for %d s at most; Ctrl-C ends that", self._name, FINISH_SECONDS
+                )
                 self._wait(deadline)
-            if self._process.poll() is None:
-                self._over = True
-                self._warn(f"has not sent all within {FINISH_SECONDS} s and was stopped")
         finally:
             if self._process.poll() is None:
                 self._over = True
+                self._warn("was stopped before it had sent all")
                 os.killpg(self._process.pid, signal.SIGKILL)  # with what it has started
                 self._process.wait()
         self._reader.join(timeout=1)
+        self._channel.close()
 
     def _wait(self, deadline: float) -> None:
         with suppress(subprocess.TimeoutExpired):
@@ -127,7 +128,7 @@ class Apart:
 
     def _warn(self, what: str) -> None:
         seen = f" (see {self._output})" if self._output is not None else ""
-        self._log.warning("%s %s%s; the run goes on", self._name, what, seen)
+        self._log.warning("%s %s%s", self._name, what, seen)
 
 
 def gathered(messages: list[tuple[bytes, Any]]) -> list[tuple[bytes, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,7 +26,7 @@ class TensorBoard(Tracker):
         """Begin a file of events, beside those of the run that it goes on from."""
         goes_on = any(run.events.glob("events.*"))
         self._scalar, self._close = self._torchs(run, goes_on) if find_spec("tensorboard") else _loggers(run.events)
-        return Started(str(run.events), run.t_env if goes_on else -1)
+        return Started(f"tensorboard --logdir {os.path.relpath(run.events.parent)}", run.t_env if goes_on else -1)
 
     def _torchs(self, run: TrackedRun, goes_on: bool) -> tuple[Callable[..., Any], Callable[[], Any]]:
         from torch.utils.tensorboard import SummaryWriter

@@ -39,8 +39,10 @@ class Link(Protocol):
 class Here:
     """A tracker in the run's own process."""
 
-    def __init__(self, tracker: Tracker, run: TrackedRun) -> None:
-        self._has = tracker.start(run).has
+    def __init__(self, name: str, tracker: Tracker, run: TrackedRun, log: logging.Logger) -> None:
+        started = tracker.start(run)
+        log.info("%s: %s", name, started.where)
+        self._has = started.has
         self.log, self.keep, self.finish = tracker.log, tracker.keep, tracker.finish
 
     def history(self, numbers: dict[str, float], t_env: int) -> None:
@@ -77,7 +79,7 @@ class Tracking:
         for name, tracker in self._trackers.items():
             try:
                 output = outputs and outputs / f"{name}.log"
-                link = Apart(name, tracker, run, output, self._log) if tracker.apart else Here(tracker, run)
+                link = self._link(name, tracker, run, output)
                 for key, value, t in history:
                     link.history({grouped(key): value}, t)
             except Exception as error:
@@ -87,9 +89,14 @@ class Tracking:
                 logger.setup_sink(name, partial(_log, link))
         logger.setup_keeper(self.keep)
 
+    def _link(self, name: str, tracker: Tracker, run: TrackedRun, output: Path | None) -> Link:
+        if tracker.apart:
+            return Apart(name, tracker, run, output, self._log)
+        return Here(name, tracker, run, self._log)
+
     def _failed(self, name: str, error: Exception) -> None:
         self._links.pop(name, None)
-        self._log.warning("%s is off from now on: %s; the run goes on", name, redacted(one_line(error)))
+        self._log.warning("%s is off from now on: %s", name, redacted(one_line(error)))
 
     def keep(self, files: Files) -> None:
         """Hand files over to those who want them."""
@@ -103,7 +110,7 @@ class Tracking:
                 self._failed(name, error)
 
     def finish(self, status: Status) -> None:
-        """End the run everywhere; wait for what is not yet written or sent, a minute at most."""
+        """End the run everywhere; wait for what is not yet written or sent, two minutes at most or until Ctrl-C."""
         for name, link in list(self._links.items()):
             try:
                 link.finish(status)
@@ -111,7 +118,10 @@ class Tracking:
                 self._failed(name, error)
         deadline = time.monotonic() + FINISH_SECONDS
         for link in self._links.values():
-            link.await_end(deadline)
+            try:
+                link.await_end(deadline)
+            except KeyboardInterrupt:  # the run is over, and stays what it was
+                deadline = time.monotonic()
         self._links = {}
 
 

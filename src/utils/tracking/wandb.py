@@ -11,6 +11,7 @@ from pymarl.utils.errors import UserError
 from pymarl.utils.tracking.files import Files
 from pymarl.utils.tracking.tracker import Started, Status, TrackedRun, Tracker
 
+LONGEST_NAME, LONGEST_TAG = 128, 64  # that W&B takes
 EXIT_CODES = {"completed": 0, "interrupted": 130, "failed": 1, "killed": 137}
 
 
@@ -56,15 +57,15 @@ class WandB(Tracker):
             dir=run.results,
             id=run.id,
             resume="allow" if online else None,
-            name=run.name,
-            group=run.group,
-            tags=run.tags,
+            name=run.name[:LONGEST_NAME],
+            group=run.group[:LONGEST_NAME],
+            tags=[tag[:LONGEST_TAG] for tag in run.tags],
             config=run.config,
             allow_val_change=True,
             settings=wandb.Settings(console="off", x_stats_pid=run.pid, save_code=False),
         )
         self._step = self._run.starting_step if self._run.resumed else 0
-        where = self._run.url if online else f"{self._run.settings.sync_dir}; to send it: wandb sync FOLDER"
+        where = self._run.url if online else f"wandb sync {os.path.relpath(self._run.settings.sync_dir)}"
         return Started(str(where), self._step - 1)
 
     def log(self, numbers: Mapping[str, float], t_env: int) -> None:
