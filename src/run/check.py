@@ -11,6 +11,7 @@ from pymarl.run import REGISTRY as RUNS
 from pymarl.run.config import Classes, RunConfig, keys_of_all_parts, owners_of, read_keys
 from pymarl.run.fit import check_choices, check_fit
 from pymarl.run.quick import refuse_unknown
+from pymarl.run.tracked import build_trackers
 from pymarl.utils.config import build_config, check_call, check_value, config_class, config_keys
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import LONGEST_NAME, as_file_name
@@ -51,6 +52,7 @@ def check(layers: Layers) -> list[str]:
     refuse_workers(config.env, config.env_workers)
     classes.runner.check_config(build_config(classes.runner.Config, layers.values, layers.origin))
     check_choices(config, classes)
+    build_trackers(layers.values, layers.origin)
     unread = sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
     return [f"{key} (of {' and '.join(owners)})" if (owners := owners_of(key)) else key for key in unread]
 

@@ -33,8 +33,9 @@ from pymarl.utils.config import (
     config_keys,
 )
 from pymarl.utils.errors import UserError
+from pymarl.utils.tracking import REGISTRY as TRACKERS
 
-PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, CENTRAL_AGENTS, CENTRAL_MIXERS, CRITICS, SELECTORS, BUFFERS)
+PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, CENTRAL_AGENTS, CENTRAL_MIXERS, CRITICS, SELECTORS, BUFFERS, TRACKERS)
 
 Seed = Annotated[int, Range(ge=0, le=2**32 - 1)]
 """What numpy's global generator, which sacred and third-party envs seed, takes."""
@@ -73,6 +74,10 @@ class RunConfig(Choices):
     runner_log_interval: PositiveInt
     learner_log_interval: PositiveInt
     use_tensorboard: bool
+    use_wandb: bool
+    use_mlflow: bool
+    use_trackio: bool
+    track_files: bool
     local_results_path: str
     mongo_url: str | None
     mongo_db: str
@@ -96,6 +101,7 @@ class Classes:
     Attributes:
         networks: config key -> class of each network that the learner is given beside the mac's; None where it has none
             (a mixer for independent learners).
+        trackers: name -> class of each back end beside sacred.
     """
 
     env: Any
@@ -106,6 +112,7 @@ class Classes:
     networks: dict[str, Any]
     selector: Any
     buffer: Any
+    trackers: dict[str, Any]
 
     @classmethod
     def of(cls, values: Mapping[str, Any], origin: Mapping[str, str] = {}) -> Classes:
@@ -122,11 +129,13 @@ class Classes:
             networks={key: _network(learner, key, values, origin) for key in learner.networks},
             selector=_derived(SELECTORS[c.action_selector], c.action_selector, ActionSelector, "action_selector"),
             buffer=_derived(BUFFERS[buffer], buffer, Buffer, "buffer"),
+            trackers={name: TRACKERS[name] for name in TRACKERS if values.get(f"use_{name}")},
         )
 
     def configured(self) -> list[Any]:
         """Return the classes that read keys of the run (the env reads env_args)."""
         parts = [self.runner, self.mac, self.agent, self.learner, *self.networks.values(), self.selector, self.buffer]
+        parts += self.trackers.values()
         return [part for part in parts if part is not None and config_class(part) is not None]
 
 

@@ -18,6 +18,7 @@ from pymarl.envs.multiagentenv import ReplayError
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
 from pymarl.run.testing import play, statistics
+from pymarl.run.tracked import kept_replays
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.player import BrokenTooOften, EpisodeRecord
 from pymarl.utils.errors import UserError
@@ -174,6 +175,8 @@ def evaluate(parts: Parts, config: RunConfig, logger: Logger, run: Any, stop: St
         if records:
             log.info("Episodes: %s", ", ".join(map(str, write_tables(rows_of(records), folder))))
         replays.report(len(records), log, run)
+        if replays.paths:
+            logger.keep_files(kept_replays(replays.paths, runner.t_env))
     if stop.requested:
         raise KeyboardInterrupt
 

@@ -17,6 +17,7 @@ from pymarl.run.config import RunConfig
 from pymarl.run.evaluate import evaluate, run_folder
 from pymarl.run.notices import result_line, start_line
 from pymarl.run.parts import Parts, build_local_runner, build_parts, build_runner, load_networks
+from pymarl.run.tracked import Tracked, kept_networks
 from pymarl.run.training import Training
 from pymarl.utils.checkpoint import (
     CONFIG_FILE,
@@ -30,7 +31,7 @@ from pymarl.utils.checkpoint import (
 )
 from pymarl.utils.config import build_config, plain
 from pymarl.utils.errors import UserError, one_line
-from pymarl.utils.files import as_file_name, write_json, writing_failed
+from pymarl.utils.files import write_json, writing_failed
 from pymarl.utils.interrupts import StopRequest
 from pymarl.utils.logging import Logger
 from pymarl.utils.memory import keep_freed_memory
@@ -38,7 +39,6 @@ from pymarl.utils.network_folder import steps_of
 from pymarl.utils.observers import RunFolder
 from pymarl.utils.progress import Progress
 from pymarl.utils.redact import redacted
-from pymarl.utils.runs import scenario_of
 
 
 def run(_run: Any, _config: Mapping[str, Any], _log: logging.Logger) -> None:
@@ -78,7 +78,8 @@ def _run_parts(flat: dict[str, Any], config: RunConfig, logger: Logger, run: Any
             parts.runner.t_env = steps_of(step)
         if playing:
             logger.setup_sacred(run)
-            with stop.deferred():
+            with Tracked(flat, config, logger) as tracked, stop.deferred():
+                tracked.begin(run_folder(run), None, parts.runner.t_env)
                 evaluate(parts, config, logger, run, stop)
         else:
             _train(parts, flat, config, logger, run, stop)
@@ -91,7 +92,7 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
     log = logger.console_logger
     step = find_checkpoint(config.resume, config.load_step, file=RUN_FILE) if config.resume else None
     models = _models_folder(flat, config, step)
-    with sole_writer(models, log.warning):
+    with sole_writer(models, log.warning), Tracked(flat, config, logger) as tracked:
         try:
             training = Training(parts, config, logger, models)
             if step is not None:
@@ -100,23 +101,18 @@ def _train(parts: Parts, flat: dict[str, Any], config: RunConfig, logger: Logger
             _record(run, models, step, log.warning)
             training.tests.begin(run_folder(run))
             logger.setup_sacred(run)
-            if config.use_tensorboard:
-                logger.setup_tb(Path(config.local_results_path) / "tb_logs" / _board(flat, models))
+            tracked.begin(run_folder(run), models, parts.runner.t_env)
             log.info("%s", start_line(flat, parts.learner.device, run_folder(run)))
             log.info("Beginning training for %d timesteps; models in %s", config.t_max, models)
             _loop(training, stop)
             networks = None if training.saved_t is None else models / str(training.saved_t)
+            if networks is not None:
+                logger.keep_files(kept_networks(networks, last=True))
             tests = training.tests
             log.info("%s", result_line(tests.evaluations, parts.runner.t_env, tests.seconds, networks))
         finally:
             if not steps_in(models):
                 shutil.rmtree(models, ignore_errors=True)
-
-
-def _board(flat: Mapping[str, Any], models: Path) -> str:
-    """Return the name of a run's folder in tb_logs, which is what TensorBoard calls the run."""
-    started = models.name.removeprefix(f"{flat['name']}__")
-    return f"{as_file_name(scenario_of(flat))}__{flat['name']}__seed{flat['seed']}__{started}"
 
 
 def _models_folder(flat: dict[str, Any], config: RunConfig, step: Path | None) -> Path:

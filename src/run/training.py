@@ -16,6 +16,7 @@ from pymarl.learners.train_result import TrainResult
 from pymarl.run.config import RunConfig
 from pymarl.run.parts import Parts
 from pymarl.run.testing import Tests, due
+from pymarl.run.tracked import kept_networks
 from pymarl.runners.remote_runner import local_state
 from pymarl.utils.checkpoint import (
     BUFFER_FILE,
@@ -201,6 +202,7 @@ class Training:
         save_checkpoint(self.models / str(t_env), self.parts.learner.save_models, state, episodes)
         self.saved_t = t_env
         log.info("Saved %s", self.models / str(t_env))
+        self.logger.keep_files(kept_networks(self.models / str(t_env), last=False))
         try:
             prune(self.models, self.config.keep_checkpoints)
         except OSError as error:

@@ -9,17 +9,17 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from pymarl.utils.protobuf import use_fast_backend
+from pymarl.utils.tracking.files import Files
 
 # Statistics of the machine, not of the experiment: two equal runs differ in these only.
 WALL_CLOCK_KEYS = frozenset({"steps_per_s", "steps_per_s_collect", "steps_per_s_test", "updates_per_s", "memory_gib"})
 
 Sink = Callable[[str, float, int], None]
+"""Takes a statistic's name, its value and its env steps."""
 
 
 class _ConsoleHandler(logging.Handler):
@@ -58,6 +58,7 @@ class Logger:
         self.console_logger = console
         self.info: dict[str, Any] = {}
         self._sinks: dict[str, Sink] = {}
+        self.keep_files: Callable[[Files], None] = lambda files: None
         self._recent: dict[str, deque[tuple[int, float]]] = {}
         self._not_finite: set[str] = set()
 
@@ -67,17 +68,13 @@ class Logger:
         self.info = run.info
         self._sinks["sacred"] = lambda key, value, t: run.log_scalar(key, value, t)
 
-    def setup_tb(self, directory: Path) -> None:
-        """Write TensorBoard events to a folder."""
-        use_fast_backend()
-        try:
-            from tensorboard_logger import Logger as TensorBoard  # imported only by runs that want it
+    def setup_sink(self, name: str, sink: Sink) -> None:
+        """Hand every number to `sink`, too."""
+        self._sinks[name] = sink
 
-            board = TensorBoard(str(directory))
-        except Exception as error:
-            self._drop("tensorboard", error)
-            return
-        self._sinks["tensorboard"] = board.log_value
+    def setup_keeper(self, keep: Callable[[Files], None]) -> None:
+        """Hand files that are worth keeping to `keep`."""
+        self.keep_files = keep
 
     def log_stat(self, key: str, value: float, t: int) -> None:
         """Log one number at env step `t`."""

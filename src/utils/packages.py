@@ -8,6 +8,7 @@ SOURCES = {
     "gymnasium": "gymnasium",
     "lbforaging": "lbforaging",
     "matrixgames": "git+https://github.com/uoe-agents/matrix-games.git",
+    "mlflow": "mlflow",
     "mpe2": "mpe2",
     "multi_agent_ale_py": "multi_agent_ale_py",
     "numba": "numba",
@@ -23,8 +24,12 @@ SOURCES = {
     "smac": "git+https://github.com/oxwhirl/smac.git",  # `smac` on PyPI is an AutoML library
     "smaclite": "git+https://github.com/uoe-agents/smaclite.git",
     "smacv2": "git+https://github.com/oxwhirl/smacv2.git",
+    "sqlalchemy": "sqlalchemy",
     "submitit": "submitit",
+    "tensorboard": "tensorboard",
     "torch": "torch",
+    "trackio": "trackio",
+    "wandb": "wandb",
 }
 """Top module -> what pip installs it from. Only what was looked up; a guessed name may be a stranger's package."""
 

@@ -21,8 +21,10 @@ SILENT_SECONDS = 600
 # Keys that may change when a run goes on; any other change would make it another run.
 FREE_ON_RESUME = frozenset(
     {"resume", "load_step", "t_max", "use_tensorboard", "local_results_path", "save_model", "save_model_interval",
-     "keep_checkpoints", "save_buffer", "save_final", "absolute_episodes", "mongo_url", "mongo_db", "buffer_max_gib",
-     "use_cuda", "buffer_cpu_only", "env_workers", "env_timeout", "max_restarts", "ray_address", "ray_cpus_per_worker",
+     "keep_checkpoints", "save_buffer", "save_final", "absolute_episodes", "mongo_url", "mongo_db", "use_wandb",
+     "wandb_team", "wandb_project", "wandb_mode", "wandb_save_model", "use_mlflow", "mlflow_uri", "use_trackio",
+     "tracking_project", "track_files", "buffer_max_gib", "use_cuda", "buffer_cpu_only", "env_workers", "env_timeout",
+     "max_restarts", "ray_address", "ray_cpus_per_worker",
      "env_args.threads", "env_args.game_timeout", "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 
