@@ -21,7 +21,7 @@ def origin_of(record: Record) -> str:
 
 
 def stamp_of(record: Record) -> dict[str, Any]:
-    """Return commit, dirty, command_line, machine (its name), cpu, cores, gpu, python, torch, numpy and started of a run.
+    """Return commit, dirty, command_line, machine (its name), cpu, cores, gpu, python, torch, numpy and started.
 
     What its folder does not know is not among them.
     """
