@@ -21,18 +21,25 @@ def origin_of(record: Record) -> str:
 
 
 def stamp_of(record: Record) -> dict[str, Any]:
-    """Return commit, dirty, machine, cpu, python, torch and started of a run, those that its folder knows."""
-    host = record.run.get("host") or {}
-    experiment = record.run.get("experiment") or {}
-    repository: dict[str, Any] = next(iter(experiment.get("repositories") or []), {})
+    """Return commit, dirty, command_line, machine (its name), cpu, cores, gpu, python, torch, numpy and started.
+
+    What its folder does not know is not among them.
+    """
+    run = record.run
+    host, experiment = run.get("host") or {}, run.get("experiment") or {}
+    repository: dict[str, Any] = next(iter(experiment.get("repositories") or []), {})  # sacred's, of others' runs
     packages = dict(text.split("==", 1) for text in experiment.get("dependencies") or [] if "==" in text)
     stamp = {
-        "commit": record.run.get("commit") or repository.get("commit"),
-        "dirty": record.run.get("dirty", repository.get("dirty")),
+        "commit": repository.get("commit"),
+        "dirty": repository.get("dirty"),
         "machine": host.get("hostname"),
         "cpu": host.get("cpu"),
         "python": host.get("python_version"),
         "torch": packages.get("torch"),
-        "started": record.run.get("start_time"),
+        "numpy": packages.get("numpy"),
+        "started": run.get("start_time"),
     }
-    return {key: value for key, value in stamp.items() if value is not None}
+    own = {key: run[key] for key in ("commit", "dirty", "command_line") if key in run}
+    for key in ("versions", "machine"):
+        own |= run.get(key) or {}
+    return {key: value for key, value in (stamp | own).items() if value is not None}

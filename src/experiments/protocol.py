@@ -25,7 +25,7 @@ MARKED: tuple[Kind, ...] = ("framework", "test", "length")
 TESTS = ("test_nepisode", "test_interval", "absolute_episodes", "tests act")
 PARTS = ("name", "agent", "agent_output_type", "mac", "learner", "mixer", "critic", "buffer", "action_selector",
          "central_agent", "central_mixer", "state_value")  # fmt: skip
-IDLE = FREE_ON_RESUME - {"t_max"} | {
+IDLE = FREE_ON_RESUME - {"t_max", "absolute_episodes"} | {
     "seed", "env_args.seed", "unique_token", "run", "evaluate", "save_replay", "render", "repeat_id", "label",
     "hypergroup", "log_interval", "runner_log_interval", "learner_log_interval",
 }  # fmt: skip
@@ -140,7 +140,7 @@ def _read(
     read = {}
     for side, of_side in configs.items():
         own = set().union(*of_side)
-        always = {key for key in own if key.startswith("env_args.")} | {"tests act", "framework"}
+        always = {key for key in own if key.startswith("env_args.") or key in (*TESTS, "framework")}
         read[side] = always | (known[side] if side in known else own & shared if shared else own)
     return read
 

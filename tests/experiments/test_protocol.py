@@ -83,10 +83,17 @@ def test_what_a_key_is(qmix: Result, key: str, value: Any, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("seed", 7), ("env_args.threads", 2), ("log_interval", 7), ("resume", "x"), ("per_alpha", 0.1), ("lr", 1e-3)],
+    [
+        ("seed", 7),
+        ("env_args.threads", 2),
+        ("log_interval", 7),
+        ("resume", "x"),
+        ("per_alpha", 0.1),
+        ("epsilon_start", 1),
+    ],
 )
 def test_what_says_nothing(qmix: Result, key: str, value: Any) -> None:
-    """Of per_alpha: no part of the run reads it. Of lr: it is the same number."""
+    """Of per_alpha: no part of the run reads it. Of epsilon_start: it is the same number."""
     assert found(qmix, changed(qmix, **{key: value})) == []
 
 
@@ -97,7 +104,13 @@ def test_tests_that_act_otherwise_are_found_whatever_the_key(qmix: Result) -> No
     sampled = changed(mappo, test_greedy=False)
     (acts,) = [each for each in differences({"A": [qmix], "B": [sampled]}) if each.key == "tests act"]
     assert acts == Difference("tests act", "test", {"A": "greedily", "B": "by sampling"})
-    assert ("test", "tests act") in found(qmix, changed(qmix, test_noise=0.05))
+    assert found(qmix, changed(qmix, test_noise=0.05)) == [("test", "tests act")]
+
+
+def test_how_long_the_absolute_metric_is_played_is_of_the_tests(qmix: Result) -> None:
+    assert found(changed(qmix, absolute_episodes=5), changed(qmix, absolute_episodes=7)) == [
+        ("test", "absolute_episodes")
+    ]
 
 
 def test_what_refuses_and_what_marks() -> None:

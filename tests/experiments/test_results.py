@@ -39,6 +39,15 @@ def test_of_a_run_of_ours(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_where_it_was_played(tmp_path: Path) -> None:
+    own = {"commit": "abc", "dirty": False, "versions": {"torch": "2"}, "machine": {"cpu": "C", "gpu": None}}
+    write_run(tmp_path / "1", [(0, [0.0])], run=own | {"host": {"hostname": "h", "cpu": "?", "python_version": "3"}})
+    assert one(tmp_path).stamp == {
+        "commit": "abc", "dirty": False, "machine": "h", "cpu": "C", "python": "3", "torch": "2",
+        "started": "2026-01-01T10:00:00",
+    }  # fmt: skip
+
+
 def test_tests_from_before_there_were_evaluations_are_kept(tmp_path: Path) -> None:
     """A run that an older version began has means alone for its first tests."""
     write_run(tmp_path / "1", [(0, [0.25]), (1000, [1.0, 2.0])])
