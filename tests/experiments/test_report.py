@@ -36,7 +36,7 @@ def write_runs(root: Path, method: str, scenario: str, seeds: Sequence[Sequence[
         won = [round(4 * rate) for rate in wins]
         tests = [(1000 * place, [1.0] * count + [0.0] * (4 - count)) for place, count in enumerate(won)]
         write_run(
-            root / "sacred" / scenario / method / str(seed), tests, name=method, seed=seed, t_max=1000 * len(wins) - 1000,
+            root / "sacred" / scenario / method / str(seed), tests, name=method, seed=seed, t_max=tests[-1][0],
             env_args={"map_name": scenario}, **{**PART.get(method, {}), **more},
         )  # fmt: skip
 
@@ -335,8 +335,8 @@ def test_numbers_for_readers() -> None:
     assert [amount(value) for value in (0, 950, 2500, 30720, 999_999, 2_050_000)] == [
         "0", "950", "2.5k", "30.7k", "1M", "2.05M",
     ]  # fmt: skip
-    assert [duration(value) for value in (7.59, 59.7, 200, 3599.7, 7500, 86400)] == [
-        "7.6 s", "1 min", "3 min 20 s", "1 h", "2 h 5 min", "24 h",
+    assert [duration(value) for value in (7.59, 59.7, 200, 3599.7, 7500, 86400, 6e6)] == [
+        "7.6 s", "1 min", "3 min 20 s", "1 h", "2 h 5 min", "24 h", "1,666 h",
     ]  # fmt: skip
 
 
