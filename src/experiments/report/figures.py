@@ -157,7 +157,7 @@ def _intervals(rows: Sequence[tuple[str, str, Estimate]], axes: Axes) -> None:
     axes.set_yticks(range(len(rows)), [name for name, _, _ in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     low, high = axes.get_xlim()
     if high - low < 0.1:  # values that are nearly one would fill the panel with nothing
         axes.set_xlim((low + high) / 2 - 0.05, (low + high) / 2 + 0.05)

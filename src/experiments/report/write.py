@@ -10,6 +10,7 @@ import matplotlib
 
 from pymarl.experiments.report import figures
 from pymarl.experiments.report.contents import protocol, tables
+from pymarl.experiments.report.figures import Drawing
 from pymarl.experiments.report.films import films_of
 from pymarl.experiments.report.numbers import Band, curve_bands, profile
 from pymarl.experiments.report.page import render_page
@@ -41,13 +42,7 @@ def write_report(study: Study, out: Path, films: Sequence[Path], made_by: str, w
     """
     drawn, made = figures.drawings(study), tables(study)
     for drawing in drawn:
-        figure = figures.paper(drawing, study.methods)
-        for suffix, options in FORMATS.items():
-            with (
-                replacing_file(out / "figures" / f"{drawing.name}.{suffix}") as path,
-                matplotlib.rc_context(RC),
-            ):
-                figure.savefig(path, **options)
+        write_figure(out / "figures", drawing, study.methods)
     profiles = [("all", method, profile(study, method)) for method in study.methods]
     write_text(out / "figures" / "curves.csv", csv_text(POINTS, _points(curve_bands(study))))
     write_text(out / "figures" / "profile.csv", csv_text(POINTS, _points(profiles)))
@@ -64,6 +59,14 @@ def write_report(study: Study, out: Path, films: Sequence[Path], made_by: str, w
     page = out / "index.html"
     write_text(page, render_page(study, drawn, made, shown, made_by))
     return page
+
+
+def write_figure(folder: Path, drawing: Drawing, methods: Sequence[Method]) -> None:
+    """Write a figure for a paper in all formats; the methods are those of its legend."""
+    figure = figures.paper(drawing, methods)
+    for suffix, options in FORMATS.items():
+        with replacing_file(folder / f"{drawing.name}.{suffix}") as path, matplotlib.rc_context(RC):
+            figure.savefig(path, **options)
 
 
 def _points(named: Sequence[tuple[str, Method, Band]]) -> list[tuple[Any, ...]]:
