@@ -15,7 +15,7 @@ from pymarl.experiments.best import best_config
 from pymarl.experiments.book import Book
 from pymarl.experiments.launch import POLL_SECONDS, Backend, Launch, Run
 from pymarl.experiments.plan import Grid, Job, jobs_of
-from pymarl.experiments.search import Search, Space, open_study, said, words_of
+from pymarl.experiments.search import Search, Space, need_optuna, open_study, said, words_of
 from pymarl.experiments.table import Show, counted, row
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import locked, write_text
@@ -67,6 +67,7 @@ def checked(grids: Sequence[Grid]) -> tuple[list[Job], Path]:
 def play_search(space: Space, trials: int, make: MakeBackend, *, dry: bool) -> int:
     """Play the trials of a search that are missing, and write the best config; return the exit code."""
     _, folder = checked([space.grid])
+    need_optuna()
     space.check()
     path = folder / "search" / f"{space.name()}.db"
     console = Console()
@@ -77,10 +78,9 @@ def play_search(space: Space, trials: int, make: MakeBackend, *, dry: bool) -> i
     def tell(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
-    study = open_study(path, space)
-    with _alone(path), closing(make(folder / "launch")) as backend:
+    with closing(make(folder / "launch")) as backend, _alone(path):
         launch = Launch([], backend, Book(folder))
-        search = Search(space, study, trials, launch, tell)
+        search = Search(space, open_study(path, space), trials, launch, tell)
         show = Show(console, launch.runs, lambda: escape(search.counted()))
         launch.changed = lambda run: show.changed(run) if run.state == "failed" else None
         stopped = watch(search.step, launch, show)
@@ -96,6 +96,7 @@ def play_search(space: Space, trials: int, make: MakeBackend, *, dry: bool) -> i
 def _alone(path: Path) -> Iterator[None]:
     """Hold a search, so that no second one plays its trials. UserError if another one does."""
     lock = path.with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
     lock.touch()
     try:
         with locked(lock):

@@ -121,14 +121,17 @@ def tests_of(folder: Path, metric: str, interval: int) -> dict[int, float]:
     }  # fmt: skip
 
 
-def open_study(path: Path, space: Space) -> Any:
-    """Return the Optuna study in an SQLite file, which is made if it is not there. UserError if it cannot be."""
+def need_optuna() -> None:
+    """Raise UserError if Optuna is not installed."""
     if find_spec("optuna") is None:
         raise UserError(f"--search needs {missing_module('optuna')}")
+
+
+def open_study(path: Path, space: Space) -> Any:
+    """Return the Optuna study in an SQLite file, which is made if it is not there. UserError if it cannot be."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    path.parent.mkdir(parents=True, exist_ok=True)
     job = space.base[0]
     tests = job.t_max // int(job.config["test_interval"])
     pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=int(tests * WARM_UP))

@@ -57,6 +57,7 @@ class Player:
     search: Search = field(init=False)
 
     def __post_init__(self) -> None:
+        STUDY.parent.mkdir(parents=True, exist_ok=True)
         launch = Launch([], self.stage, Book(Path("results")))
         study = open_study(STUDY, self.space)
         self.search = Search(self.space, study, self.trials, launch, self.told.append)
