@@ -153,12 +153,10 @@ def main(descriptor: int, parent: int) -> None:
         _redirect(output or os.devnull)
         try:
             _serve(channel, tracker, run)
-            channel.send(FINISHED)
-        except ChannelClosed:
-            raise
+            _tell(channel, FINISHED)
         except Exception as error:
             traceback.print_exc()
-            channel.send(FAILED, redacted(one_line(error)))
+            _tell(channel, FAILED, redacted(one_line(error)))
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)  # threads that a package has left are not waited for
@@ -167,8 +165,8 @@ def main(descriptor: int, parent: int) -> None:
 def _serve(channel: Channel, tracker: Tracker, run: TrackedRun) -> None:
     started = tracker.start(run)
     status: Status = "killed"
-    with suppress(ChannelClosed):
-        channel.send(STARTED, started.where)
+    _tell(channel, STARTED, started.where)
+    with suppress(ChannelClosed):  # nobody is left, and all that was said has been read
         while True:
             kind, value = channel.receive()
             if kind == FINISH:
@@ -182,13 +180,18 @@ def _serve(channel: Channel, tracker: Tracker, run: TrackedRun) -> None:
     tracker.finish(status)
 
 
+def _tell(channel: Channel, kind: bytes, value: str = "") -> None:
+    with suppress(ChannelClosed):
+        channel.send(kind, value)
+
+
 def _keep(channel: Channel, tracker: Tracker, files: Files) -> None:
     """Hand files over; that they cannot be is no reason to lose the numbers to come."""
     try:
         tracker.keep(files)
     except Exception as error:
         traceback.print_exc()
-        channel.send(NOT_KEPT, redacted(f"the {files.kind} of t_env={files.t_env} ({one_line(error)})"))
+        _tell(channel, NOT_KEPT, redacted(f"the {files.kind} of t_env={files.t_env} ({one_line(error)})"))
 
 
 def _redirect(output: str) -> None:
