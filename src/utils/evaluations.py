@@ -17,7 +17,7 @@ EVALUATIONS = "evaluations.jsonl"
 EXPECTED = "expected a line that a run writes"
 
 Of = Literal["training", "last", "best"]
-NUMBERS = {"at": int, "t_env": int, "of": str, "seconds": (int, float)}
+NUMBERS: dict[str, tuple[type, ...]] = {"at": (int,), "t_env": (int,), "of": (str,), "seconds": (int, float)}
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def parse_evaluations(text: bytes, name: str) -> list[Evaluation]:
 
 
 def _parsed(line: Mapping[str, Any], name: str) -> Evaluation:
-    numbers = {key: line.get(key) for key in NUMBERS}
+    numbers: dict[str, Any] = {key: line.get(key) for key in NUMBERS}
     episodes = {key: value for key, value in line.items() if key not in NUMBERS}
-    whole = all(type(value) is not bool and isinstance(value, NUMBERS[key]) for key, value in numbers.items())
+    whole = all(type(value) in NUMBERS[key] for key, value in numbers.items())
     if not whole or line["of"] not in get_args(Of) or not {"return", "length"} <= episodes.keys():
         raise UserError(f"{name}: broken (lacks at, t_env, of, seconds, return or length); {EXPECTED}")
     if not all(isinstance(value, list) for value in episodes.values()) or len(set(map(len, episodes.values()))) > 1:
