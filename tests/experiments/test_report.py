@@ -371,3 +371,8 @@ def test_films_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert 'href="films/film_2.html"' in render_page(made, [], [], films, "")
     assert len(told) == 1
     assert "broken.npz: not a replay of skirmish" in told[0]
+
+
+def test_who_never_won_is_infinitely_late() -> None:
+    assert numbers.median_of(np.array([np.nan, 100.0, 300.0])) == 300
+    assert numbers.median_of(np.array([np.nan, 100.0, np.nan])) == np.inf
