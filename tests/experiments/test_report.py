@@ -88,7 +88,7 @@ def test_the_page_stands_alone(written: Path) -> None:
     assert set(re.findall(r'href="#([^"]+)"', page)) | set(re.findall(r"url\(#([^)]+)\)", page)) <= set(ids)
     for link in re.findall(r'href="((?:figures|tables|films)/[^"]+)"', page):
         assert (written / link).is_file()
-    assert not re.search(r"#0072b2|#1b1f24", page.split("</style>")[1])  # else it were dark on dark
+    assert not re.search(r"#0072b2|#1b1f24", page.split("</style>", 1)[1])  # else it were dark on dark
     assert "lr" in page.split('id="protocol"')[1].split("<details")[0]
     assert "Left out: qmix on 3m, seed 9: failed" in page
 
