@@ -72,10 +72,15 @@ def _band_words(study: Study) -> str:
     return "shaded: 95% stratified bootstrap interval over seeds"
 
 
+def _end_words(study: Study) -> str:
+    return " Over time, a curve ends with its method's quickest run." if study.options.x == "seconds" else ""
+
+
 def _curves(study: Study) -> Drawing:
     statistic = numbers.CURVES[study.options.aggregate][0]
     panels = tuple(Panel(name, partial(_draw_curves, study, name)) for name in study.scenarios)
     caption = f"{axis_name(study.metric).capitalize()}, {statistic} over seeds; {_band_words(study)}."
+    caption += _end_words(study)
     return Drawing("curves", "Learning curves", caption, panels, 2.1, 3, True, {1: 4.0, 2: 3.8}.get(len(panels), 3.0))
 
 
@@ -99,7 +104,7 @@ def _overall(study: Study) -> Drawing:
 
     caption = (
         f"{statistic.capitalize()} of the {_normalised(study)} over the seeds of {len(study.shared)} scenarios "
-        f"({', '.join(study.shared)}); {_band_words(study)}."
+        f"({', '.join(study.shared)}); {_band_words(study)}.{_end_words(study)}"
     )
     return Drawing("curves_all", "All scenarios together", caption, (Panel("", draw),), 2.3, 1, True)
 
