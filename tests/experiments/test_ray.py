@@ -1,4 +1,4 @@
-"""Runs as tasks of Ray: one whose machine is lost goes on elsewhere, and gives the numbers of a single run."""
+"""Runs as actors of Ray: one whose machine is lost goes on elsewhere, and gives the numbers of a single run."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_machine_that_is_lost_and_a_launcher_that_is_stopped(machines: Any, tm
     assert len(runs_of(launched)) == 1
     wait_for(launched, "results/sacred/*/*/3/run.json")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 130, out + err
     assert runs_of(launched) == []
     code, out, err = run_launch(launched, *GRID, *there, "with", *words)
