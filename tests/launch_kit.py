@@ -41,7 +41,7 @@ def runs_of(directory: Path) -> list[psutil.Process]:
 
 
 def wait_for(directory: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 200
     while not list(directory.glob(pattern)):
         assert time.monotonic() < deadline, pattern
         time.sleep(0.05)

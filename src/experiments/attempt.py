@@ -40,6 +40,7 @@ class Attempt:
     folder: Path
     path: str
     _pid: int = 0
+    _stopped: bool = False
 
     def start(self, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
         """Start it, in a session of its own: Ctrl-C is its parent's, which asks it to save and end."""
@@ -54,8 +55,12 @@ class Attempt:
 
     def __call__(self) -> int:
         """Play it and return the exit code. It saves and ends when this process is interrupted, or dies."""
+        if self._stopped:
+            return INTERRUPTED
         process = self.start(("-m", "pymarl.experiments.attempt", str(os.getpid())))
         self._pid = process.pid
+        if self._stopped:  # in between
+            self.interrupt()
         while True:
             try:
                 while process.poll() is None:  # a wait could not be interrupted everywhere
@@ -63,6 +68,13 @@ class Attempt:
                 return process.returncode
             except KeyboardInterrupt:
                 process.send_signal(signal.SIGINT)
+
+    def interrupt(self) -> None:
+        """Have the run save and end; from another thread than that of `__call__`."""
+        self._stopped = True
+        if self._pid:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, signal.SIGINT)
 
     def checkpoint(self) -> Any:
         """Let the run save and end, and return what submitit is to submit again: the job's time is up, or its place is
@@ -94,12 +106,15 @@ def last_line(log: Path) -> str:
 def main(parent: int, command: Sequence[str]) -> None:
     """Become main.py, which is to save and end with `parent`.
 
-    Slurm sends the signal by which submitit saves to all processes of a job; to others than submitit it is deadly.
+    Slurm sends the signal by which submitit saves to all processes of a job; to others than submitit it is deadly. The
+    threads of Ray's workers block signals, which a child would do as well.
     """
     parent_death_signal(signal.SIGTERM)()
     if os.getppid() != parent:
         sys.exit(INTERRUPTED)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1, signal.SIGUSR2})
     os.execv(sys.executable, [sys.executable, *command])
 
 

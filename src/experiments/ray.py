@@ -1,4 +1,4 @@
-"""Runs as tasks of Ray, on this machine or on a cluster; one whose worker or machine is lost goes on elsewhere.
+"""Runs as actors of Ray, on this machine or on a cluster; one whose worker or machine is lost goes on elsewhere.
 
 All machines must see the folder of the results, and the checkout, at the same paths.
 """
@@ -6,7 +6,6 @@ All machines must see the folder of the results, and the checkout, at the same p
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,22 +21,33 @@ from pymarl.utils.values import shown
 OPTIONS = ("address", "gpus")
 
 
-def play(attempt: Attempt) -> int:
-    """Play a run on the machine that Ray has chosen; return its exit code."""
-    return attempt()
+class Player:
+    """Plays a run on the machine that Ray has chosen. An actor, because Ray cannot interrupt a task that waits."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+
+    def play(self) -> int:
+        """Play it; return its exit code."""
+        return self.attempt()
+
+    def stop(self) -> None:
+        """Ask it to save a checkpoint and end."""
+        self.attempt.interrupt()
 
 
 class RayProcess:
-    """A run in a task.
+    """A run in an actor.
 
     Args:
         ray: the package.
-        task: what its exit code will be.
+        player: the actor.
         log: takes what the run prints.
     """
 
-    def __init__(self, ray: Any, task: Any, log: Path) -> None:
-        self._ray, self._task, self.log = ray, task, log
+    def __init__(self, ray: Any, player: Any, log: Path) -> None:
+        self._ray, self._player, self.log = ray, player, log
+        self._code = player.play.remote()
 
     def queued(self) -> bool:
         """Tell whether it has yet to begin, as far as we can: the log is its first sign of life."""
@@ -45,26 +55,29 @@ class RayProcess:
 
     def ended(self) -> bool:
         """Tell whether it has."""
-        return bool(self._ray.wait([self._task], timeout=0)[0])
+        return bool(self._ray.wait([self._code], timeout=0)[0])
 
     def cut_off(self) -> str:
         """Return what ended it from outside; "" if it ended by itself."""
         try:
-            code = self._ray.get(self._task)
+            code = self._ray.get(self._code)
         except self._ray.exceptions.RayError as error:
             return reason(error)
+        self.kill()  # its cores are for the next one
         if code == INTERRUPTED:
             return "told to end"
         return f"killed by signal {-code}" if code < 0 else ""
 
     def stop(self) -> None:
         """Ask it to save a checkpoint and end."""
-        self._ray.cancel(self._task)
+        if self.queued():
+            self.kill()
+        else:
+            self._player.stop.remote()
 
     def kill(self) -> None:
         """End its worker; the run saves, and ends with it."""
-        with suppress(ValueError):
-            self._ray.cancel(self._task, force=True)
+        self._ray.kill(self._player)
 
     def memory(self) -> int:
         """Return 0: it is elsewhere."""
@@ -118,11 +131,11 @@ class RayBackend:
         """Hand over a run; what it prints goes into the file of this name."""
         ray, log = self._cluster.ray, self.logs / f"{name}.log"
         log.unlink(missing_ok=True)
-        task = ray.remote(
-            num_cpus=self.threads, num_gpus=self.gpus, max_retries=0, scheduling_strategy="SPREAD",
+        player = ray.remote(
+            num_cpus=self.threads, num_gpus=self.gpus, max_concurrency=2, scheduling_strategy="SPREAD",
             runtime_env={"env_vars": {"PYTHONPATH": import_path()}},
-        )(play)  # fmt: skip
-        return RayProcess(ray, task.remote(here(words, self.threads, log)), log)
+        )(Player)  # fmt: skip
+        return RayProcess(ray, player.remote(here(words, self.threads, log)), log)
 
     def leave(self, running: Sequence[Process]) -> str:
         """Keep all runs: Ray would end them with the launcher."""

@@ -112,7 +112,7 @@ def test_a_search_that_is_stopped_goes_on(tmp_path: Path) -> None:
     process = start_launch(tmp_path, *words)
     wait_for(tmp_path, "results/models/*/*/run.pt")
     os.kill(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 130, out + err
     assert "1 of 2 trials: 1 running" in out
     code, out, err = run_launch(tmp_path, *words)

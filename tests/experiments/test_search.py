@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from pymarl import main
+from pymarl import launch, main
 from pymarl.experiments import launch as module
 from pymarl.experiments import search as searching
 from pymarl.experiments.best import best_config
@@ -220,3 +220,25 @@ def test_the_best_config_is_a_file_that_main_takes(tmp_path: Path, capsys: pytes
     assert "lr: 5.0e-05  # found in loguniform(1e-05,0.1); " in text
     assert "batch_size: 16  # not as in qmix; there 128" in text
     assert "save_model" not in text
+
+
+@pytest.mark.parametrize(
+    ("module_of", "words", "line"),
+    [
+        ("search", ("--search", "lr=uniform:0,1"), "--search needs the Python module 'optuna'"),
+        ("slurm", ("--backend=slurm",), "--backend=slurm needs the Python module 'submitit'"),
+        ("ray", ("--backend=ray",), "--backend=ray needs the Python module 'ray'"),
+    ],
+)
+def test_a_package_that_is_missing_is_one_line_with_its_pip_install(
+    module_of: str,
+    words: tuple[str, ...],
+    line: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(f"pymarl.experiments.{module_of}.find_spec", lambda name: None)
+    assert launch.main(["--configs=qmix", "--env-configs=skirmish", *words]) == 1
+    (said,) = [each for each in capsys.readouterr().err.splitlines() if not each.startswith("note: ")]
+    assert said.startswith(f"error: {line}, which is not installed; `pip install ")
+    assert not Path("results").exists()

@@ -117,7 +117,7 @@ def test_jobs_go_on_without_the_launcher_and_when_their_time_is_up(tmp_path: Pat
     first = start_launch(launched, *GRID, "--at-once=1", *SLURM, "with", *words, **environment)
     wait_for(launched, "results/models/*/*/run.pt")
     first.send_signal(signal.SIGINT)
-    out, err = first.communicate(timeout=60)
+    out, err = first.communicate(timeout=200)
     assert (first.returncode, "To end them: scancel 1\n" in out) == (130, True), out + err
     (run,) = runs_of(launched)
     slurm.send(tmp_path / "slurm", 1, signal.SIGUSR2)  # which is deadly to who does not know it
