@@ -31,15 +31,9 @@ class Recorder(Tracker):
     def start(self, run: TrackedRun) -> Started:
         self.path = run.results / "recorded.jsonl"
         before = [entry["t"] for entry in recorded(run.results) if entry["call"] == "log"]
-        about = {
-            "hparams": run.hparams,
-            "id": run.id,
-            "name": run.name,
-            "group": run.group,
-            "tags": run.tags,
-            "config": run.config,
-        }
-        self._write("start", **about, t=run.t_env, apart=os.getpid() != run.pid, url=run.config.get("mongo_url"))
+        fields = ("id", "name", "group", "tags", "config", "hparams")
+        about = {field: vars(run)[field] for field in fields}
+        self._write("start", **about, t=run.t_env, apart=os.getpid() != run.pid)
         return Started("here", max(before, default=-1))
 
     def log(self, numbers: Mapping[str, float], t_env: int) -> None:
