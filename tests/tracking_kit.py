@@ -31,8 +31,9 @@ class Recorder(Tracker):
     def start(self, run: TrackedRun) -> Started:
         self.path = run.results / "recorded.jsonl"
         before = [entry["t"] for entry in recorded(run.results) if entry["call"] == "log"]
-        about = {"id": run.id, "name": run.name, "group": run.group, "tags": run.tags, "config": run.config}
-        self._write("start", **about, t=run.t_env, apart=os.getpid() != run.pid, url=run.config.get("mongo_url"))
+        fields = ("id", "name", "group", "tags", "config", "hparams")
+        about = {field: vars(run)[field] for field in fields}
+        self._write("start", **about, t=run.t_env, apart=os.getpid() != run.pid)
         return Started("here", max(before, default=-1))
 
     def log(self, numbers: Mapping[str, float], t_env: int) -> None:
@@ -99,7 +100,8 @@ def tracked_run(results: Path, **changes: Any) -> TrackedRun:
     """Return a run to begin."""
     about: dict[str, Any] = {
         "id": "a1b2c3d4", "name": "qmix-3m-seed1", "group": "qmix-3m", "tags": ("qmix", "skirmish", "3m"),
-        "config": {"name": "qmix", "lr": 0.5, "mixer": None, "env_args": {"map_name": "3m"}}, "results": results,
+        "config": {"name": "qmix", "lr": 0.5, "mixer": None, "env_args": {"map_name": "3m"}},
+        "hparams": {"lr": 0.5, "mixer": None, "env_args.map_name": "3m"}, "results": results,
         "events": results / "tb_logs" / "token", "t_env": 0, "pid": os.getpid(),
     }  # fmt: skip
     return TrackedRun(**(about | changes))

@@ -10,14 +10,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from pymarl.run.config import RunConfig
+from pymarl.run.config import Classes, RunConfig, read_keys
 from pymarl.utils.checkpoint import CONFIG_FILE
 from pymarl.utils.config import build_config, config_class
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import as_file_name, read_object, write_json
 from pymarl.utils.logging import Logger
 from pymarl.utils.redact import redacted
-from pymarl.utils.runs import scenario_of
+from pymarl.utils.runs import FREE_ON_RESUME, dotted, scenario_of
 from pymarl.utils.tracking import REGISTRY as TRACKERS
 from pymarl.utils.tracking.files import Files
 from pymarl.utils.tracking.tracker import TrackedRun, Tracker, check_installed
@@ -68,6 +68,8 @@ class Tracked:
 
     def _about(self, token: Path | None, t_env: int, log: logging.Logger) -> TrackedRun:
         values, results = self._flat, Path(self._config.local_results_path).absolute()
+        read, apart = read_keys(Classes.of(values)), FREE_ON_RESUME - {"t_max"}
+        hparams = dotted({key: value for key, value in redacted(values).items() if key in read})
         algorithm, scenario, kind = values["name"], scenario_of(values), [] if token else ["evaluation"]
         id_ = _new_id() if token is None else _id_of(token, log)
         started = token.name.removeprefix(f"{algorithm}__") if token else f"evaluation-{id_}"
@@ -78,6 +80,7 @@ class Tracked:
             group=f"{algorithm}-{scenario}",
             tags=(algorithm, values["env"], scenario, *kind),
             config=redacted(values),
+            hparams={key: value for key, value in hparams.items() if key not in apart},
             results=results,
             events=results / "tb_logs" / events,
             t_env=t_env,

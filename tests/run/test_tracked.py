@@ -42,6 +42,9 @@ def test_training_and_evaluation_are_tracked(trackers: Path, tmp_path: Path) -> 
     assert (calls[0]["name"], calls[0]["group"]) == ("qmix-3m-seed2", "qmix-3m")
     assert calls[0]["tags"] == ["qmix", "skirmish", "3m"]
     assert calls[0]["config"] == read(folder, "config.json")
+    hparams = calls[0]["hparams"]
+    assert (hparams["env_args.map_name"], hparams["lr"], hparams["t_max"]) == ("3m", calls[0]["config"]["lr"], 500)
+    assert not hparams.keys() & {"qtran_arch", "local_results_path", "use_trackio"}
     tracked = numbers_of(calls)
     assert tracked == steps_and_values(folder)
     assert {name.split("/")[0] for name in tracked} == {"train", "test", "speed"}

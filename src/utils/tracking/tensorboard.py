@@ -34,12 +34,11 @@ class TensorBoard(Tracker):
 
         # What was logged after the checkpoint that it goes on from is not shown twice.
         writer = SummaryWriter(str(run.events), purge_step=run.t_env + 1 if goes_on else None)
-        config = dotted(run.config)
-        values = {key: value if isinstance(value, bool | int | float) else str(value) for key, value in config.items()}
+        values = {k: v if isinstance(v, bool | int | float) else str(v) for k, v in run.hparams.items()}
         # Not by add_hparams, whose metrics lie in a folder of their own: the run's last numbers stand in the table.
         for summary in hparams(values, dict.fromkeys(HPARAM_METRICS, 0))[:2]:
             writer._get_file_writer().add_summary(summary)
-        lines = "\n".join(f"| {key} | {value} |" for key, value in config.items())
+        lines = "\n".join(f"| {key} | {value} |" for key, value in dotted(run.config).items())
         writer.add_text("config", f"| key | value |\n|---|---|\n{lines}")
         return writer.add_scalar, writer.close
 

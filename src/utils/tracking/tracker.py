@@ -27,6 +27,7 @@ class TrackedRun:
         group: algorithm and map: what the seeds of one experiment have in common.
         tags: words to look for it by.
         config: its merged keys, without passwords.
+        hparams: of these, dotted, the ones that make it the run it is: it reads them, and they are not about files.
         results: absolute path of the folder of results, for trackers that write files.
         events: absolute path of its folder in tb_logs.
         t_env: env steps that it begins with.
@@ -38,6 +39,7 @@ class TrackedRun:
     group: str
     tags: tuple[str, ...]
     config: dict[str, Any]
+    hparams: dict[str, Any]
     results: Path
     events: Path
     t_env: int
