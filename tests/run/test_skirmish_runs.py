@@ -43,6 +43,8 @@ def test_either_runner_saves_a_replay_per_episode(whole: Path, tmp_path: Path, r
     episodes = {f"{row['seed']:x}": row for row in read(folder, "evaluation.json")}
     paths = sorted((tmp_path / "results" / "replays").iterdir())
     assert len(paths) == len(episodes) == 6
+    assert out.count("Replay: ") == 1
+    assert " and 5 more beside it" in out
     for path in paths:
         played = read_replay(path)
         row = episodes.pop(played.meta["seed"])
@@ -51,8 +53,8 @@ def test_either_runner_saves_a_replay_per_episode(whole: Path, tmp_path: Path, r
         assert (played.meta["result"] == "won") == bool(row["win"])
         chosen = np.where(played.steps["avail"], played.steps["values"], -np.inf).argmax(-1)
         assert (chosen == played.steps["actions"]).all()  # greedy episodes: the values are those it acted on
-        assert str(path.name) in out
-        assert (folder / path.name).exists()  # sacred's copy
+        assert str(path) in read(folder, "run.json")["artifacts"]
+        assert not (folder / path.name).exists(), "it is stored once"
 
 
 def test_commands_show_what_a_run_left(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
