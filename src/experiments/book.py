@@ -25,15 +25,18 @@ class Entry:
         folder: of the run.
         status: RUNNING, COMPLETED, INTERRUPTED, FAILED or DIED.
         t_max: what it was to reach.
+        absolute: episodes that it was to play at its end.
     """
 
     folder: Path
     status: str
     t_max: int
+    absolute: int = 0
 
     def completes(self, job: Job) -> bool:
         """Tell whether nothing of the job is missing."""
-        return self.status == "COMPLETED" and self.t_max >= job.t_max
+        absolute = int(job.config.get("absolute_episodes", 0))
+        return self.status == "COMPLETED" and self.t_max >= job.t_max and self.absolute >= absolute
 
     @property
     def runs(self) -> bool:
@@ -85,7 +88,8 @@ class Book:
         except (UserError, OSError):
             return None
         status = "DIED" if record.dead() else record.status
-        return str(record.run.get("start_time", "")), Entry(folder, status, int(record.config.get("t_max", 0)))
+        t_max, absolute = (int(record.config.get(key, 0)) for key in ("t_max", "absolute_episodes"))
+        return str(record.run.get("start_time", "")), Entry(folder, status, t_max, absolute)
 
 
 def fail_trace(record: Record) -> str:

@@ -95,7 +95,12 @@ class Grid:
                 *self.updates,
                 f"seed={seed}",
             )
-            yield words, f"{Path(config).stem} {map_name or Path(env).stem} seed {seed}"
+            yield words, f"{_short(config)} {map_name or _short(env)} seed {seed}"
+
+
+def _short(config: str) -> str:
+    """Return a shipped file's name as it is given (epymarl/mappo), and the bare name of one's own file."""
+    return Path(config).stem if config.endswith((".yaml", ".yml")) else config
 
 
 def _map_key(env: str) -> str:

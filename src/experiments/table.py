@@ -35,7 +35,9 @@ def row(run: Run) -> tuple[str, ...]:
     """Return what stands in a line of the table: run, state, env steps, speed, time left, last test or the reason."""
     seen = numbers(run)
     left = seconds_left(run, seen) if run.state == "running" else None
-    steps = "" if seen.steps is None else f"{seen.steps / run.job.t_max:.0%} of {run.job.t_max:,}"
+    whole = f"{run.job.t_max:,}"
+    part = "" if seen.steps is None else f"{seen.steps / run.job.t_max:.0%} of {whole}"
+    steps = whole if run.state == "done" else part
     speed = f"{seen.speed:,.0f}/s" if seen.speed and run.state == "running" else ""
     return (
         run.job.label, run.state, steps, speed, "" if left is None else duration(left),

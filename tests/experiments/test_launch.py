@@ -70,9 +70,10 @@ def test_what_is_there_is_left_alone() -> None:
     assert stage.seeds() == ["seed=2", "seed=3"]
 
 
-def test_a_longer_run_goes_on() -> None:
+@pytest.mark.parametrize("more", ["t_max=2000", "absolute_episodes=8"])
+def test_a_run_of_which_more_is_wanted_goes_on(more: str) -> None:
     write_folder(jobs(1)[0], 1, "COMPLETED")
-    launch, stage, _ = launch_of(jobs(1, "t_max=2000"))
+    launch, stage, _ = launch_of(jobs(1, more))
     launch.step()
     assert stage.seeds() == ["seed=1"]
 

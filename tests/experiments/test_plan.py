@@ -34,6 +34,11 @@ def test_every_combination_is_a_run() -> None:
     assert jobs_of([grid("t_max=5000", "env_args.step_mul=4")] * 2)[0] == jobs, "named twice, a run is one"
 
 
+def test_files_of_one_name_are_told_apart() -> None:
+    jobs, _ = jobs_of([Grid(("mappo", "epymarl/mappo"), ("skirmish",), ("3m",), (1,), ())])
+    assert [job.label for job in jobs] == ["mappo 3m seed 1", "epymarl/mappo 3m seed 1"]
+
+
 def test_runs_can_go_on() -> None:
     """They save ten times and go on from what is there, unless the user says otherwise."""
     job = the("t_max=5000")
