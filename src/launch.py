@@ -29,7 +29,7 @@ examples:
   python src/launch.py --plan=plan.yaml --at-once=4
   python src/launch.py --plan=plan.yaml --backend=slurm --slurm partition=cpu time=4:00:00 mem=8G
   python src/launch.py --plan=plan.yaml --backend=ray --ray address=HOST:6379
-  python src/launch.py --configs=qmix --env-configs=skirmish --maps=3m --search lr=loguniform:1e-4,1e-2 \
+  python src/launch.py --configs=qmix --env-configs=skirmish --maps=3m --search lr=loguniform:1e-4,1e-2 \\
       gamma=uniform:.9,.999 batch_size=choice:16,32,64 rnn_hidden_dim=int:32,256 --trials=30 with t_max=200000
 """
 
