@@ -16,6 +16,7 @@ from pymarl.components.inputs import packed_inputs
 from pymarl.components.returns import Advantages, gae, n_step_targets, td_lambda_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
+from pymarl.learners.action_values import check_of_states
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import PolicyLearner, masked_mean, standardised, value_means
 from pymarl.learners.train_result import TrainResult
@@ -59,8 +60,8 @@ class AdvantageLearner(PolicyLearner):
         critic: values of states, [R, 1].
 
     Raises:
-        UserError: two ways to normalise values at once, or PopArt without them; or a learning rate of the critic's own
-            where it shares the agents' optimiser.
+        UserError: the critic is not of states; two ways to normalise values at once, or PopArt without them; or a
+            learning rate of the critic's own where it shares the agents' optimiser.
     """
 
     networks = {"critic": NetworkKind(CRITICS, Critic)}
@@ -93,6 +94,7 @@ class AdvantageLearner(PolicyLearner):
                 f"share_optimiser=True trains the critic with lr={config.lr}, too; write critic_lr=None, or "
                 "share_optimiser=False"
             )
+        check_of_states(critic, "critic")
         super().__init__(config, mac, info, generator)
         self.critic = critic
         self.target_critic = critic if config.returns == "gae" else self.add_target(critic)

@@ -15,6 +15,7 @@ from pymarl.components.masking import some_available
 from pymarl.components.returns import n_step_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
+from pymarl.learners.action_values import check_of_states
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import PolicyLearner, masked_mean, value_means
 from pymarl.learners.train_result import TrainResult
@@ -38,6 +39,9 @@ class PACLearner(PolicyLearner):
         config, mac, info, generator: as for Learner.
         critic: Q_i, which sees the others' actions.
         state_value: V_i, [R, 1].
+
+    Raises:
+        UserError: state_value is not of states.
     """
 
     networks = {"critic": NetworkKind(CRITICS, OthersCritic), "state_value": NetworkKind(CRITICS, Critic)}
@@ -53,6 +57,7 @@ class PACLearner(PolicyLearner):
     def __init__(
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Any, state_value: Critic
     ) -> None:
+        check_of_states(state_value, "state_value")
         super().__init__(config, mac, info, generator)
         self.critic, self.state_value = critic, state_value
         self.target_critic = self.add_target(critic)
