@@ -106,7 +106,9 @@ class DOPLearner(PolicyLearner):
     def off_targets(self, batch: EpisodeBatch) -> Tensor:
         """Return tree backups [B, T-1, 1] of the policy of today."""
         steps, taken = batch.transitions(), batch.packed_actions().unsqueeze(-1)
-        pi, q = self.log_pi(batch).exp(), self.q_values(batch, self.target_critic)  # [P, N, A]
+        outputs, avail_actions = self.mac.unroll_packed(batch).outputs, batch.packed("avail_actions")
+        pi = self.log_policy(outputs, avail_actions, self.t_env).exp()  # [P, N, A]
+        q = self.q_values(batch, self.target_critic)
         value = self.target_value(batch, q.gather(-1, taken).squeeze(-1))
         expected = self.target_value(batch, (pi * q).sum(-1))
         share = pi.gather(-1, taken).squeeze(-1).prod(-1, keepdim=True)  # [P, 1]

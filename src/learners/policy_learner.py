@@ -41,6 +41,7 @@ class PolicyLearner(BootstrapLearner):
 
     trains_on: ClassVar[tuple[Uses, ...]] = ("rollout",)
     reads = frozenset({"logits", "probs"})
+    stores: ClassVar[tuple[str, ...]] = ("acted_at",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BootstrapLearner.Config):
@@ -62,14 +63,14 @@ class PolicyLearner(BootstrapLearner):
         self.agent_optimiser = self.add_optimiser("agent_opt", self.mac)
 
     def log_pi(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Tensor:
-        """Return the log-probabilities [P, n, A] of all actions, of some agents or all; see `log_policy`."""
+        """Return the log-probabilities [P, n, A] of all actions, of some agents or all; see `policy`."""
         outputs = self.mac.unroll_packed(batch, agents=agents).outputs
-        return self.log_policy(outputs, self._own(batch.packed("avail_actions"), agents))
+        return self.log_policy(outputs, self._own(batch.packed("avail_actions"), agents), self.acted_at(batch))
 
     def policy(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Policy:
         """Return log-probabilities of the actions taken and entropies, with gradient, of some agents or all.
 
-        They are those of the behaviour policy: of what the selector makes of the outputs, its epsilon included.
+        They are those of the behaviour policy: of what the selector makes of the outputs, with the epsilon that acted.
         """
         return self.policy_of(batch, self.log_pi(batch, agents), agents)
 
@@ -84,15 +85,22 @@ class PolicyLearner(BootstrapLearner):
         log_probs = unpack(taken)[:, :-1].masked_fill(mask == 0, 0.0)
         return Policy(log_probs, unpack(entropy)[:, :-1] * mask, log_pi)
 
-    def log_policy(self, outputs: Tensor, avail_actions: Tensor) -> Tensor:
-        """Return log-probabilities [..., A] of the behaviour policy, -inf where an action is not available.
+    def acted_at(self, batch: EpisodeBatch) -> int | Tensor:
+        """Return the t_env at which each slot was acted in, [P, 1, 1]; today where that makes no difference."""
+        if "acted_at" not in batch.data:
+            return self.t_env
+        rows = batch.packing.index // batch.max_seq_length
+        return batch.data["acted_at"].index_select(0, rows).unsqueeze(-1)
+
+    def log_policy(self, outputs: Tensor, avail_actions: Tensor, t_env: int | Tensor) -> Tensor:
+        """Return log-probabilities [..., A] of the behaviour policy at `t_env`, -inf where an action is not available.
 
         A slot behind the last step may offer nothing: there all actions are as good as available.
         """
         avail_actions = some_available(avail_actions)
         if self.mac.outputs(self.mac.config) == "logits":
             return mask_unavailable(outputs, avail_actions).log_softmax(-1)
-        probs = self.mac.action_selector.distribution(outputs, avail_actions, self.t_env)
+        probs = self.mac.action_selector.distribution(outputs, avail_actions, t_env)
         return mask_unavailable(probs.clamp(min=1e-10).log(), avail_actions)
 
     def acting(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Tensor:

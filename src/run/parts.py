@@ -61,7 +61,7 @@ def episode_scheme(
 
     Args:
         info: its specs.
-        stores: what acting keeps too: "probs" of all actions, for learners that read them.
+        stores: what acting keeps too, for learners that read it: "probs" of all actions, "acted_at".
         hidden: of pieces, which keep what they began with, the length of an agent's hidden state.
     """
     dtypes = {np.bool_: torch.bool, np.int64: smallest_integer(info.n_actions - 1)}  # of floats, float32
@@ -72,6 +72,8 @@ def episode_scheme(
             scheme[field.name] |= {"group": "agents"} if field.per_agent else {}
     if "probs" in stores:
         scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
+    if "acted_at" in stores:
+        scheme["acted_at"] = {"vshape": (1,), "episode_const": True, "dtype": torch.int64}
     if hidden is not None:
         scheme["start_hidden"] = {"vshape": (hidden,), "group": "agents", "episode_const": True}
         scheme["start_action"] = {"vshape": (1,), "group": "agents", "episode_const": True, "dtype": torch.int64}
