@@ -15,6 +15,7 @@ from learner_kit import SMALL, flat_config, gradients, make_batch, make_learner,
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.learners import REGISTRY
 from pymarl.learners.advantage_learner import AdvantageLearner, Targets
+from pymarl.learners.policy_learner import standardised
 from pymarl.utils.errors import UserError
 
 LENGTHS, ENDS = [5, 1, 8, 3], [True, False, True, False]
@@ -191,6 +192,27 @@ def test_advantages_are_standardised_over_those_that_act() -> None:
         assert not policy.entropy[dead].any()
         metrics = train(learner, batch, 0, 0).read()
         assert metrics["entropy"] == pytest.approx((policy.entropy * counts).sum().item() / counts.sum().item())
+
+
+@pytest.mark.parametrize("value", [0.1, -3.7, 123.4, 1e5])
+def test_equal_advantages_say_nothing(value: float) -> None:
+    """In float32 their mean is a little off, and over a deviation of that size they would all be 1."""
+    mask = (torch.arange(13) < torch.arange(7, 37)[:, None] % 13)[..., None].float()  # 30 rows
+    assert standardised(torch.full((30, 13, 3), value), mask).abs().max() < 1e-6
+    assert standardised(torch.full((1, 1, 1), value), torch.ones(1, 1, 1)).item() == 0
+
+
+def test_advantages_are_standardised_as_by_others() -> None:
+    """MAPPO's authors: over the population's deviation and 1e-5. PyMARL2's IPPO: over that of n - 1, and 1e-6."""
+    values, mask = 1e3 + 0.1 * torch.randn(30, 13, 3, generator=torch.Generator().manual_seed(0)), torch.ones(30, 13, 1)
+    mask[5:, 6:] = 0
+    said, counted = standardised(values, mask), mask.expand_as(values) > 0
+    numbers = values[counted].double()
+    authors = (numbers - numbers.mean()) / (numbers.std(correction=0) + 1e-5)
+    torch.testing.assert_close(said[counted].double(), authors, rtol=1e-6, atol=1e-6)
+    pymarl2 = (numbers - numbers.mean()) / (numbers.std() + 1e-6)
+    torch.testing.assert_close(said[counted].double(), pymarl2, rtol=1e-3, atol=1e-6)
+    assert not said[~counted].any()
 
 
 def test_of_the_dead_only_the_value_is_learned() -> None:
