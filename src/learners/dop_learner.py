@@ -48,6 +48,7 @@ class DOPLearner(PolicyLearner):
     config: Config
     networks = {"critic": NetworkKind(CRITICS, DOPCritic), "mixer": NetworkKind(MIXERS, DOPMixer)}
     trains_on = ("on_off", "rollout")
+    unsaved = ("critic_opt",)  # there each of critic and mixer has its own
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PolicyLearner.Config):

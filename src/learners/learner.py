@@ -65,7 +65,7 @@ class Learner(nn.Module):
         reads: outputs of the controller that the method can use, of "q", "logits" and "probs".
         stores: what acting keeps: "probs", [A] of the behaviour policy, and "acted_at", each row's t_env, if it counts.
         individual_rewards: the method can use one reward per agent.
-        unsaved: networks of which other projects have no file, so that their folders train on without.
+        unsaved: networks, and optimisers, of which other projects have no such file: their folders train on without.
         counters: name -> int, part of the state.
 
     Args:

@@ -46,6 +46,7 @@ class PACLearner(PolicyLearner):
 
     networks = {"critic": NetworkKind(CRITICS, OthersCritic), "state_value": NetworkKind(CRITICS, Critic)}
     individual_rewards = True
+    unsaved = ("state_value",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PolicyLearner.Config):

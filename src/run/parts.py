@@ -197,10 +197,12 @@ def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, 
         raise DoesNotFit(f"{directory} was trained with {had}, this run has {now}; {error}") from error
     if not anew:
         return ""
-    had, now = _differences(flat, info, directory)
     start = f"{' and '.join(anew)} start anew"
     if missing := [name for name in anew if not (directory / name).is_file()]:
         return f"{directory} has no {' and '.join(missing)}: {start}"
+    if sizes == info.sizes():
+        return f"{directory} was not written by learner={config.learner!r}: {start}"
+    had, now = _differences(flat, info, directory)
     return f"The agent goes on from {had or 'another env'} to {now or 'this one'}; {start}"
 
 

@@ -389,6 +389,7 @@ def test_happos_factor_is_the_product_of_the_ratios_before(monkeypatch: pytest.M
     ("name", "keys", "message"),
     [
         ("ppo_learner", {"normalise_values": True, "standardise_returns": True}, "two ways .*; keep one"),
+        ("ppo_learner", {"eps_clip": 1.5}, "eps_clip=1.5: expected"),
         ("ppo_learner", {"popart": True}, "write normalise_values=True, too"),
         ("ppo_learner", {"share_optimiser": True, "critic_lr": 0.1}, "trains the critic with lr=0.0005, too; write"),
         ("happo_learner", {"share_optimiser": True}, "happo_learner's agents take steps of their own; write False"),
