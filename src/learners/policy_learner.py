@@ -10,11 +10,12 @@ from torch import Tensor
 
 from pymarl.components.buffers.buffer import Uses
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.inputs import own_numbers
+from pymarl.components.inputs import own_numbers, packed_inputs
 from pymarl.components.masking import mask_unavailable, some_available
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.bootstrap_learner import BootstrapLearner
+from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import NonNegativeFloat, PositiveInt, Probability
 
 
@@ -115,6 +116,12 @@ class PolicyLearner(BootstrapLearner):
             return mask.expand(-1, -1, avail_actions.shape[1])
         choice = (avail_actions.sum(-1) > 1).to(mask.dtype)
         return batch.packing.unpack(choice)[:, :-1] * mask
+
+    def state_values(self, batch: EpisodeBatch, critic: Critic) -> Tensor:
+        """Return a critic's values [B, T, N] of the states in all slots, in its units, 0 in padding."""
+        n = self.info.n_agents
+        inputs = packed_inputs(batch, critic.sees, self.info, self.device)
+        return batch.packing.unpack(critic.unroll(inputs, [count * n for count in batch.packing.counts]).view(-1, n))
 
     def _own(self, packed: Tensor, agents: tuple[int, ...] | None) -> Tensor:
         """Return [P, n, ...] of some agents, of [P, N, ...]."""

@@ -79,7 +79,7 @@ def test_advantages_by_a_slow_oracle(name: str, kind: str, lam: float) -> None:
     batch = mixed_batch(slots=12)
     targets = learner.targets(spoil_padding(batch))
     with torch.no_grad():
-        values, after = (learner.values(batch, critic) for critic in (learner.critic, learner.target_critic))
+        values, after = (learner.state_values(batch, critic) for critic in (learner.critic, learner.target_critic))
     for row, (length, ended) in enumerate(zip(LENGTHS, ENDS, strict=True)):
         reward = batch["reward"][row, :length, 0].tolist()
         for agent in range(SMALL.n_agents):
@@ -107,11 +107,25 @@ def test_what_is_seen_after_a_true_end_changes_nothing(kind: str) -> None:
 
 
 def test_pieces_do_not_see_one_another() -> None:
-    whole = learner_of(returns="gae").targets(mixed_batch())
-    turned = learner_of(returns="gae").targets(mixed_batch()[torch.tensor([2, 0, 3, 1])])
-    for row, other in enumerate([2, 0, 3, 1]):
-        for tensor, again in zip(whole, turned, strict=True):
-            torch.testing.assert_close(tensor[other], again[row], rtol=1e-5, atol=1e-6)
+    """An episode cut in the middle: one-step advantages are the whole's, and longer ones end where a piece does."""
+    whole, keys = make_batch([8], terminated=False), {"returns": "gae", "gae_lambda": 0.0}
+    learner = learner_of(**keys)
+    states = learner.mac.unroll_packed(whole, states=True).states.detach()  # [9, N, H]
+    data = {key: torch.cat([tensor[:, :5], tensor[:, 4:]]) for key, tensor in whole.data.items()}
+    data["start_hidden"] = torch.stack([torch.zeros_like(states[0]), states[3]])
+    data["start_action"] = torch.stack([torch.full((SMALL.n_agents, 1), -1), whole.data["actions"][0, 3].long()])
+    consts = {"start_hidden": states.shape[-1], "start_action": 1}
+    scheme = {**whole.scheme, **{key: {"vshape": (width,), "group": "agents", "episode_const": True}
+                                 for key, width in consts.items()}}  # fmt: skip
+    pieces = EpisodeBatch(scheme, whole.groups, 2, 5, data=data, lengths=torch.tensor([4, 4]))
+    for one, two in zip(learner.targets(whole), learner.targets(pieces), strict=True):
+        torch.testing.assert_close(one[0], two.flatten(0, 1), rtol=1e-5, atol=1e-6)
+    far = learner_of(**keys | {"gae_lambda": 1.0})
+    before = far.targets(pieces).advantages
+    pieces.data["reward"][1] += 10.0
+    after = far.targets(pieces).advantages
+    assert torch.equal(after[0], before[0])
+    assert (after[1] - before[1]).min() > 9
 
 
 @each_learner
@@ -249,9 +263,9 @@ def test_popart_keeps_what_critics_say(critic: str, returns: str) -> None:
             batch = mixed_batch(seed)
             batch.data["reward"] = 30 * batch.data["reward"] + 100 * (1 + seed)
             with torch.no_grad():
-                before = [learner.value_stats.denormalise(learner.values(batch, each)) for each in critics]
+                before = [learner.value_stats.denormalise(learner.state_values(batch, each)) for each in critics]
             targets = learner.targets(batch)
-            said = [learner.values(batch, each) for each in critics]
+            said = [learner.state_values(batch, each) for each in critics]
             after = [learner.value_stats.denormalise(values) for values in said]
             seen = batch["filled"].expand_as(said[0])
             for old, new in zip(before, after, strict=True):
@@ -276,7 +290,7 @@ def test_statistics_of_values_by_hand() -> None:
         assert targets.returns[:, 0, 0].tolist() == expected
         torch.testing.assert_close(targets.advantages, plain.advantages, rtol=1e-3, atol=2e-4)
         again = learner.targets(batch).advantages[:, 0, 0]
-        said = learner.value_stats.denormalise(learner.values(batch, learner.critic))[:, 0, 0]
+        said = learner.value_stats.denormalise(learner.state_values(batch, learner.critic))[:, 0, 0]
         torch.testing.assert_close(again, torch.tensor([1.0, 3.0]) - said, rtol=1e-4, atol=1e-4)
 
 
@@ -293,7 +307,7 @@ def test_critics_losses_by_hand(keys: dict[str, Any], expected: list[float]) -> 
     """Values went from 0 to 0.5 and 0.25, returns are 2 and 0: a change beyond the clip gains nothing."""
     info = dataclasses.replace(SMALL, n_agents=1)
     learner, batch = learner_of(info=info, **keys), make_batch([1, 1], info)
-    learner.values = lambda batch, critic: torch.tensor([[0.5, 9.0], [0.25, 9.0]])[..., None]
+    learner.state_values = lambda batch, critic: torch.tensor([[0.5, 9.0], [0.25, 9.0]])[..., None]
     nothing = torch.zeros(2, 1, 1)
     targets = Targets(nothing, nothing, nothing, torch.tensor([2.0, 0.0]).view(2, 1, 1))
     loss, metrics = learner.critic_loss(batch, targets)
@@ -394,6 +408,7 @@ def test_happos_factor_is_the_product_of_the_ratios_before(monkeypatch: pytest.M
         ("ppo_learner", {"share_optimiser": True, "critic_lr": 0.1}, "trains the critic with lr=0.0005, too; write"),
         ("happo_learner", {"share_optimiser": True}, "happo_learner's agents take steps of their own; write False"),
         ("ppo_learner", {"critic_inputs": ["state", "actions"]}, "'actions' is nothing that a value of states can see"),
+        ("ppo_learner", {"critic_inputs": []}, r"critic_inputs=\[\]: a critic sees something; write None, or some of"),
         ("actor_critic_learner", {"returns": "n_step", "target_update_interval": None}, "targets would never follow"),
     ],
 )
