@@ -98,6 +98,8 @@ def main() -> int:
     parser.add_argument("--envs", default=",".join(ENVS), help=f"of {', '.join(ENVS)}")
     parser.add_argument("--steps", type=int, default=2000, help="env steps of a run (default: 2000)")
     options = parser.parse_args()
+    if unknown := set(options.envs.split(",")) - set(ENVS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(ENVS)}")
     failed = pairs = 0
     for alg, env in itertools.product(algorithms(options.algs), options.envs.split(",")):
         if alg.startswith("hpn_") and env not in WITH_ENTITIES:

@@ -62,6 +62,11 @@ class ActionSelector:
         other._draw_from(generator)
         return other
 
+    @property
+    def varies(self) -> bool:
+        """Whether `distribution` changes with t_env, of which it then takes one for each row, too."""
+        return False
+
     def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
         """Return actions.
 
@@ -76,13 +81,13 @@ class ActionSelector:
         """
         raise NotImplementedError
 
-    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
+    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: Any) -> Tensor:
         """Return the probabilities with which `select_action` chooses in training, the behaviour policy.
 
         Args:
             agent_outputs: [..., A], as for select_action; gradients flow.
             avail_actions: [..., A] bool, at least one per row.
-            t_env: env steps so far.
+            t_env: env steps so far, an int; of a selector that `varies` also [..., 1] int64.
 
         Returns:
             [..., A], 0 for unavailable actions, summing to 1.
@@ -127,8 +132,8 @@ def available_share(probs: Tensor, avail_actions: Tensor) -> Tensor:
     return torch.where(total > 0, probs / total.clamp(min=torch.finfo(probs.dtype).tiny), avail / avail.sum(-1, True))
 
 
-def _mixed_with_uniform(probs: Tensor, avail_actions: Tensor, epsilon: float) -> Tensor:
-    """Return [..., A], (1 - epsilon) of `probs` and epsilon of a uniform choice of the available actions."""
+def _mixed_with_uniform(probs: Tensor, avail_actions: Tensor, epsilon: float | Tensor) -> Tensor:
+    """Return [..., A], (1 - epsilon) of `probs` and epsilon ([..., 1]) of a uniform choice of the available actions."""
     avail = avail_actions.to(probs.dtype)
     return (1 - epsilon) * probs + epsilon * avail / avail.sum(dim=-1, keepdim=True)
 
@@ -194,6 +199,11 @@ class MultinomialActionSelector(ActionSelector):
         self.schedule = DecayThenFlatSchedule(config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time)
         self.epsilon = self.schedule.eval(0)
 
+    @property
+    def varies(self) -> bool:
+        """Whether epsilon falls."""
+        return bool(self.config.epsilon_start != self.config.epsilon_finish)
+
     def select_action(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int, test_mode: bool) -> Tensor:
         """Return [B, N] actions for probabilities `agent_outputs`; see ActionSelector.select_action."""
         if test_mode and self.config.test_greedy:
@@ -205,11 +215,15 @@ class MultinomialActionSelector(ActionSelector):
         draws = -torch.log1p(-self._rand(tuple(probs.shape), test_mode)) + 1e-30
         return greedy_actions(probs / draws, avail_actions)
 
-    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int) -> Tensor:
+    def distribution(self, agent_outputs: Tensor, avail_actions: Tensor, t_env: int | Tensor) -> Tensor:
         """Return [..., A]; see ActionSelector.distribution."""
-        return self._probs(agent_outputs, avail_actions, self.schedule.eval(t_env))
+        if isinstance(t_env, Tensor):
+            epsilon: float | Tensor = self.schedule.of_rows(t_env).to(agent_outputs.dtype)
+        else:
+            epsilon = self.schedule.eval(t_env)
+        return self._probs(agent_outputs, avail_actions, epsilon)
 
-    def _probs(self, agent_outputs: Tensor, avail_actions: Tensor, epsilon: float) -> Tensor:
+    def _probs(self, agent_outputs: Tensor, avail_actions: Tensor, epsilon: float | Tensor) -> Tensor:
         return _mixed_with_uniform(available_share(agent_outputs, avail_actions), avail_actions, epsilon)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+from torch import Tensor
+
 
 class DecayThenFlatSchedule:
     """Falls from `start` to `finish` over `time_length` env steps, then stays at `finish`.
@@ -30,3 +32,10 @@ class DecayThenFlatSchedule:
         if self.decay == "exp":
             return min(self.start, max(self.finish, math.exp(-self._rate * t_env)))
         return max(self.finish, self.start - (self.start - self.finish) * t_env / self.time_length)
+
+    def of_rows(self, t_env: Tensor) -> Tensor:
+        """Return what `eval` does of each of many numbers of env steps, float64 of their shape."""
+        steps = t_env.double()
+        if self.decay == "exp":
+            return (-self._rate * steps).exp().clamp(self.finish, self.start)
+        return (self.start - (self.start - self.finish) * steps / self.time_length).clamp(min=self.finish)

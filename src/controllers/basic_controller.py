@@ -86,7 +86,7 @@ class BasicMAC(nn.Module):
         agent: the shared network.
         selector: picks actions from outputs.
         info: of the env.
-        stores: what acting returns beside the actions, nothing or "probs".
+        stores: what acting keeps beside the actions, "probs" or "acted_at"; see Learner.
     """
 
     @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,8 @@ class BasicMAC(nn.Module):
     ) -> None:
         super().__init__()
         self.config, self.agent, self.action_selector, self.info = config, agent, selector, info
-        self.n_agents, self.stores = info.n_agents, tuple(stores)
+        self.n_agents = info.n_agents
+        self.stores = tuple(key for key in stores if key != "acted_at" or selector.varies)
         self.names = self.input_names(config)
         self._pymarls = tuple(self.names) in PYMARLS
         self._acting = _Acting()
@@ -187,7 +188,9 @@ class BasicMAC(nn.Module):
         if outputs.is_cpu and not can_choose(outputs, avail_actions):
             check_choice(outputs, avail_actions, t_ep, batch.batch_size, bs)
         actions = self.action_selector.select_action(outputs, avail_actions, t_env, test_mode)
-        kept = {"probs": self.action_selector.distribution(outputs, avail_actions, t_env)} if self.stores else {}
+        kept = {}
+        if "probs" in self.stores:
+            kept["probs"] = self.action_selector.distribution(outputs, avail_actions, t_env)
         if not outputs.is_cpu:  # it is asked once for all of it, when the actions are chosen
             actions, kept, sure = told(actions, kept, choosable(outputs, avail_actions))
             if not sure:

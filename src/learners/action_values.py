@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pymarl.learners.values import Loss, value_metrics
 from pymarl.modules.critics.critic import Critic
-from pymarl.modules.inputs import Inputs
+from pymarl.modules.inputs import INPUTS_OF_STATES, Inputs
 from pymarl.utils.devices import upload
 from pymarl.utils.errors import UserError
 
@@ -22,6 +22,15 @@ def check_sees(critic: Critic, part: str, learner: str, fitting: str) -> None:
         raise UserError(
             f"critic of {', '.join(critic.sees)}: learner={learner!r} trains policies by a critic whose input ends "
             f"with {part}; write critic={fitting}"
+        )
+
+
+def check_of_states(critic: Critic, key: str) -> None:
+    """Raise UserError unless a critic gives a row one value that depends on no action of now; `key` names it."""
+    if critic.outputs() != 1 or not set(INPUTS_OF_STATES).issuperset(critic.sees):
+        raise UserError(
+            f"{key} of {', '.join(critic.sees)} gives {critic.outputs()} values a row: wanted is one value of a state, "
+            f"whatever is done in it; write {key}=cv_critic, ac_critic or rnn_critic"
         )
 
 

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.inputs import packed_inputs
 from pymarl.components.returns import Advantages, gae, n_step_targets, td_lambda_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
+from pymarl.learners.action_values import check_of_states
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import PolicyLearner, masked_mean, standardised, value_means
 from pymarl.learners.train_result import TrainResult
@@ -59,8 +59,8 @@ class AdvantageLearner(PolicyLearner):
         critic: values of states, [R, 1].
 
     Raises:
-        UserError: two ways to normalise values at once, or PopArt without them; or a learning rate of the critic's own
-            where it shares the agents' optimiser.
+        UserError: the critic is not of states; two ways to normalise values at once, or PopArt without them; or a
+            learning rate of the critic's own where it shares the agents' optimiser.
     """
 
     networks = {"critic": NetworkKind(CRITICS, Critic)}
@@ -93,6 +93,7 @@ class AdvantageLearner(PolicyLearner):
                 f"share_optimiser=True trains the critic with lr={config.lr}, too; write critic_lr=None, or "
                 "share_optimiser=False"
             )
+        check_of_states(critic, "critic")
         super().__init__(config, mac, info, generator)
         self.critic = critic
         self.target_critic = critic if config.returns == "gae" else self.add_target(critic)
@@ -174,7 +175,7 @@ class AdvantageLearner(PolicyLearner):
         """Return the mean over all transitions and agents of half the squared error (or Huber's, which is linear beyond
         huber_delta), of the value or of its clipped change, whichever is worse; and what is to be logged.
         """
-        values, c = self.values(batch, self.critic)[:, :-1], self.config
+        values, c = self.state_values(batch, self.critic)[:, :-1], self.config
         mask = batch.transitions().mask.expand_as(values)
         loss = _half_squares(values - targets.returns, c.huber_delta)
         if c.value_clip is not None:
@@ -185,7 +186,7 @@ class AdvantageLearner(PolicyLearner):
     @torch.no_grad()
     def targets(self, batch: EpisodeBatch) -> Targets:
         """Return old log-probabilities and values, advantages, and the returns that the critic is to learn."""
-        said = self.values(batch, self.critic)
+        said = self.state_values(batch, self.critic)
         advantages, returns = self.advantages(batch, in_env_units(said, self.value_stats))
         if self.config.standardise_advantages:
             advantages = standardised(advantages, self.acting(batch))
@@ -200,18 +201,12 @@ class AdvantageLearner(PolicyLearner):
         given = steps.reward.expand_as(value), steps.terminated, steps.mask
         if c.returns == "gae":
             return gae(*given, value, values[:, 1:], gamma=c.gamma, gae_lambda=c.gae_lambda)
-        after = in_env_units(self.values(batch, self.target_critic), self.value_stats)[:, 1:]
+        after = in_env_units(self.state_values(batch, self.target_critic), self.value_stats)[:, 1:]
         if c.returns == "n_step":
             returns = n_step_targets(*given, after, gamma=c.gamma, n_steps=c.q_nstep)
         else:
             returns = td_lambda_targets(*given, after, gamma=c.gamma, td_lambda=c.td_lambda)
         return Advantages((returns - value) * steps.mask, returns)
-
-    def values(self, batch: EpisodeBatch, critic: Critic) -> Tensor:
-        """Return a critic's values [B, T, N] of all slots, in its units, 0 in padding."""
-        n = self.info.n_agents
-        inputs = packed_inputs(batch, critic.sees, self.info, self.device)
-        return batch.packing.unpack(critic.unroll(inputs, [count * n for count in batch.packing.counts]).view(-1, n))
 
 
 def _half_squares(error: Tensor, huber_delta: float | None) -> Tensor:

@@ -37,7 +37,10 @@ class COMALearner(CriticLearner):
 
     Args:
         config, mac, info, generator: as for Learner.
-        critic: of all actions of an agent, [R, A].
+        critic: of all actions of an agent, given the others', [R, A].
+
+    Raises:
+        UserError: the critic is another one.
     """
 
     config: Config
@@ -54,10 +57,11 @@ class COMALearner(CriticLearner):
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
     ) -> None:
         super().__init__(config, mac, info, generator, critic=critic)
-        if critic.outputs() != info.n_actions:
+        if critic.outputs() != info.n_actions or "others_actions" not in critic.sees:
             raise UserError(
-                f"{type(critic).__name__} says {critic.outputs()} numbers of a row, but coma_learner wants a value "
-                f"of each of {info.n_actions} actions; write critic=coma_critic or critic=coma_critic_ns"
+                f"critic of {', '.join(critic.sees)} gives {critic.outputs()} values a row: coma_learner wants one of "
+                f"each of {info.n_actions} actions, given what the others do; write critic=coma_critic or "
+                "critic=coma_critic_ns"
             )
         self.return_stats = TotalStats((info.n_agents,)) if config.standardise_returns else None
 

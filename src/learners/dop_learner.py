@@ -17,7 +17,7 @@ from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import PolicyLearner, counterfactual, masked_mean, value_means
-from pymarl.learners.slots import Rows, by_slot
+from pymarl.learners.slots import SlotRows, by_slot
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import after_steps, at_steps, bootstrapped
 from pymarl.modules.critics import REGISTRY as CRITICS
@@ -48,6 +48,7 @@ class DOPLearner(PolicyLearner):
     config: Config
     networks = {"critic": NetworkKind(CRITICS, DOPCritic), "mixer": NetworkKind(MIXERS, DOPMixer)}
     trains_on = ("on_off", "rollout")
+    unsaved = ("critic_opt",)  # there each of critic and mixer has its own
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PolicyLearner.Config):
@@ -79,7 +80,7 @@ class DOPLearner(PolicyLearner):
         self.update_targets(self.counters["critic_steps"])
         return TrainResult(metrics={**critic, **self.train_actor(batch)}, t_env=t_env)
 
-    def parts(self, batch: EpisodeBatch, replayed: EpisodeBatch | None) -> Iterator[list[Rows]]:
+    def parts(self, batch: EpisodeBatch, replayed: EpisodeBatch | None) -> Iterator[list[SlotRows]]:
         """Return what the critic learns from in each step, as critic_updates says."""
         kappa = self.config.kappa
         batches, targets = [batch], [self.on_targets(batch)]
@@ -88,7 +89,7 @@ class DOPLearner(PolicyLearner):
             batches.append(self.standardised(replayed))
             targets.append(self.off_targets(batches[-1]))
         rows = [
-            Rows.of(each, packed_inputs(each, self.critic.sees, self.info, self.device), target, share)
+            SlotRows.of(each, packed_inputs(each, self.critic.sees, self.info, self.device), target, share)
             for each, target, share in zip(batches, targets, shares, strict=False)
         ]
         return by_slot(batches, rows) if self.config.critic_updates == "slots" else iter([rows])
@@ -106,7 +107,9 @@ class DOPLearner(PolicyLearner):
     def off_targets(self, batch: EpisodeBatch) -> Tensor:
         """Return tree backups [B, T-1, 1] of the policy of today."""
         steps, taken = batch.transitions(), batch.packed_actions().unsqueeze(-1)
-        pi, q = self.log_pi(batch).exp(), self.q_values(batch, self.target_critic)  # [P, N, A]
+        outputs, avail_actions = self.mac.unroll_packed(batch).outputs, batch.packed("avail_actions")
+        pi = self.log_policy(outputs, avail_actions, self.t_env).exp()  # [P, N, A]
+        q = self.q_values(batch, self.target_critic)
         value = self.target_value(batch, q.gather(-1, taken).squeeze(-1))
         expected = self.target_value(batch, (pi * q).sum(-1))
         share = pi.gather(-1, taken).squeeze(-1).prod(-1, keepdim=True)  # [P, 1]
@@ -126,7 +129,7 @@ class DOPLearner(PolicyLearner):
         value: Tensor = self.target_mixer(MixerInputs(q, None, batch.packed_actions(), batch.packed("state"))).value
         return value
 
-    def train_critic(self, parts: list[Rows]) -> dict[str, Tensor]:
+    def train_critic(self, parts: list[SlotRows]) -> dict[str, Tensor]:
         """Make a step of critic and mixer; return what is to be logged, name -> 0-d."""
         values, targets, mask, weights = (
             torch.cat(column)
@@ -141,7 +144,7 @@ class DOPLearner(PolicyLearner):
             **value_means(error, values, targets, mask),
         }  # fmt: skip
 
-    def taken_value(self, rows: Rows) -> Tensor:
+    def taken_value(self, rows: SlotRows) -> Tensor:
         """Return the team's value [P, 1] of the actions taken."""
         q = self.critic(rows.inputs).view(*rows.actions.shape, -1)
         taken = q.gather(-1, rows.actions.unsqueeze(-1)).squeeze(-1)

@@ -55,6 +55,8 @@ class FMACLearner(PolicyLearner):
     config: Config
     networks = {"critic": NetworkKind(CRITICS, Critic), "mixer": NetworkKind(MIXERS, BaseMixer, optional=True)}
     trains_on = ("replay", "on_off", "rollout")
+    unsaved = ("critic",)  # of PyMARL2's RIIT
+    stores = ()  # the policies of today climb, whoever acted
     individual_rewards = True
 
     @dataclass(frozen=True, kw_only=True)

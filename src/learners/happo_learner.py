@@ -28,6 +28,7 @@ class HAPPOLearner(PPOLearner):
     """
 
     agent = NSAgent
+    unsaved = ()
 
     def __init__(
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic

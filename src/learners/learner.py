@@ -63,9 +63,9 @@ class Learner(nn.Module):
         gives_priorities: its results have priorities, and it heeds a sample's weights.
         agent: what the controller's agent must be derived from.
         reads: outputs of the controller that the method can use, of "q", "logits" and "probs".
-        stores: what acting keeps beside the actions: nothing, or "probs", [A] of the behaviour policy.
+        stores: what acting keeps: "probs", [A] of the behaviour policy, and "acted_at", each row's t_env, if it counts.
         individual_rewards: the method can use one reward per agent.
-        unsaved: networks of which other projects have no file, so that their folders train on without.
+        unsaved: networks, and optimisers, of which other projects have no such file: their folders train on without.
         counters: name -> int, part of the state.
 
     Args:

@@ -64,7 +64,8 @@ def load_models(
         directory: of the checkpoint.
         device: of the networks.
         transfer: agent.th alone has to fit; other networks that do not stay as they are.
-        ours: names of networks that no other project writes. They and statistics may be missing, and stay as they are.
+        ours: names of what no other project writes so. Networks of them and statistics may be missing, optimisers be of
+            other parameters, and stay as they are.
 
     Returns:
         The files of what stays as it is.
@@ -86,7 +87,8 @@ def load_models(
                 raise
             anew.append(name)
         except DoesNotFit:
-            if not transfer or name == "agent.th" or name not in networks:
+            other_networks = transfer and name != "agent.th" and name in networks
+            if not other_networks and (name in networks or name.removesuffix(".th") not in ours):
                 raise
             anew.append(name)
     return anew

@@ -55,12 +55,12 @@ class PACDCGLearner(PACLearner):
         joint, avail_actions = batch.packed_actions(), some_available(batch.packed("avail_actions"))
         graph = self.graph(batch, self.critic)
         best = at_steps(batch, self.critic.best(graph, joint, avail_actions))
-        v = self.values(batch, self.state_value)[:, :-1]
+        v = self.state_values(batch, self.state_value)[:, :-1]
         mask = batch.transitions().mask.expand_as(v)
         with torch.no_grad():
             target_best = self.target_critic.best(self.graph(batch, self.target_critic), joint, avail_actions)
             targets = self.returns(batch, after_steps(batch, target_best))
-            value_targets = self.returns(batch, self.values(batch, self.target_state_value)[:, 1:])
+            value_targets = self.returns(batch, self.state_values(batch, self.target_state_value)[:, 1:])
         q = at_steps(batch, graph.value(joint).unsqueeze(-1)).expand_as(targets)
         td_error = (q - targets) * mask
         losses = {"critic_loss": masked_mean(td_error.pow(2), mask),

@@ -15,6 +15,7 @@ from pymarl.components.masking import some_available
 from pymarl.components.returns import n_step_targets
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
+from pymarl.learners.action_values import check_of_states
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import PolicyLearner, masked_mean, value_means
 from pymarl.learners.train_result import TrainResult
@@ -38,10 +39,14 @@ class PACLearner(PolicyLearner):
         config, mac, info, generator: as for Learner.
         critic: Q_i, which sees the others' actions.
         state_value: V_i, [R, 1].
+
+    Raises:
+        UserError: state_value is not of states.
     """
 
     networks = {"critic": NetworkKind(CRITICS, OthersCritic), "state_value": NetworkKind(CRITICS, Critic)}
     individual_rewards = True
+    unsaved = ("state_value",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(PolicyLearner.Config):
@@ -53,6 +58,7 @@ class PACLearner(PolicyLearner):
     def __init__(
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Any, state_value: Critic
     ) -> None:
+        check_of_states(state_value, "state_value")
         super().__init__(config, mac, info, generator)
         self.critic, self.state_value = critic, state_value
         self.target_critic = self.add_target(critic)
@@ -68,8 +74,8 @@ class PACLearner(PolicyLearner):
         """Make a step of each optimiser; see Learner.train."""
         self.t_env, self.episode_num = t_env, episode_num
         self.mac.train()
-        batch = self.with_last_actions(self.standardised(sample.batch))
-        policy, mask = self.policy(batch), self.acting(batch)
+        policy, mask = self.policy(sample.batch), self.acting(sample.batch)
+        batch = self.with_last_actions(self.standardised(sample.batch), policy.log_pi.detach().exp())
         advantages, metrics = self.learn_values(batch)
         pg_loss = -masked_mean(advantages * policy.log_probs, mask) - self.entropy_bonus(policy.entropy, mask)
         norm = self.step(self.agent_optimiser, pg_loss, "pg_loss")
@@ -95,19 +101,13 @@ class PACLearner(PolicyLearner):
             critic.best(inputs, joint, avail_actions, self.generator) for critic in (self.critic, self.target_critic)
         )
         q = self.critic(inputs).view(*joint.shape, -1).gather(-1, joint.unsqueeze(-1)).squeeze(-1)
-        q, v = at_steps(batch, q), self.values(batch, self.state_value)[:, :-1]
+        q, v = at_steps(batch, q), self.state_values(batch, self.state_value)[:, :-1]
         targets, mask = self.returns(batch, after_steps(batch, target_best)), batch.transitions().mask.expand_as(q)
         td_error = (q - targets) * mask
         loss = masked_mean(td_error.pow(2), mask) + masked_mean((v - targets).pow(2), mask)
         norm = self.step(self.critic_optimiser, loss, "critic_loss")
         metrics = {"critic_loss": loss, "critic_grad_norm": norm, **value_means(td_error, q, targets, mask)}
         return at_steps(batch, best) - v.detach(), metrics
-
-    def values(self, batch: EpisodeBatch, network: Critic) -> Tensor:
-        """Return the values [B, T, N] that a network gives to the states of all slots, 0 in padding."""
-        n = self.info.n_agents
-        inputs = packed_inputs(batch, network.sees, self.info, self.device)
-        return batch.packing.unpack(network.unroll(inputs, [count * n for count in batch.packing.counts]).view(-1, n))
 
     def returns(self, batch: EpisodeBatch, next_value: Tensor) -> Tensor:
         """Return n-step targets [B, T-1, N] that end in `next_value` [B, T-1, N], of the state after each step."""

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from pymarl.components.buffers.buffer import Uses
 from pymarl.components.episode_batch import EpisodeBatch
-from pymarl.components.inputs import own_numbers
+from pymarl.components.inputs import own_numbers, packed_inputs
 from pymarl.components.masking import mask_unavailable, some_available
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.bootstrap_learner import BootstrapLearner
+from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import NonNegativeFloat, PositiveInt, Probability
 
 
@@ -41,6 +42,7 @@ class PolicyLearner(BootstrapLearner):
 
     trains_on: ClassVar[tuple[Uses, ...]] = ("rollout",)
     reads = frozenset({"logits", "probs"})
+    stores: ClassVar[tuple[str, ...]] = ("acted_at",)
 
     @dataclass(frozen=True, kw_only=True)
     class Config(BootstrapLearner.Config):
@@ -62,14 +64,14 @@ class PolicyLearner(BootstrapLearner):
         self.agent_optimiser = self.add_optimiser("agent_opt", self.mac)
 
     def log_pi(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Tensor:
-        """Return the log-probabilities [P, n, A] of all actions, of some agents or all; see `log_policy`."""
+        """Return the log-probabilities [P, n, A] of all actions, of some agents or all; see `policy`."""
         outputs = self.mac.unroll_packed(batch, agents=agents).outputs
-        return self.log_policy(outputs, self._own(batch.packed("avail_actions"), agents))
+        return self.log_policy(outputs, self._own(batch.packed("avail_actions"), agents), self.acted_at(batch))
 
     def policy(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Policy:
         """Return log-probabilities of the actions taken and entropies, with gradient, of some agents or all.
 
-        They are those of the behaviour policy: of what the selector makes of the outputs, its epsilon included.
+        They are those of the behaviour policy: of what the selector makes of the outputs, with the epsilon that acted.
         """
         return self.policy_of(batch, self.log_pi(batch, agents), agents)
 
@@ -84,15 +86,22 @@ class PolicyLearner(BootstrapLearner):
         log_probs = unpack(taken)[:, :-1].masked_fill(mask == 0, 0.0)
         return Policy(log_probs, unpack(entropy)[:, :-1] * mask, log_pi)
 
-    def log_policy(self, outputs: Tensor, avail_actions: Tensor) -> Tensor:
-        """Return log-probabilities [..., A] of the behaviour policy, -inf where an action is not available.
+    def acted_at(self, batch: EpisodeBatch) -> int | Tensor:
+        """Return the t_env at which each slot was acted in, [P, 1, 1]; today where that makes no difference."""
+        if "acted_at" not in batch.data:
+            return self.t_env
+        rows = batch.packing.index // batch.max_seq_length
+        return batch.data["acted_at"].index_select(0, rows).unsqueeze(-1)
+
+    def log_policy(self, outputs: Tensor, avail_actions: Tensor, t_env: int | Tensor) -> Tensor:
+        """Return log-probabilities [..., A] of the behaviour policy at `t_env`, -inf where an action is not available.
 
         A slot behind the last step may offer nothing: there all actions are as good as available.
         """
         avail_actions = some_available(avail_actions)
         if self.mac.outputs(self.mac.config) == "logits":
             return mask_unavailable(outputs, avail_actions).log_softmax(-1)
-        probs = self.mac.action_selector.distribution(outputs, avail_actions, self.t_env)
+        probs = self.mac.action_selector.distribution(outputs, avail_actions, t_env)
         return mask_unavailable(probs.clamp(min=1e-10).log(), avail_actions)
 
     def acting(self, batch: EpisodeBatch, agents: tuple[int, ...] | None = None) -> Tensor:
@@ -107,6 +116,12 @@ class PolicyLearner(BootstrapLearner):
             return mask.expand(-1, -1, avail_actions.shape[1])
         choice = (avail_actions.sum(-1) > 1).to(mask.dtype)
         return batch.packing.unpack(choice)[:, :-1] * mask
+
+    def state_values(self, batch: EpisodeBatch, critic: Critic) -> Tensor:
+        """Return a critic's values [B, T, N] of the states in all slots, in its units, 0 in padding."""
+        n = self.info.n_agents
+        inputs = packed_inputs(batch, critic.sees, self.info, self.device)
+        return batch.packing.unpack(critic.unroll(inputs, [count * n for count in batch.packing.counts]).view(-1, n))
 
     def _own(self, packed: Tensor, agents: tuple[int, ...] | None) -> Tensor:
         """Return [P, n, ...] of some agents, of [P, N, ...]."""
@@ -150,8 +165,12 @@ def counterfactual(q: Tensor, probs: Tensor) -> Tensor:
 
 
 def standardised(values: Tensor, mask: Tensor) -> Tensor:
-    """Return values [B, T, N] less their mean, over their deviation, of those in mask [B, T, N or 1]; 0 elsewhere."""
-    wide = mask.expand_as(values)
-    mean = masked_mean(values, wide)
-    variance = masked_mean((values - mean).pow(2), wide)
-    return (values - mean) / (variance.sqrt() + 1e-8) * wide
+    """Return values [B, T, N] less their mean, over their deviation, of those in mask [B, T, N or 1]; 0 elsewhere.
+
+    In float64, and with 1e-5 (Yu et al. 2022): the mean of equal float32 numbers is a little beside them, and over a
+    deviation of that size they would be 1 or -1, and not 0.
+    """
+    wide, given = mask.expand_as(values), values.double()
+    centred = given - masked_mean(given, wide)
+    deviation = masked_mean(centred.pow(2), wide).sqrt()
+    return (centred / (deviation + 1e-5) * wide).to(values.dtype)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 
 from pymarl.learners.advantage_learner import AdvantageLearner, Targets
-from pymarl.utils.config import PositiveFloat, PositiveInt
+from pymarl.utils.config import PositiveInt, Range
 
 
 class PPOLearner(AdvantageLearner):
@@ -19,13 +20,15 @@ class PPOLearner(AdvantageLearner):
     The policy that acted, to which ratios are, is the one before the first update on a sample.
     """
 
+    unsaved: ClassVar[tuple[str, ...]] = ("critic",)  # of PyMARL2's IPPO
+
     @dataclass(frozen=True, kw_only=True)
     class Config(AdvantageLearner.Config):
         """Keys of ppo_learner; see config/default.yaml."""
 
         epochs: PositiveInt
         minibatches: PositiveInt
-        eps_clip: PositiveFloat
+        eps_clip: Annotated[float, Range(gt=0, lt=1)]
 
     def parts(self, size: int) -> Iterator[Tensor]:
         """Yield the rows of each update: `epochs` times `minibatches` parts."""

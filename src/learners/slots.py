@@ -13,7 +13,7 @@ from pymarl.learners.values import packed_steps
 from pymarl.modules.inputs import Inputs
 
 
-class Rows(NamedTuple):
+class SlotRows(NamedTuple):
     """What a critic learns of P packed slots of a batch.
 
     Attributes:
@@ -33,7 +33,7 @@ class Rows(NamedTuple):
     share: float | None
 
     @classmethod
-    def of(cls, batch: EpisodeBatch, inputs: Inputs, targets: Tensor, share: float | None) -> Rows:
+    def of(cls, batch: EpisodeBatch, inputs: Inputs, targets: Tensor, share: float | None) -> SlotRows:
         """Return all slots of a batch, whose critic sees `inputs` and learns `targets` [B, T-1, 1]."""
         learned, mask = packed_steps(batch, targets), packed_steps(batch, batch.transitions().mask)
         return cls(inputs, batch.packed_actions(), batch.packed("state"), learned, mask, share)
@@ -43,16 +43,16 @@ class Rows(NamedTuple):
         """[P, 1], of the squared errors."""
         return self.mask if self.share is None else self.mask * (self.share / self.mask.sum())
 
-    def part(self, rows: slice) -> Rows:
+    def part(self, rows: slice) -> SlotRows:
         """Return some of them, as views."""
         n = self.actions.shape[1]
-        return Rows(
+        return SlotRows(
             self.inputs.rows(slice(rows.start * n, rows.stop * n)), self.actions[rows], self.state[rows],
             self.targets[rows], self.mask[rows], self.share,
         )  # fmt: skip
 
 
-def by_slot(batches: Sequence[EpisodeBatch], rows: Sequence[Rows]) -> Iterator[list[Rows]]:
+def by_slot(batches: Sequence[EpisodeBatch], rows: Sequence[SlotRows]) -> Iterator[list[SlotRows]]:
     """Yield the rows of each slot with a transition, of all batches that have one there."""
     slots = [slots_of(batch) for batch in batches]
     for t in range(max(map(len, slots))):

@@ -77,7 +77,8 @@ class VMIXLearner(PolicyLearner):
         batch = self.standardised(sample.batch)
         run = self.mac.unroll_packed(batch, states=True)
         assert run.states is not None, "they were asked for"
-        policy = self.policy_of(batch, self.log_policy(run.outputs, batch.packed("avail_actions")))
+        log_pi = self.log_policy(run.outputs, batch.packed("avail_actions"), self.acted_at(batch))
+        policy = self.policy_of(batch, log_pi)
         values = self.value(batch, run.states)
         taken, c = at_steps(batch, values), self.config
         targets = bootstrapped(td_lambda_targets, batch, values, gamma=c.gamma, td_lambda=c.td_lambda)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -62,6 +63,7 @@ def take_foreign(layers: Layers) -> list[str]:
         UserError: a value that has no meaning here, or that contradicts the key of ours in the same file.
     """
     notes = [*take_names(layers), *take_one_each(layers), *take_env_args(layers)]
+    notes += take_batches(layers)
     present = [key for key in table() if key in layers.values]
     if not present:
         return notes
@@ -90,7 +92,12 @@ def _name_networks(layers: Layers) -> None:
 
 def _bring(entry: Foreign, layers: Layers, read: set[str]) -> list[str]:
     """Set what stands in the code where a key comes from, unless its layer or a higher one says otherwise."""
-    brought = _set({key: value for key, value in entry.brings.items() if key in read}, entry.key, layers)
+    meant = {
+        key: layers.get(value["of"]) if isinstance(value, dict) else value
+        for key, value in entry.brings.items()
+        if key in read
+    }
+    brought = _set(meant, entry.key, layers)
     return [f"{_given(layers, entry.key)} brings {_listed(brought)} of the code it comes from"] if brought else []
 
 
@@ -175,6 +182,28 @@ def take_one_each(layers: Layers) -> list[str]:
                 notes.append(f"{_given(layers, key)} gives way to {kept} ({layers.origin[given[-1]]})")
             layers.add({key: None}, layers.origin[given[-1]])
     return notes
+
+
+def take_batches(layers: Layers) -> list[str]:
+    """Let a file that draws its updates from a ring of episodes make as many here, one for each collect, where episodes
+    are learned from once. Returns a note of it.
+    """
+    origin, names = layers.origin["batch_size"], ("batch_size", "buffer_size", "batch_size_run", "accumulated_episodes")
+    if origin != layers.origin["buffer_size"] or origin in (layers.order[0], "with") or is_shipped(origin):
+        return []
+    given, ring, collect, every = (layers.values[name] for name in names)
+    if not all(type(number) is int and number > 0 for number in (given, ring, collect, every or 1)):
+        return []  # others will say what is wrong
+    collect = math.lcm(collect, every or 1)
+    if collect >= min(given, ring) or Classes.of(layers.values, layers.origin).buffer.gives != "rollout":
+        return []
+    note = (
+        f"{_given(layers, 'batch_size')} is drawn there from the last buffer_size={ring} episodes after each collect, "
+        f"but learner={layers.values['learner']!r} learns from new ones alone: taken as batch_size={collect}, for as "
+        f"many updates as there; write batch_size={given} for fewer and larger ones"
+    )
+    layers.add({"batch_size": collect}, origin)
+    return [note]
 
 
 def _known(table: Mapping[str, Any], name: Any) -> Any:

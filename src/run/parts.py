@@ -62,7 +62,7 @@ def episode_scheme(
 
     Args:
         info: its specs.
-        stores: what acting keeps too: "probs" of all actions, for learners that read them.
+        stores: what acting keeps too, for learners that read it: "probs" of all actions, "acted_at".
         hidden: of pieces, which keep what they began with, the length of an agent's hidden state.
     """
     dtypes = {np.bool_: torch.bool, np.int64: smallest_integer(info.n_actions - 1)}  # of floats, float32
@@ -73,6 +73,8 @@ def episode_scheme(
             scheme[field.name] |= {"group": "agents"} if field.per_agent else {}
     if "probs" in stores:
         scheme["probs"] = {"vshape": (info.n_actions,), "group": "agents"}
+    if "acted_at" in stores:
+        scheme["acted_at"] = {"vshape": (1,), "episode_const": True, "dtype": torch.int64}
     if hidden is not None:
         scheme["start_hidden"] = {"vshape": (hidden,), "group": "agents", "episode_const": True}
         scheme["start_action"] = {"vshape": (1,), "group": "agents", "episode_const": True, "dtype": torch.int64}
@@ -196,10 +198,12 @@ def load_networks(learner: Learner, flat: Mapping[str, Any], config: RunConfig, 
         raise DoesNotFit(f"{directory} was trained with {had}, this run has {now}; {error}") from error
     if not anew:
         return ""
-    had, now = _differences(flat, info, directory)
     start = f"{' and '.join(anew)} start anew"
     if missing := [name for name in anew if not (directory / name).is_file()]:
         return f"{directory} has no {' and '.join(missing)}: {start}"
+    if sizes == info.sizes():
+        return f"{directory} was not written by learner={config.learner!r}: {start}"
+    had, now = _differences(flat, info, directory)
     return f"The agent goes on from {had or 'another env'} to {now or 'this one'}; {start}"
 
 

@@ -52,12 +52,15 @@ class EpisodePlayer(Player):
         self._used_slots = stale  # unless this failed half-way
         self._clear_padding(lengths)
         self.batch.set_lengths(lengths)
+        self.note_time(self.batch, t_env)
         ended = zip(seeds.tolist(), returns, lengths.tolist(), strict=True)
         return self.batch, [self.record(row, *episode) for row, episode in enumerate(ended)]
 
     def _clear_padding(self, lengths: NDArray[np.int64]) -> None:
         """Zero what earlier episodes left behind the ends of these. Each slot before them was written anew."""
         for key, view in self.views.items():
+            if self.batch.fields[key].const:
+                continue
             used = lengths + (key in self.observations)
             for row in np.flatnonzero(used < self._used_slots):
                 view[row, used[row] : self._used_slots[row]] = 0

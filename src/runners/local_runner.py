@@ -13,7 +13,7 @@ from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Sc
 from pymarl.envs.batched import env_name, make_batched_env, needs_process
 from pymarl.envs.multiagentenv import BatchedEnv, EnvInfo
 from pymarl.runners.episodes import EpisodePlayer
-from pymarl.runners.pieces import PiecePlayer
+from pymarl.runners.pieces import BEGINNINGS, PiecePlayer
 from pymarl.runners.player import ActingMAC, Tell
 from pymarl.runners.runner import Runner
 from pymarl.runners.seeds import WHOLE, EpisodeSeeds, Phase, Share
@@ -78,7 +78,7 @@ class LocalRunner(Runner):
     def setup(self, scheme: Scheme, groups: Groups, preprocess: Preprocess | None, mac: ActingMAC) -> None:
         """Take the controller that acts, and allocate what is recorded (on the CPU, wherever the mac computes)."""
         self.mac, self._recorded = mac, (scheme, groups, preprocess)
-        whole = {key: entry for key, entry in scheme.items() if not entry.get("episode_const")}
+        whole = {key: entry for key, entry in scheme.items() if key not in BEGINNINGS}
         self._pieces: PiecePlayer | None = None  # made when it is first needed, and so not to evaluate
         self._episodes = EpisodePlayer(self.env, whole, groups, preprocess, mac, self.config.max_restarts, self.tell)
 

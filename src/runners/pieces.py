@@ -19,6 +19,9 @@ from pymarl.components.episode_batch import EpisodeBatch, Groups, Preprocess, Sc
 from pymarl.envs.multiagentenv import BatchedEnv
 from pymarl.runners.player import ActingMAC, EpisodeRecord, Player, Tell
 
+BEGINNINGS = ("start_hidden", "start_action")
+"""Fields of what a piece began with, which no whole episode has."""
+
 
 @dataclass
 class _Episode:
@@ -110,7 +113,9 @@ class PiecePlayer(Player):
         done += [self._close(piece, self.steps) for piece in open_pieces if piece.start < self.steps]
         self._hidden = self.mac.hidden_states
         self._keep_actions()
-        return self._cut(sorted(done, key=lambda piece: (piece.row, piece.start))), records
+        pieces = self._cut(sorted(done, key=lambda piece: (piece.row, piece.start)))
+        self.note_time(pieces, t_env)
+        return pieces, records
 
     def _keep_actions(self) -> None:
         """Add this call's actions to those of the episodes under way, which go on at slot 0 of the next."""

@@ -113,6 +113,11 @@ class Player:
         self._actions[index, t] = chosen
         return chosen
 
+    def note_time(self, batch: EpisodeBatch, t_env: int) -> None:
+        """Write when all rows of a batch were acted in, if that is kept."""
+        if "acted_at" in batch.data:
+            batch.data["acted_at"].fill_(t_env)
+
     def note_broken(self, rows: NDArray[np.int64], broke: NDArray[np.int64], rounds: int) -> None:
         """Count that these rows' episodes broke, tell, and wait a while if it is not the first time in a row.
 

@@ -43,7 +43,9 @@ class HAPPOLearner(AdvantageLearner):
             with torch.no_grad():
                 factor = factor * (self.policy(batch, (agent,)).log_probs - old).exp()
         wide = mask.expand_as(targets.returns)
-        critic_loss = ((self.values(batch, self.critic)[:, :-1] - targets.returns).pow(2) * wide).sum() / wide.sum()
+        critic_loss = (
+            (self.state_values(batch, self.critic)[:, :-1] - targets.returns).pow(2) * wide
+        ).sum() / wide.sum()
         self.step(self.critic_optimiser, critic_loss, "critic_loss")
         metrics = {"critic_loss": critic_loss.detach(), "agent_grad_norm": torch.stack(norms).mean()}
         return TrainResult(metrics=metrics, gradient_steps=len(norms), t_env=t_env)

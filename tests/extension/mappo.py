@@ -33,5 +33,5 @@ class MAPPOLearner(AdvantageLearner):
         surrogate = torch.minimum(ratio * targets.advantages, clipped * targets.advantages)
         entropy = (policy.entropy * wide).sum() / count
         actor = -(surrogate * wide).sum() / count - self.config.entropy_coef * entropy
-        critic = ((self.values(batch, self.critic)[:, :-1] - targets.returns).pow(2) * wide).sum() / count
+        critic = ((self.state_values(batch, self.critic)[:, :-1] - targets.returns).pow(2) * wide).sum() / count
         return actor, critic, {"entropy": entropy.detach(), "ratio_spread": ((ratio - 1).abs() * wide).max().detach()}

@@ -15,6 +15,7 @@ from learner_kit import SMALL, flat_config, gradients, make_batch, make_learner,
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.learners import REGISTRY
 from pymarl.learners.advantage_learner import AdvantageLearner, Targets
+from pymarl.learners.policy_learner import standardised
 from pymarl.utils.errors import UserError
 
 LENGTHS, ENDS = [5, 1, 8, 3], [True, False, True, False]
@@ -78,7 +79,7 @@ def test_advantages_by_a_slow_oracle(name: str, kind: str, lam: float) -> None:
     batch = mixed_batch(slots=12)
     targets = learner.targets(spoil_padding(batch))
     with torch.no_grad():
-        values, after = (learner.values(batch, critic) for critic in (learner.critic, learner.target_critic))
+        values, after = (learner.state_values(batch, critic) for critic in (learner.critic, learner.target_critic))
     for row, (length, ended) in enumerate(zip(LENGTHS, ENDS, strict=True)):
         reward = batch["reward"][row, :length, 0].tolist()
         for agent in range(SMALL.n_agents):
@@ -106,11 +107,25 @@ def test_what_is_seen_after_a_true_end_changes_nothing(kind: str) -> None:
 
 
 def test_pieces_do_not_see_one_another() -> None:
-    whole = learner_of(returns="gae").targets(mixed_batch())
-    turned = learner_of(returns="gae").targets(mixed_batch()[torch.tensor([2, 0, 3, 1])])
-    for row, other in enumerate([2, 0, 3, 1]):
-        for tensor, again in zip(whole, turned, strict=True):
-            torch.testing.assert_close(tensor[other], again[row], rtol=1e-5, atol=1e-6)
+    """An episode cut in the middle: one-step advantages are the whole's, and longer ones end where a piece does."""
+    whole, keys = make_batch([8], terminated=False), {"returns": "gae", "gae_lambda": 0.0}
+    learner = learner_of(**keys)
+    states = learner.mac.unroll_packed(whole, states=True).states.detach()  # [9, N, H]
+    data = {key: torch.cat([tensor[:, :5], tensor[:, 4:]]) for key, tensor in whole.data.items()}
+    data["start_hidden"] = torch.stack([torch.zeros_like(states[0]), states[3]])
+    data["start_action"] = torch.stack([torch.full((SMALL.n_agents, 1), -1), whole.data["actions"][0, 3].long()])
+    consts = {"start_hidden": states.shape[-1], "start_action": 1}
+    scheme = {**whole.scheme, **{key: {"vshape": (width,), "group": "agents", "episode_const": True}
+                                 for key, width in consts.items()}}  # fmt: skip
+    pieces = EpisodeBatch(scheme, whole.groups, 2, 5, data=data, lengths=torch.tensor([4, 4]))
+    for one, two in zip(learner.targets(whole), learner.targets(pieces), strict=True):
+        torch.testing.assert_close(one[0], two.flatten(0, 1), rtol=1e-5, atol=1e-6)
+    far = learner_of(**keys | {"gae_lambda": 1.0})
+    before = far.targets(pieces).advantages
+    pieces.data["reward"][1] += 10.0
+    after = far.targets(pieces).advantages
+    assert torch.equal(after[0], before[0])
+    assert (after[1] - before[1]).min() > 9
 
 
 @each_learner
@@ -193,6 +208,27 @@ def test_advantages_are_standardised_over_those_that_act() -> None:
         assert metrics["entropy"] == pytest.approx((policy.entropy * counts).sum().item() / counts.sum().item())
 
 
+@pytest.mark.parametrize("value", [0.1, -3.7, 123.4, 1e5])
+def test_equal_advantages_say_nothing(value: float) -> None:
+    """In float32 their mean is a little off, and over a deviation of that size they would all be 1."""
+    mask = (torch.arange(13) < torch.arange(7, 37)[:, None] % 13)[..., None].float()  # 30 rows
+    assert standardised(torch.full((30, 13, 3), value), mask).abs().max() < 1e-6
+    assert standardised(torch.full((1, 1, 1), value), torch.ones(1, 1, 1)).item() == 0
+
+
+def test_advantages_are_standardised_as_by_others() -> None:
+    """MAPPO's authors: over the population's deviation and 1e-5. PyMARL2's IPPO: over that of n - 1, and 1e-6."""
+    values, mask = 1e3 + 0.1 * torch.randn(30, 13, 3, generator=torch.Generator().manual_seed(0)), torch.ones(30, 13, 1)
+    mask[5:, 6:] = 0
+    said, counted = standardised(values, mask), mask.expand_as(values) > 0
+    numbers = values[counted].double()
+    authors = (numbers - numbers.mean()) / (numbers.std(correction=0) + 1e-5)
+    torch.testing.assert_close(said[counted].double(), authors, rtol=1e-6, atol=1e-6)
+    pymarl2 = (numbers - numbers.mean()) / (numbers.std() + 1e-6)
+    torch.testing.assert_close(said[counted].double(), pymarl2, rtol=1e-3, atol=1e-6)
+    assert not said[~counted].any()
+
+
 def test_of_the_dead_only_the_value_is_learned() -> None:
     """With active_masks the actors' gradient does not depend on a dead agent's advantages; the critic's does."""
     found = []
@@ -227,9 +263,9 @@ def test_popart_keeps_what_critics_say(critic: str, returns: str) -> None:
             batch = mixed_batch(seed)
             batch.data["reward"] = 30 * batch.data["reward"] + 100 * (1 + seed)
             with torch.no_grad():
-                before = [learner.value_stats.denormalise(learner.values(batch, each)) for each in critics]
+                before = [learner.value_stats.denormalise(learner.state_values(batch, each)) for each in critics]
             targets = learner.targets(batch)
-            said = [learner.values(batch, each) for each in critics]
+            said = [learner.state_values(batch, each) for each in critics]
             after = [learner.value_stats.denormalise(values) for values in said]
             seen = batch["filled"].expand_as(said[0])
             for old, new in zip(before, after, strict=True):
@@ -254,7 +290,7 @@ def test_statistics_of_values_by_hand() -> None:
         assert targets.returns[:, 0, 0].tolist() == expected
         torch.testing.assert_close(targets.advantages, plain.advantages, rtol=1e-3, atol=2e-4)
         again = learner.targets(batch).advantages[:, 0, 0]
-        said = learner.value_stats.denormalise(learner.values(batch, learner.critic))[:, 0, 0]
+        said = learner.value_stats.denormalise(learner.state_values(batch, learner.critic))[:, 0, 0]
         torch.testing.assert_close(again, torch.tensor([1.0, 3.0]) - said, rtol=1e-4, atol=1e-4)
 
 
@@ -271,7 +307,7 @@ def test_critics_losses_by_hand(keys: dict[str, Any], expected: list[float]) -> 
     """Values went from 0 to 0.5 and 0.25, returns are 2 and 0: a change beyond the clip gains nothing."""
     info = dataclasses.replace(SMALL, n_agents=1)
     learner, batch = learner_of(info=info, **keys), make_batch([1, 1], info)
-    learner.values = lambda batch, critic: torch.tensor([[0.5, 9.0], [0.25, 9.0]])[..., None]
+    learner.state_values = lambda batch, critic: torch.tensor([[0.5, 9.0], [0.25, 9.0]])[..., None]
     nothing = torch.zeros(2, 1, 1)
     targets = Targets(nothing, nothing, nothing, torch.tensor([2.0, 0.0]).view(2, 1, 1))
     loss, metrics = learner.critic_loss(batch, targets)
@@ -367,10 +403,12 @@ def test_happos_factor_is_the_product_of_the_ratios_before(monkeypatch: pytest.M
     ("name", "keys", "message"),
     [
         ("ppo_learner", {"normalise_values": True, "standardise_returns": True}, "two ways .*; keep one"),
+        ("ppo_learner", {"eps_clip": 1.5}, "eps_clip=1.5: expected"),
         ("ppo_learner", {"popart": True}, "write normalise_values=True, too"),
         ("ppo_learner", {"share_optimiser": True, "critic_lr": 0.1}, "trains the critic with lr=0.0005, too; write"),
         ("happo_learner", {"share_optimiser": True}, "happo_learner's agents take steps of their own; write False"),
         ("ppo_learner", {"critic_inputs": ["state", "actions"]}, "'actions' is nothing that a value of states can see"),
+        ("ppo_learner", {"critic_inputs": []}, r"critic_inputs=\[\]: a critic sees something; write None, or some of"),
         ("actor_critic_learner", {"returns": "n_step", "target_update_interval": None}, "targets would never follow"),
     ],
 )

@@ -54,7 +54,7 @@ def penalty_game(alg: str = ALGS[0], **keys: Any) -> tuple[Any, EpisodeBatch]:
 def test_in_the_penalty_game_the_maximum_is_the_pareto_one() -> None:
     """Beside a partner that plays at random action 1 is best (0.67 against -30); beside a willing one it is not."""
     learner, batch = penalty_game()
-    v = learner.values(batch, learner.state_value)[:, 0].detach()
+    v = learner.state_values(batch, learner.state_value)[:, 0].detach()
     advantages, _ = learner.learn_values(learner.with_last_actions(batch))
     expected = torch.tensor([10.0, 2.0, 10.0])[batch["actions"][:, 0, :, 0].long()]  # [9, 2]
     torch.testing.assert_close(advantages[:, 0] + v, expected)

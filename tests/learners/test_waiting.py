@@ -75,7 +75,11 @@ class Policy(PPOLearner):
 
     def loss(self, batch: Any, targets: Targets) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         policy = self.policy(self.with_last_actions(batch), agents=(0, 2))
-        return (policy.log_probs * targets.advantages[..., :2]).sum(), self.values(batch, self.critic).pow(2).sum(), {}
+        return (
+            (policy.log_probs * targets.advantages[..., :2]).sum(),
+            self.state_values(batch, self.critic).pow(2).sum(),
+            {},
+        )
 
 
 def test_minibatches_wait_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

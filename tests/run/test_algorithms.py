@@ -65,6 +65,13 @@ def train(alg: str, folder: Path, **updates: Any) -> Training:
     return training
 
 
+def test_no_two_algorithms_share_a_folder_of_results() -> None:
+    """But PyMARL2's two that it calls the same, which are for different envs."""
+    names = {alg: merge(alg, None, {}).values["name"] for alg in ALGS if alg != "qmix_predator_prey"}
+    assert len(set(names.values())) == len(names)
+    assert all(name == alg.replace("/", "_") for alg, name in names.items() if "/" in alg)
+
+
 VARIANTS = {
     "per": {"use_per": True},
     "per_return": {"use_per": True, "return_priority": True},

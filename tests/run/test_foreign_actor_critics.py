@@ -97,6 +97,16 @@ def test_what_an_algorithms_file_says_to_an_env_without_the_key(tmp_path: Path) 
         taken(tmp_path, text % True)
 
 
+@pytest.mark.parametrize("alg", ["coma", "vmix", "dop", "fmac"])
+def test_states_hold_no_last_actions_where_an_env_can_leave_them_out(alg: str) -> None:
+    layers = merge(alg, "skirmish", {"seed": 1})
+    assert take_foreign(layers) == []
+    assert layers.get("env_args.state_last_action") is False
+    layers = merge(alg, "stag_hunt", {"seed": 1})
+    assert take_foreign(layers) == []
+    assert "state_last_action" not in layers.values["env_args"]
+
+
 PYMARL2S_VMIX = """
 action_selector: multinomial
 learner: policy_gradient_v2

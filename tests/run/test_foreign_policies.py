@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from test_foreign_keys import taken
 
+from pymarl.run.foreign import take_foreign
 from pymarl.utils.errors import UserError
+from pymarl.utils.layers import merge
 
 EPYMARL_MAPPO_NS = """
 action_selector: "soft_policies"
@@ -95,6 +97,47 @@ def test_pymarl2s_ippo(tmp_path: Path) -> None:
             "standardise_advantages": True, "optimizer": "adam", "returns": "gae", "buffer": None}  # fmt: skip
     layers, _ = taken(tmp_path, PYMARL2_IPPO)
     assert {key: layers.values[key] for key in kept} == kept
+
+
+def test_pymarl2s_values_are_clipped_as_its_ratios_are(tmp_path: Path) -> None:
+    assert values(tmp_path, PYMARL2_IPPO + "eps_clip: 0.05\n", "eps_clip", "value_clip") == [0.05, 0.05]
+    assert values(tmp_path, PYMARL2_IPPO + "eps_clip: 0.05\nvalue_clip: 0.3\n", "value_clip") == [0.3]
+    assert values(tmp_path, PYMARL2_IPPO, "value_clip", eps_clip=0.1) == [0.1]
+
+
+@pytest.mark.parametrize(
+    ("text", "above", "batch_size"),
+    [
+        (PYMARL2_IPPO, {}, 8),
+        (PYMARL2_IPPO, {"batch_size": 64}, 64),
+        (PYMARL2_IPPO, {"batch_size_run": 4}, 8),
+        (PYMARL2_IPPO.replace("accumulated_episodes: 8", ""), {"batch_size_run": 4}, 4),
+        (PYMARL2_IPPO.replace("buffer_size: 64", "buffer_size: 8"), {}, 64),
+        (PYMARL2_IPPO.replace("buffer_size: 64", ""), {}, 64),
+        ("learner: lica_learner\naction_selector: gumbel\nmac: lica_mac\nagent_output_type: pi_logits\n"
+         "runner: parallel\nbuffer_size: 128\nbatch_size_run: 8\nbatch_size: 32\n", {}, 8),
+        (EPYMARL_MAPPO_NS, {}, 10),
+        ("learner: nq_learner\nrunner: parallel\nbuffer_size: 5000\nbatch_size_run: 8\nbatch_size: 128\n", {}, 128),
+    ],
+)  # fmt: skip
+def test_as_many_updates_as_where_a_file_draws_from_a_ring(
+    text: str, above: dict[str, Any], batch_size: int, tmp_path: Path
+) -> None:
+    """PyMARL2 draws batch_size of the last buffer_size episodes after each collect; here each is learned from once."""
+    layers, notes = taken(tmp_path, text, **above)
+    assert layers.values["batch_size"] == batch_size
+    told = [note for note in notes if f"taken as batch_size={batch_size}, for as many updates as there" in note]
+    assert len(told) == ("batch_size" not in above and f"batch_size: {batch_size}\n" not in text)
+
+
+def test_epymarls_maddpg_samples_what_the_others_do(tmp_path: Path) -> None:
+    text = "learner: maddpg_learner\nmac: maddpg_mac\ncritic_type: maddpg_critic\nagent_output_type: pi_logits\n"
+    assert values(tmp_path, text, "others_actions", "action_selector") == ["sampled", "gumbel"]
+    assert values(tmp_path, text + "others_actions: taken\n", "others_actions") == ["taken"]
+    for alg in ("maddpg", "maddpg_ns"):
+        layers = merge(f"epymarl/{alg}", "stag_hunt", {})
+        take_foreign(layers)
+        assert layers.values["others_actions"] == "taken", "the paper's, as our file says"
 
 
 @pytest.mark.parametrize(

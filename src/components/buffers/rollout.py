@@ -42,7 +42,7 @@ class RolloutBuffer(Buffer):
     @property
     def describe(self) -> str:
         """How many episodes make a sample."""
-        return f"Rollout buffer: learns from {self.config.batch_size} episodes at a time, each once"
+        return f"Rollout buffer: learns from new ones, {self.config.batch_size} episodes or pieces, and forgets them"
 
     def insert_episode_batch(self, batch: EpisodeBatch) -> None:
         """Keep a copy of every episode of a batch."""

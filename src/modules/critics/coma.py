@@ -34,7 +34,3 @@ class COMANSCritic(NSMLPCritic):
     """COMACritic with weights of each agent's own."""
 
     shared, Config = COMACritic, COMACritic.Config
-
-    def outputs(self) -> int:
-        """Return A: a value of each action."""
-        return self.info.n_actions

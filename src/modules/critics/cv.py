@@ -24,11 +24,16 @@ def central_parts(config: Any) -> tuple[str, ...]:
     obs_individual_obs, all last actions with obs_last_action, and the agent's number.
 
     Raises:
-        UserError: `critic_inputs` has a name that is none, or that of actions that a value of states cannot depend on.
+        UserError: `critic_inputs` is empty, or has a name that is none or that of actions, on which a value of states
+            cannot depend.
     """
     if config.critic_inputs is None:
         return ("state", *["joint_obs"] * config.obs_individual_obs,
                 *["joint_last_action"] * config.obs_last_action, "agent_id")  # fmt: skip
+    if not config.critic_inputs:
+        raise UserError(
+            f"critic_inputs=[]: a critic sees something; write None, or some of {', '.join(INPUTS_OF_STATES)}"
+        )
     for name in config.critic_inputs:
         if name not in INPUTS_OF_STATES:
             raise UserError(

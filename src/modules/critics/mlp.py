@@ -62,6 +62,10 @@ class NSMLPCritic(Critic):
         self.critics = nn.ModuleList(self.shared(config, info, of_one=True) for _ in range(info.n_agents))
         self.sees = cast(MLPCritic, self.critics[0]).sees
 
+    def outputs(self) -> int:
+        """Return K, that of each agent's."""
+        return cast(MLPCritic, self.critics[0]).outputs()
+
     def forward(self, inputs: Inputs) -> Tensor:
         """Return [R, K]; see Critic.forward."""
         return cast(Tensor, stack(list(self.critics))(inputs))
