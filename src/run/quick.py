@@ -27,7 +27,7 @@ from pymarl.utils.registry import Registry
 from pymarl.utils.values import shown
 from pymarl.utils.yaml_files import SRC, read_yaml
 
-FOLDERS = ("run", "runners", "controllers", "learners", "modules", "components")
+FOLDERS = ("run", "runners", "controllers", "learners", "modules", "components", "utils/tracking")
 CONFIG = "@dataclass(frozen=True, kw_only=True)"
 """How the sources write every Config, and what Configs have in common."""
 NAMES: Mapping[str, Registry] = {

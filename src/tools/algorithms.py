@@ -117,6 +117,10 @@ def overview(names: Sequence[str]) -> Iterator[str]:
     yield ""
 
 
+ELSEWHERE = ("runner", "tracker")
+"""Kinds of parts that docs/ray.md and docs/tracking.md describe."""
+
+
 def page() -> str:
     """Return the whole page."""
     defaults = comments_of((CONFIG / "default.yaml").read_text(encoding="utf-8"))
@@ -126,7 +130,7 @@ def page() -> str:
         lines += section(name, defaults)
     lines += ["## Parts", ""]
     for registry in PARTS:
-        if registry.kind != "runner":
+        if registry.kind not in ELSEWHERE:
             for name in registry:
                 lines += part_section(registry.kind, name, registry[name], defaults)
     return "\n".join(lines).rstrip() + "\n"

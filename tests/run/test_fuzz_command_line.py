@@ -49,7 +49,7 @@ def test_a_key_with_any_value(tmp_path: Path, data: st.DataObject) -> None:
 
 
 @tries(100)
-@given(words=st.lists(st.sampled_from(WORDS) | VALUES, max_size=7))
+@given(words=st.lists(st.sampled_from(WORDS) | VALUES, min_size=1, max_size=7))
 def test_words_in_any_order(tmp_path: Path, words: list[str]) -> None:
     answer(words, tmp_path)
 
