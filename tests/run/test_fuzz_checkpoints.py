@@ -113,7 +113,7 @@ def damage(step: Path, data: st.DataObject) -> str | None:
     return None
 
 
-@tries(80)
+@tries(40)
 @given(st.data())
 def test_a_damaged_checkpoint(whole: Path, tmp_path: Path, data: st.DataObject) -> None:
     token = tmp_path / "token"

@@ -39,7 +39,7 @@ def keys_of(env: str) -> list[str]:
     return [*KEYS, *(f"env_args.{key}" for key in config_keys(ENVS[env]))]
 
 
-@tries(250)
+@tries(150)
 @given(st.data())
 def test_a_key_with_any_value(tmp_path: Path, data: st.DataObject) -> None:
     env = data.draw(st.sampled_from(ENVIRONMENTS))
@@ -48,13 +48,13 @@ def test_a_key_with_any_value(tmp_path: Path, data: st.DataObject) -> None:
     answer(["-u", "--config=qmix", f"--env-config={env}", "with", *SIZES, *words], tmp_path)
 
 
-@tries(100)
+@tries(60)
 @given(words=st.lists(st.sampled_from(WORDS) | VALUES, min_size=1, max_size=7))
 def test_words_in_any_order(tmp_path: Path, words: list[str]) -> None:
     answer(words, tmp_path)
 
 
-@tries(100)
+@tries(60)
 @given(st.data())
 def test_a_yaml_file_with_any_bytes(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / "own.yaml"

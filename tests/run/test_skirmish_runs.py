@@ -27,6 +27,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.nightly
 def test_resume_on_3m_equals_never_stopping(whole: Path, tmp_path: Path) -> None:
     kill_and_resume(tmp_path, BATTLES, 4000)
     assert numbers(run_folders(tmp_path)[-1]) == numbers(run_folders(whole)[0])
