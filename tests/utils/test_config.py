@@ -202,7 +202,7 @@ def test_values_are_epymarls(name: str) -> None:
               "obs_last_action": False, "obs_agent_id": not name.endswith("_ns"), "standardise_rewards": True,
               "standardise_returns": False, "target_update_interval_or_tau": 200, "learner": "q_learner",
               "double_q": True, "optimizer": "adam", "grad_norm_clip": 5,
-              "runner": "episode", "name": name}  # fmt: skip
+              "runner": "episode", "name": f"epymarl_{name}"}  # fmt: skip
     expected = common | EPYMARL[name]
     values = merge(f"epymarl/{name}", "stag_hunt", {}).values
     assert {key: values[key] for key in expected} == expected
