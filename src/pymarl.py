@@ -20,7 +20,7 @@ __path__ = [str(ROOT)]
 
 FOLDERS = frozenset({"components", "controllers", "envs", "learners", "modules", "run", "runners", "tools", "utils"})
 """PyMARL's names of the folders."""
-OFFERED = {"__version__": "utils.version", "train": "library", "load_policy": "library"}
+OFFERED = {"__version__": "utils.version", "train": "library", "load_policy": "run.policy", "UserError": "utils.errors"}
 """What `pymarl.NAME` is found in, imported on use: `import pymarl` stays light."""
 
 
