@@ -384,5 +384,8 @@ def test_films_of_a_run_that_lies_high_up(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_who_never_won_is_infinitely_late() -> None:
+    assert contents._first(np.array([np.nan, 100.0, 300.0]), amount) == Entry(
+        "300", 300.0, (100.0, np.inf), note="100 to 300"
+    )
     assert numbers.median_of(np.array([np.nan, 100.0, 300.0])) == 300
     assert numbers.median_of(np.array([np.nan, 100.0, np.nan])) == np.inf
