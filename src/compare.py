@@ -83,7 +83,8 @@ def compare(options: argparse.Namespace) -> int:
 
 def show(console: Console, a: Sequence[Result], b: Sequence[Result], options: argparse.Namespace) -> bool:
     """Print the comparison on one scenario; return whether there was one."""
-    from pymarl.experiments.compare import choose_metric, outcomes
+    from pymarl.experiments.align import shared_metric
+    from pymarl.experiments.compare import outcomes
     from pymarl.experiments.protocol import REFUSED, differences
 
     console.rule(f"[bold]{a[0].scenario}", align="left")
@@ -99,7 +100,7 @@ def show(console: Console, a: Sequence[Result], b: Sequence[Result], options: ar
     if any(each.kind in REFUSED for each in found) and not options.anyway:
         console.print("Not compared: the tasks differ. --anyway compares the numbers all the same.", style="red")
         return False
-    metric = choose_metric((*a, *b), options.metric)
+    metric = shared_metric((*a, *b), options.metric)
     for outcome in outcomes(a, b, metric):
         show_outcome(console, metric, outcome)
     return True
@@ -135,6 +136,8 @@ def show_outcome(console: Console, metric: str, outcome: Outcome) -> None:
     """Print the means of both sides and their difference."""
     from rich.table import Table
 
+    from pymarl.experiments.statistics import few_seeds
+
     console.print(f"\n[bold]{metric}[/], {outcome.what}")
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 2), pad_edge=False)
     for name, estimate in (("A", outcome.a), ("B", outcome.b), ("A - B", outcome.difference)):
@@ -149,6 +152,8 @@ def show_outcome(console: Console, metric: str, outcome: Outcome) -> None:
             "  One seed on a side: its interval is over the episodes of one test. It says nothing of what other seeds "
             "would come to.", style="yellow",
         )  # fmt: skip
+    elif few := few_seeds(outcome.difference.count):
+        console.print(f"  {few}", style="yellow")
 
 
 def interval_text(estimate: Estimate) -> str:

@@ -47,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--configs", help="algorithms, as for --config of main.py, with commas between")
     made.add_argument("--env-configs", help="envs, as for --env-config of main.py, with commas between")
     made.add_argument("--maps", help="values of env_args.map_name (or env_args.key), with commas between")
-    made.add_argument("--seeds", default="1", help="how many (3: seeds 1, 2, 3), or which (1,5,7); default: 1")
+    made.add_argument("--seeds", default="1", help="how many (3: seeds 1, 2, 3), or which (1,5,7 or 7,); default: 1")
     made.add_argument("--plan", type=Path, help="a YAML file: configs, env_configs, maps, seeds, with; or runs: [...]")
     made.add_argument("--at-once", type=int, help="most runs at a time; default: cores / threads, as memory allows")
     made.add_argument("--threads", type=int, default=1, help="threads of each run; default: 1")

@@ -60,17 +60,24 @@ class Played:
 
 @dataclass
 class Stage:
-    """A back end for some runs at a time."""
+    """A back end for some runs at a time.
+
+    Attributes:
+        elsewhere: someone else's processes are at all runs.
+    """
 
     places: int = 2
     begun: list[Played] = field(default_factory=list)
     goes_on: str = ""
     waits: bool = False
+    elsewhere: bool = False
 
     def has_room(self, running: Sequence[Any]) -> bool:
         return len(running) < self.places
 
-    def start(self, words: Sequence[str], name: str) -> Played:
+    def start(self, words: Sequence[str], name: str) -> Played | None:
+        if self.elsewhere:
+            return None
         self.begun.append(Played(words, waits=self.waits))
         return self.begun[-1]
 

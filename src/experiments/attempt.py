@@ -42,8 +42,13 @@ class Attempt:
     _pid: int = 0
     _stopped: bool = False
 
-    def start(self, prefix: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-        """Start it, in a session of its own: Ctrl-C is its parent's, which asks it to save and end."""
+    def start(self, prefix: Sequence[str] = (), held: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+        """Start it, in a session of its own: Ctrl-C is its parent's, which asks it to save and end.
+
+        Args:
+            prefix: words of Python before main.py.
+            held: files that it is to hold open as long as it lives.
+        """
         self.log.parent.mkdir(parents=True, exist_ok=True)
         threads = {name: str(self.threads) for name in ONE_THREAD}
         with self.log.open("wb") as output:
@@ -51,6 +56,7 @@ class Attempt:
                 [sys.executable, *prefix, str(SRC / "main.py"), *self.words], cwd=self.folder,
                 env=os.environ | threads | {"PYTHONPATH": self.path},
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                pass_fds=held,
             )  # fmt: skip
 
     def __call__(self) -> int:

@@ -9,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pymarl.experiments import statistics
+from pymarl.experiments.align import grid_of, nearest
 from pymarl.experiments.protocol import labelled
 from pymarl.experiments.results import Result, load_results, say
-from pymarl.utils.errors import UserError, closest
+from pymarl.utils.errors import UserError
 
 Array = NDArray[np.float64]
 
-PREFERRED = ("battle_won", "return")
-RESAMPLES, LEVEL = 10_000, 0.95
+RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -75,37 +76,19 @@ def side_of(folder: Path, warn: Callable[[str], None] = say) -> dict[tuple[str, 
     return scenarios
 
 
-def choose_metric(results: Sequence[Result], wanted: str | None) -> str:
-    """Return the metric to compare: the win rate where all have it, else the return. UserError if one lacks it."""
-    shared = set.intersection(*(set(result.curves) for result in results))
-    if wanted is None:
-        wanted = next((name for name in PREFERRED if name in shared), None)
-    if wanted not in shared:
-        raise UserError(
-            f"no metric {wanted or 'return'!r} in all of the runs{closest(wanted or 'return', shared)} "
-            f"(they have {', '.join(sorted(shared)) or 'none in common'})"
-        )
-    return wanted
-
-
 def outcomes(a: Sequence[Result], b: Sequence[Result], metric: str) -> list[Outcome]:
     """Return how two sides did: in the last test that all runs have come to, and where played by the absolute metric.
 
-    Of each run it is the test that is nearest to those env steps.
+    Of each run it is the test that is nearest to those env steps: the last one of a report.
     """
-    t = min(int(result.curves[metric].t[-1]) for result in (*a, *b))
-    found = [_outcome(f"last test at {t:,} env steps", [_test(run, metric, t) for run in a],
-                      [_test(run, metric, t) for run in b])]  # fmt: skip
+    t = int(grid_of((*a, *b), metric).t[-1])
+    tests = [[run.curves[metric].values[int(nearest(run.curves[metric], [t])[0])] for run in side] for side in (a, b)]
+    found = [_outcome(f"last test at {t:,} env steps", *tests)]
     for which in ("best", "last"):
         if all(metric in result.absolute.get(which, {}) for result in (*a, *b)):
             runs_a, runs_b = ([run.absolute[which][metric] for run in side] for side in (a, b))
             found.append(_outcome(f"{which} checkpoint, {min(map(len, runs_a + runs_b))} episodes", runs_a, runs_b))
     return found
-
-
-def _test(run: Result, metric: str, t: int) -> Array:
-    curve = run.curves[metric]
-    return curve.values[int(np.abs(curve.t - t).argmin())]
 
 
 def _outcome(what: str, a: Sequence[Array], b: Sequence[Array]) -> Outcome:
@@ -126,12 +109,12 @@ def _resampled(runs: Sequence[Array], rng: np.random.Generator) -> tuple[Array |
     items, over = (np.array([run.mean() for run in runs]), "seeds") if len(runs) > 1 else (runs[0], "episodes")
     if len(items) < 2:
         return None, ""
-    return items[rng.integers(len(items), size=(RESAMPLES, len(items)))].mean(axis=1), over
+    return statistics.resample(items[:, None], statistics.mean, rng, RESAMPLES), over
 
 
 def _interval(draws: Array | None) -> tuple[float, float] | None:
-    """Return the percentile interval of bootstrap means (Efron 1979)."""
+    """Return the interval of bootstrap means."""
     if draws is None:
         return None
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = statistics.interval(draws)
     return float(low), float(high)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pymarl.experiments.align import grid_of, nearest
 from pymarl.experiments.protocol import labelled
-from pymarl.experiments.results import Curve, Result, say
+from pymarl.experiments.results import Result, say
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import replacing_file, write_text
 
@@ -56,7 +57,8 @@ def marl_eval(results: Sequence[Result], warn: Callable[[str], None] = say) -> d
     """Return env -> scenario -> method -> seed_N -> step_K and absolute_metrics -> {metric: values}.
 
     marl-eval wants as many methods, runs and steps of the same metrics everywhere in an env: what not all have is left
-    out. Steps are multiples of test_interval up to the shortest run's last test, each with the test that is nearest.
+    out. Steps are those of a report: multiples of test_interval up to the shortest run's last test, of each run the
+    test that is nearest.
     absolute_metrics are those of the best checkpoint; where a run has not played them, the last test stands in for all.
 
     Args:
@@ -93,6 +95,8 @@ def _of_env(env: str, scenarios: dict[str, dict[str, list[Result]]], warn: Calla
     grids = {name: _grid([run for runs in methods.values() for run in runs], metrics)
              for name, methods in scenarios.items()}  # fmt: skip
     steps = min(len(grid) for grid in grids.values())
+    if not steps:
+        raise UserError(f"{env}: its runs' metrics were not tested at the same env steps; export fewer runs at a time")
     for name, grid in grids.items():
         if len(grid) > steps:
             warn(f"{env} {name}: its tests after {grid[steps - 1]:,} env steps are left out; other maps have no more")
@@ -140,31 +144,21 @@ def _evened(
 
 
 def _grid(runs: Sequence[Result], metrics: Sequence[str]) -> NDArray[np.int64]:
-    """Return multiples of the longest interval between tests, up to the shortest run's last test."""
-    curves = [run.curves[name] for run in runs for name in metrics]
-    interval = max(_interval(run, run.curves[metrics[0]]) for run in runs)
-    return np.arange(0, min(int(curve.t[-1]) for curve in curves) + 1, interval, dtype=np.int64)
-
-
-def _interval(run: Result, curve: Curve) -> int:
-    """Return the env steps between two tests of a run."""
-    told = run.config.get("test_interval")
-    if isinstance(told, int) and told > 0:
-        return told
-    return max(1, int(np.median(np.diff(curve.t)))) if len(curve.t) > 1 else 1
+    """Return the env steps at which all metrics of runs are compared."""
+    t = grid_of(runs, metrics[0]).t
+    for metric in metrics[1:]:
+        t = np.intersect1d(t, grid_of(runs, metric).t)
+    return t
 
 
 def _of_run(run: Result, grid: NDArray[np.int64], metrics: Sequence[str], *, absolute: bool) -> dict[str, Any]:
     steps: dict[str, Any] = {}
+    at = {name: nearest(run.curves[name], grid) for name in metrics}
     for number, t in enumerate(grid):
         steps[f"step_{number}"] = {"step_count": int(t)} | {
-            name: _nearest(run.curves[name], int(t)).tolist() for name in metrics
+            name: run.curves[name].values[at[name][number]].tolist() for name in metrics
         }
     last: Mapping[str, Any] = run.absolute["best"] if absolute else {
         name: run.curves[name].values[-1] for name in metrics
     }  # fmt: skip
     return steps | {"absolute_metrics": {name: last[name].tolist() for name in metrics}}
-
-
-def _nearest(curve: Curve, t: int) -> NDArray[np.float64]:
-    return curve.values[int(np.abs(curve.t - t).argmin())]

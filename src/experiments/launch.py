@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -51,8 +52,11 @@ class Backend(Protocol):
     def has_room(self, running: Sequence[Process]) -> bool:
         """Tell whether another run may start beside those."""
 
-    def start(self, words: Sequence[str], name: str) -> Process:
+    def start(self, words: Sequence[str], name: str) -> Process | None:
         """Start a run of these words of main.py, or find it if it is there; the name is that of no other run's.
+
+        None if someone else's process is at it, which may have no folder yet: another launch's, or one whose launcher
+        was killed.
 
         Raises:
             UserError: the back end takes no such run.
@@ -107,7 +111,7 @@ class Launch:
     backend: Backend
     book: Book
     changed: Callable[[Run], None] = lambda run: None
-    _looked: float = field(default=-LOOK_SECONDS, init=False)
+    _looked: float = field(default=-math.inf, init=False)
 
     def step(self) -> bool:
         """Do what there is to do now; return whether runs are left that wait or run."""
@@ -119,8 +123,10 @@ class Launch:
         room = True
         for run in self.runs:
             if run.state == "waiting" and room and (room := self.backend.has_room(self.processes())):
-                run.tries += 1
                 run.process = self.backend.start(run.job.words, run.name)
+                run.tries += run.process is not None
+                if run.process is None:
+                    self._looked = -math.inf  # before it is tried again: that one may have ended well
             if run.process is not None:
                 self._set(run, "queued" if run.process.queued() else "running")
         return any(run.state not in ENDED for run in self.runs)
@@ -175,15 +181,13 @@ class Launch:
             self.changed(run)
 
     def stop(self) -> str:
-        """Ask all runs to save a checkpoint and end; begin no other. Return how those are ended that go on instead."""
+        """Ask all runs to save a checkpoint and end; those that wait, wait. Return how those are ended that go on."""
         left = self.backend.leave(self.processes())
         for run in self.runs:
             if run.process is not None and left:
                 run.process = None
             elif run.process is not None:
                 run.process.stop()
-            elif run.state == "waiting":
-                run.state = "stopped"
         return left
 
     def await_stopped(self, patience: Callable[[], bool]) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psutil
 
-from pymarl.experiments.attempt import here, last_line
+from pymarl.experiments.attempt import INTERRUPTED, here, last_line
 from pymarl.experiments.launch import Process
+from pymarl.utils.files import locked
 from pymarl.utils.memory import available_memory
 
 SPARE = 1.2
@@ -24,12 +25,18 @@ class LocalProcess:
     Args:
         words: of main.py.
         threads: of the run.
-        log: takes what it prints.
+        log: takes what it prints; the run holds its lock as long as it lives, whoever has started it.
+
+    Raises:
+        BlockingIOError: such a run is at work.
     """
 
     def __init__(self, words: Sequence[str], threads: int, log: Path) -> None:
         self.log = log
-        self._process = here(words, threads, log).start()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+        with locked(log) as lock:
+            self._process = here(words, threads, log).start(held=[] if lock is None else [lock])
 
     def queued(self) -> bool:
         """Tell whether it has yet to begin."""
@@ -63,7 +70,9 @@ class LocalProcess:
         return 0
 
     def last_line(self) -> str:
-        """Return the last thing that it said."""
+        """Return the last thing that it said, or that someone has ended it."""
+        if self._process.returncode == INTERRUPTED:
+            return "it was told to end, and has saved"
         return last_line(self.log)
 
 
@@ -89,9 +98,12 @@ class LocalBackend:
         self._largest = max([self._largest, *(process.memory() for process in running)])
         return not running or available_memory() > SPARE * self._largest
 
-    def start(self, words: Sequence[str], name: str) -> LocalProcess:
-        """Start a run; what it prints goes into the file of this name."""
-        return LocalProcess(words, self.threads, self.logs / f"{name}.log")
+    def start(self, words: Sequence[str], name: str) -> LocalProcess | None:
+        """Start a run; what it prints goes into the file of this name. None if such a run is at work."""
+        try:
+            return LocalProcess(words, self.threads, self.logs / f"{name}.log")
+        except BlockingIOError:
+            return None
 
     def leave(self, running: Sequence[Process]) -> str:
         """Keep all runs: they are this launch's to end."""

@@ -141,15 +141,18 @@ def jobs_of(grids: Iterable[Grid]) -> tuple[list[Job], list[str]]:
 
 
 def seeds_of(given: Any, name: str = "--seeds") -> tuple[int, ...]:
-    """Return the seeds of 3 (that is 1, 2, 3), "1,5,7" or [1, 5, 7]."""
-    items = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else [given]
+    """Return the seeds of 3 (that is 1, 2, 3), "1,5,7", "7," (that is 7 alone) or [1, 5, 7]."""
+    items = given.removesuffix(",").split(",") if isinstance(given, str) else given
+    items = items if isinstance(items, list) else [items]
     try:
         numbers = [int(str(item)) for item in items]
     except ValueError:
         numbers = []
-    if not numbers or min(numbers) < (1 if len(numbers) == 1 else 0):
-        raise UserError(f"{name}={given!r}: expected how many (3), or the seeds themselves (1,5,7)")
-    if len(numbers) == 1 and not (isinstance(given, list) or (isinstance(given, str) and "," in given)):
+    named = isinstance(given, list) or (isinstance(given, str) and "," in given)
+    how_many = len(numbers) == 1 and not named
+    if not numbers or min(numbers) < (1 if how_many else 0):
+        raise UserError(f"{name}={given!r}: expected how many (3), or the seeds themselves (1,5,7 or 7,)")
+    if how_many:
         return tuple(range(1, numbers[0] + 1))
     return tuple(dict.fromkeys(numbers))
 

@@ -23,6 +23,7 @@ from pymarl.utils.files import locked, write_text
 from pymarl.utils.interrupts import StopRequest
 
 AGAIN = "The same command plays what is missing."
+STOPPING = "Stopping: runs save after their episode, none begins; once more to end them at once."
 MakeBackend = Callable[[Path], Backend]
 """Makes a back end that puts what runs print into a folder."""
 
@@ -44,9 +45,12 @@ def play_plan(grids: Sequence[Grid], make: MakeBackend, *, dry: bool) -> int:
                 show.changed(run)
         launch.changed = show.changed
         stopped = watch(launch.step, launch, show)
-    console.print(counted(runs), highlight=False)
+    said = [counted(runs)]
     if any(run.state != "done" for run in runs):
-        console.print(AGAIN)
+        said.append(AGAIN)
+    if any(run.state == "failed" for run in runs):
+        said.append(f"What failed has printed into {folder / 'launch'}.")
+    console.print(". ".join(said[:2]), *said[2:], highlight=False, soft_wrap=True)
     return 130 if stopped else int(any(run.state == "failed" for run in runs))
 
 
@@ -141,7 +145,7 @@ def watch(step: Callable[[], bool], launch: Launch, show: Show) -> bool:
             again = True
             launch.await_stopped(patience)
 
-    with StopRequest() as stop, show:
+    with StopRequest(STOPPING) as stop, show:
         try:
             with stop.deferred():
                 while step() and not stop.requested:

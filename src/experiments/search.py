@@ -21,7 +21,7 @@ from pymarl.experiments.plan import Grid, Job, jobs_of
 from pymarl.experiments.space import Parameter
 from pymarl.utils.errors import UserError, closest
 from pymarl.utils.files import as_file_name
-from pymarl.utils.info import read_info
+from pymarl.utils.info import number_of, read_info
 from pymarl.utils.packages import missing_module
 
 SEED = 1
@@ -105,6 +105,8 @@ def said(values: dict[str, Any]) -> str:
 def tests_of(folder: Path, metric: str, interval: int) -> dict[int, float]:
     """Return a run's tests so far, by how often `test_interval` had passed; each the mean of the LAST_TESTS up to it.
 
+    It is NaN where one of these is no number.
+
     Raises:
         UserError: it has tests, but no such number.
     """
@@ -114,7 +116,7 @@ def tests_of(folder: Path, metric: str, interval: int) -> dict[int, float]:
         if known and metric != "test_return_mean":
             raise UserError(f"--metric={metric}: runs have {', '.join(known)}{closest(metric, known)}")
         return {}
-    values = info[metric]
+    values = [number_of(value) for value in info[metric]]  # null where it was none
     return {
         int(t_env) // interval: sum(values[max(0, number - LAST_TESTS + 1) : number + 1]) / min(number + 1, LAST_TESTS)
         for number, t_env in enumerate(info[f"{metric}_T"])
@@ -235,6 +237,8 @@ class Search:
         done = all(run.state == "done" for run in trial.runs)
         for step in sorted(set(means) - trial.reported):
             trial.reported.add(step)
+            if not math.isfinite(means[step]):
+                continue
             trial.trial.report(means[step], step)
             if not done and trial.trial.should_prune():
                 for run in trial.runs:
@@ -243,6 +247,9 @@ class Search:
         if any(run.given_up for run in trial.runs):
             if all(run.state in ENDED for run in trial.runs):
                 self._end(number, "pruned", state=optuna.trial.TrialState.PRUNED)
+        elif done and means and not math.isfinite(means[max(means)]):
+            why = f"failed: its last {self.space.metric} is no number"
+            self._end(number, why, state=optuna.trial.TrialState.FAIL)
         elif done and means:
             self._end(number, f"{self.space.metric} {means[max(means)]:.4g}", value=means[max(means)])
         elif done:

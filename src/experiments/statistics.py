@@ -20,6 +20,7 @@ Statistic = Callable[[Array], Array]
 
 LEVEL = 0.95
 RESAMPLES = 2000
+FEW_SEEDS = 5
 BLOCK = 4_000_000
 """Most numbers that are resampled at once, 32 MB."""
 
@@ -111,6 +112,13 @@ def interval(draws: Array, level: float = LEVEL) -> tuple[Array, Array]:
     """Return the ends [...] of the percentile interval of bootstrap samples [R, ...] (Efron 1979)."""
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
+
+
+def few_seeds(count: int) -> str:
+    """Return what to say of the interval of so many seeds; "" if nothing, or if there is none, as of one."""
+    if not 1 < count < FEW_SEEDS:
+        return ""
+    return f"{count} seeds: bootstrap intervals of so few are too narrow; take them for a hint."
 
 
 def first_lasting(values: Array, threshold: float, tests: int) -> int | None:

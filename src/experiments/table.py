@@ -48,7 +48,7 @@ def row(run: Run) -> tuple[str, ...]:
 def counted(runs: Sequence[Run]) -> str:
     """Return how many runs are in which state, as a line."""
     count: Counter[str] = Counter(run.state for run in runs)
-    order = ("done", "running", "queued", "waiting", "stopped", "pruned", "failed")
+    order = ("done", "running", "queued", "stopped", "waiting", "pruned", "failed")
     return ", ".join(f"{count[state]} {state}" for state in order if count[state])
 
 

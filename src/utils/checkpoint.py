@@ -243,7 +243,7 @@ def sole_writer(token: Path, warn: Callable[[str], None]) -> Iterator[None]:
     path = token / CONFIG_FILE
     with ExitStack() as stack:
         try:
-            has_lock = stack.enter_context(locked(path))
+            lock = stack.enter_context(locked(path))
             clean(token)
         except BlockingIOError as error:
             raise UserError(
@@ -251,7 +251,7 @@ def sole_writer(token: Path, warn: Callable[[str], None]) -> Iterator[None]:
             ) from error
         except OSError as error:
             raise UserError(f"cannot write to {token}: {path.name}: {error.strerror}") from error
-        if not has_lock:
+        if lock is None:
             warn(f"the file system of {token} has no locks: see to it that no other run writes there")
         yield
 

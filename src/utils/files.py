@@ -89,11 +89,12 @@ def remove_leftovers(directory: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[bool]:
+def locked(path: Path) -> Iterator[int | None]:
     """Hold an existing file's lock, which the system takes back however this process ends.
 
     Yields:
-        Whether there is a lock: some network file systems have none.
+        The open file that holds it, for a child that is to hold it, too, and longer; None if there is no lock, as on
+        some network file systems.
 
     Raises:
         BlockingIOError: another process holds it.
@@ -105,9 +106,9 @@ def locked(path: Path) -> Iterator[bool]:
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
-            yield False
+            yield None
         else:
-            yield True
+            yield file.fileno()
 
 
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}

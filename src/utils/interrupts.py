@@ -16,12 +16,16 @@ class StopRequest:
 
     Within `deferred` the first one only sets `requested`, which the run checks between episodes to save a checkpoint
     and stop; a second one interrupts at once.
+
+    Args:
+        said: to the user at the first one.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self) -> None:
+    def __init__(self, said: str = "Stopping after this episode; once more to stop at once.") -> None:
         self.requested = False
+        self._said = said
         self._deferred = self._hung_up = False
         self._previous: dict[int, Any] = {}
 
@@ -35,7 +39,7 @@ class StopRequest:
         if self.requested or not self._deferred:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nStopping after this episode; once more to stop at once.", flush=True)
+        print(f"\n{self._said}", flush=True)
 
     @contextmanager
     def deferred(self) -> Iterator[None]:

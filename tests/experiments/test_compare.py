@@ -9,6 +9,9 @@ import pytest
 
 from pymarl import compare
 from pymarl.experiments.compare import outcomes
+from pymarl.experiments.export import marl_eval
+from pymarl.experiments.report.gather import study_of
+from pymarl.experiments.report.study import Options
 from pymarl.experiments.results import load_results
 from results_kit import write_run
 
@@ -62,6 +65,7 @@ def test_what_it_prints(capsys: pytest.CaptureFixture[str]) -> None:
     assert "A - B 0.750 95% [0.500, 1.000], bootstrap over seeds" in lines
     assert max(map(len, out.splitlines())) <= 80
     assert "One seed on a side" not in out
+    assert "2 seeds: bootstrap intervals of so few are too narrow; take them for a hint." in lines
 
 
 def test_it_says_that_one_seed_is_few(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,6 +84,22 @@ def test_the_absolute_metric_is_compared_where_all_have_played_it(capsys: pytest
     out = " ".join(capsys.readouterr().out.split())
     assert "return, best checkpoint, 2 episodes A 4.000" in out
     assert "A - B 3.000 95% [2.000, 4.000]" in out
+
+
+def test_the_last_test_is_that_of_a_report(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where intervals between tests differ, it stands at the multiple of the longer one that all come near to."""
+    for name, interval in (("a", 1000), ("b", 1500)):
+        tests = [(t, [float(t)]) for t in range(0, 4501, interval)]
+        write_run(Path(name) / "1", tests, name=name, test_interval=interval)
+    found = [load_results([Path(name)]) for name in ("a", "b")]
+    (outcome,) = outcomes(*found, "return")
+    assert outcome.what == "last test at 4,500 env steps"
+    made = study_of([*found[0], *found[1]], Options(metric="return"))
+    assert [cell.t[-1] for cell in made.cells.values()] == [4500, 4500]
+    exported = marl_eval([*found[0], *found[1]], lambda line: None)["skirmish"]["3m"]
+    counts = [[step["step_count"] for key, step in runs["seed_1"].items() if key.startswith("step_")]
+              for runs in exported.values()]  # fmt: skip
+    assert counts == [[0, 1500, 3000, 4500]] * 2
 
 
 def test_other_tasks_are_not_compared(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +130,7 @@ def test_a_token_has_a_short_name(capsys: pytest.CaptureFixture[str]) -> None:
         (["a", "many"], "many: expected runs of one method, got many lr=0.1, many lr=0.2; name the folder of one"),
         (["a", "c"], "a has skirmish 3m, c has skirmish 2s3z: no scenario of both to compare"),
         (["a", "untested"], "untested: 1 training runs, none of which has been tested yet"),
-        (["a", "a", "--metric=battle_one"], "no metric 'battle_one' in all of the runs; did you mean 'battle_won'?"),
+        (["a", "a", "--metric=battle_one"], "no metric 'battle_one'; did you mean 'battle_won'? (all have"),
     ],
 )
 def test_bad_input(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

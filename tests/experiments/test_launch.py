@@ -124,7 +124,7 @@ def test_jobs_that_need_no_launcher_are_left() -> None:
     stage.goes_on = "scancel 1 2"
     assert launch.stop() == "scancel 1 2"
     launch.await_stopped(lambda: False)
-    assert [(run.state, run.process) for run in launch.runs] == [("running", None)] * 2 + [("stopped", None)]
+    assert [(run.state, run.process) for run in launch.runs] == [("running", None)] * 2 + [("waiting", None)]
     assert [process.asked for process in stage.begun] == [0, 0]
 
 
@@ -172,6 +172,21 @@ def test_a_run_that_someone_else_plays_is_waited_for() -> None:
     assert told == ["1 running", "1 waiting", "1 running"]
 
 
+def test_a_run_without_a_folder_that_someone_else_has_begun_is_waited_for() -> None:
+    """It counts as no try, and takes nobody's place."""
+    those = jobs(2)
+    launch, stage, told = launch_of(those)
+    stage.elsewhere = True
+    for _ in range(TRIES + 1):
+        assert launch.step()
+    assert [(run.state, run.tries) for run in launch.runs] == [("waiting", 0)] * 2
+    write_folder(those[0], 1, "COMPLETED")
+    stage.elsewhere = False
+    assert launch.step()
+    assert stage.seeds() == ["seed=2"]
+    assert told == ["1 done", "2 running"]
+
+
 def test_stop_saves_what_runs_and_begins_nothing() -> None:
     those = jobs()
     launch, stage, _ = launch_of(those)
@@ -180,9 +195,9 @@ def test_stop_saves_what_runs_and_begins_nothing() -> None:
     launch.stop()
     stage.begun[1].code = 0
     launch.await_stopped(lambda: True)
-    assert [run.state for run in launch.runs] == ["stopped", "done", "stopped", "stopped"]
+    assert [run.state for run in launch.runs] == ["stopped", "done", "waiting", "waiting"]
     assert len(stage.begun) == 2
-    assert counted(launch.runs) == "1 done, 3 stopped"
+    assert counted(launch.runs) == "1 done, 1 stopped, 2 waiting"
 
 
 def test_without_patience_they_are_killed() -> None:

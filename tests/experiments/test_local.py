@@ -28,7 +28,8 @@ def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_r
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "The same command plays what is missing." in out
+    assert "Stopping: runs save after their episode, none begins" in out
+    assert out.splitlines()[-1] == "2 stopped. The same command plays what is missing."
     assert runs_of(launched) == []
     code, out, err = run_launch(launched, *GRID, "with", *words)
     assert (code, out.splitlines()[-1]) == (0, "2 done"), out + err
@@ -42,7 +43,9 @@ def test_what_fails_has_its_line(tmp_path: Path) -> None:
     code, out, err = run_launch(tmp_path, *GRID[:2], "with", "t_max=100", "buffer_max_gib=0.0000001")
     assert code == 1, err
     assert re.search(r"^failed +qmix one_step_matrix_game seed 1: error: .*buffer_max_gib", out, re.MULTILINE)
-    assert out.splitlines()[-2:] == ["1 failed", "The same command plays what is missing."]
+    assert out.splitlines()[-1] == (
+        "1 failed. The same command plays what is missing. What failed has printed into results/launch."
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,6 +66,37 @@ def test_a_mistake_is_one_line(
     assert launch.main(words) == 1
     assert line in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+SLEEPS = "import time; print('at work', flush=True); time.sleep(100)"
+
+
+def test_a_run_is_begun_once_whoever_begins_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A launcher that was killed leaves runs that have no folder yet; a second launcher leaves them, and their logs."""
+    (tmp_path / "main.py").write_text(SLEEPS)
+    monkeypatch.setattr("pymarl.experiments.attempt.SRC", tmp_path)
+    first = LocalBackend(2, 1, tmp_path / "logs").start((), "run")
+    assert first is not None
+    try:
+        while first.last_line() != "at work":
+            time.sleep(0.05)
+        assert LocalBackend(2, 1, tmp_path / "logs").start((), "run") is None
+        assert first.last_line() == "at work"
+    finally:
+        first.kill()
+    second = LocalBackend(2, 1, tmp_path / "logs").start((), "run")
+    assert second is not None, "the first one is gone"
+    second.kill()
+
+
+def test_a_run_that_someone_ends_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "main.py").write_text("print('Saved results/models/x'); raise SystemExit(130)")
+    monkeypatch.setattr("pymarl.experiments.attempt.SRC", tmp_path)
+    process = LocalBackend(1, 1, tmp_path / "logs").start((), "run")
+    assert process is not None
+    while not process.ended():
+        time.sleep(0.05)
+    assert (process.cut_off(), process.last_line()) == ("", "it was told to end, and has saved")
 
 
 def test_room_is_what_memory_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -369,6 +369,7 @@ def test_films_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     save_replay(tmp_path / "results/replays/won.npz", {**meta, "result": "won"}, frames, steps)
     (folder / "2" / "broken.npz").write_bytes(b"no")
     made = study(tmp_path / "results")
+    (write_run(folder / "3") / "run.json").write_text("{")  # of which load_results tells
     told: list[str] = []
     (film,) = films_of(made, [], told.append)
     assert (film.title, film.result, film.file, told) == ("qmix on 3m, seed 1", "won", None, [])
@@ -384,6 +385,18 @@ def test_films_of_evaluations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "broken.npz: not a replay of skirmish" in told[0]
 
 
+def test_films_of_a_run_that_lies_high_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that was moved may have less above it than results/sacred/<map>/<name>."""
+    write_runs(tmp_path, "qmix", "3m", [[0.0]])
+    made = study(tmp_path)
+    made.cells["3m", "qmix"].runs[0] = replace(made.cells["3m", "qmix"].runs[0], folder=Path("/dev"))
+    monkeypatch.setattr("pymarl.experiments.report.films.token_of", lambda record: Path("token"))
+    assert films_of(made, [], pytest.fail) == []
+
+
 def test_who_never_won_is_infinitely_late() -> None:
+    assert contents._first(np.array([np.nan, 100.0, 300.0]), amount) == Entry(
+        "300", 300.0, (100.0, np.inf), note="100 to 300"
+    )
     assert numbers.median_of(np.array([np.nan, 100.0, 300.0])) == 300
     assert numbers.median_of(np.array([np.nan, 100.0, np.nan])) == np.inf

@@ -91,6 +91,30 @@ def test_tests_of_a_run_are_smoothed_and_counted_in_intervals(tmp_path: Path) ->
         searching.tests_of(tmp_path, "test_return", 100)
 
 
+@needs_optuna
+def test_a_trial_whose_tests_are_no_numbers_has_failed() -> None:
+    """A number that is NaN is null in info.json; those before the last tests do no harm."""
+    player = Player(space(), 1, Stage(1))
+    write, nulls = player.write, [[9, 10], [2]]
+
+    def with_nulls(job: Job, tests: int, status: str) -> None:
+        write(job, tests, status)
+        path = Path("results/sacred/3m/qmix") / str(player.folders[job.key]) / "info.json"
+        info = json.loads(path.read_text())
+        for place in nulls[0]:
+            info[METRIC][place] = None
+        path.write_text(json.dumps(info))
+
+    player.write = with_nulls  # type: ignore[method-assign]
+    player.play()
+    assert player.told[-1].startswith(f"trial 0: failed: its last {METRIC} is no number")
+    assert player.search.best() is None
+    nulls.pop(0)
+    player.search.trials = 2
+    player.play()
+    assert player.search.best().number == 1
+
+
 def test_one_name_for_what_is_the_same_search() -> None:
     name = space().name()
     assert name.startswith("qmix_3m-")

@@ -172,6 +172,7 @@ def _first(values: NDArray[np.float64], shown: Callable[[float], str]) -> Entry:
     ends = (float(there.min()), float(there.max()))
     note = " to ".join(shown(end) for end in ends) if len(there) > 1 else f"one: {shown(ends[0])}"
     text = shown(middle) if math.isfinite(middle) else "never"
+    ends = (ends[0], ends[1] if len(there) == len(values) else math.inf)
     return Entry(text, middle, ends, note="" if len(values) == 1 else note) if len(values) > 1 else Entry(text, middle)
 
 

@@ -69,12 +69,16 @@ def _replays(run: Result) -> Iterator[Path]:
     token = token_of(read_record(run.folder))
     if token is None:
         return
-    results = run.folder.parents[3]  # results/sacred/<map>/<name>/<id>, which may have been moved since
+    above = run.folder.parents  # results/sacred/<map>/<name>/<id>, which may have been moved since
+    results = above[min(3, len(above) - 1)]
     yield from sorted((results / "replays" / token.name).rglob("*.npz"), reverse=True)
     for folder in sorted(run.folder.parent.iterdir(), reverse=True):
         if not (folder / "run.json").is_file():
             continue
-        record = read_record(folder)
+        try:
+            record = read_record(folder)
+        except UserError:  # of which has been told
+            continue
         if record.config.get("save_replay") and Path(str(record.config.get("checkpoint_path"))).name == token.name:
             for saved in (Path(str(name)) for name in record.run.get("artifacts") or []):
                 places = (saved, folder / saved.name, results / "replays" / saved.name)

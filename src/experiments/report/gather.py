@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pymarl.experiments.align import Grid, grid_of, on_seconds, shared_metric, values_at
 from pymarl.experiments.origins import OURS
 from pymarl.experiments.protocol import MARKED, REFUSED, Difference, differences, labelled
-from pymarl.experiments.report.align import Grid, grid_of, on_seconds, values_at
 from pymarl.experiments.report.study import BOUNDED, Cell, Method, Notes, Options, Study
 from pymarl.experiments.results import Result
+from pymarl.experiments.statistics import few_seeds
 from pymarl.utils.errors import UserError, closest
-
-PREFERRED = ("battle_won", "return")
-"""Metrics, the first of which that all runs have is reported."""
-
-FEW_SEEDS = 5
 
 
 def short_names(labels: Sequence[str]) -> dict[str, str]:
@@ -50,7 +46,7 @@ def study_of(results: Sequence[Result], options: Options) -> Study:
     scenarios = [name for name in scenarios if any(of == name for of, _ in runs)]
     if not runs or (reference and all(reference != method.label for method in methods)):
         raise UserError("none of the named methods has been played on the named scenarios")
-    metric = _metric([run for of_cell in runs.values() for run in of_cell], options.metric)
+    metric = shared_metric([run for of_cell in runs.values() for run in of_cell], options.metric)
     cells = _cells(runs, scenarios, metric, options, notes)
     bounds = {name: _bounds(metric, [cell for (of, _), cell in cells.items() if of == name]) for name in scenarios}
     study = Study(metric, options, methods, scenarios, cells, bounds, notes=notes)
@@ -117,19 +113,6 @@ def _titles(results: Sequence[Result]) -> dict[tuple[str, str], str]:
         (run.env, run.scenario): run.scenario if len(envs[run.scenario]) == 1 else f"{run.scenario} ({run.env})"
         for run in results
     }
-
-
-def _metric(runs: Sequence[Result], wanted: str | None) -> str:
-    """Return the metric: the win rate where all have it, else the return."""
-    shared = set.intersection(*(set(run.curves) for run in runs))
-    if wanted is None:
-        wanted = next((name for name in PREFERRED if name in shared), PREFERRED[-1])
-    if wanted not in shared:
-        anywhere = sorted(set().union(*(run.curves for run in runs)))
-        why = "not all runs have" if wanted in anywhere else "no"
-        near = "" if wanted in anywhere else closest(wanted, shared)
-        raise UserError(f"{why} metric {wanted!r}{near} (all have {', '.join(sorted(shared)) or 'none in common'})")
-    return wanted
 
 
 def _cells(
@@ -221,8 +204,7 @@ def _tell_uneven(study: Study, scenario: str) -> None:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         tell(study.notes, f"the methods have different numbers of seeds ({told}).", scenario)
     least = min(counts.values())
-    if 1 < least < FEW_SEEDS:
-        few = f"{least} seeds: bootstrap intervals of so few are too narrow; take them for a hint."
+    if few := few_seeds(least):
         tell(study.notes, few, scenario)
 
 

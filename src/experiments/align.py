@@ -1,4 +1,4 @@
-"""Tests of several runs at the same places: multiples of the interval between tests, or seconds."""
+"""What several runs have in common: a metric, and tests at the same places, multiples of their interval or seconds."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from pymarl.experiments.results import Curve, Result
-from pymarl.utils.errors import UserError
+from pymarl.utils.errors import UserError, closest
 
 Array = NDArray[np.float64]
+
+PREFERRED = ("battle_won", "return")
+"""Metrics, the first of which that all runs have is looked at."""
 
 SECONDS_POINTS = 200
 """Places of a curve over seconds."""
@@ -30,6 +33,19 @@ class Grid:
     t: NDArray[np.int64]
     interval: int
     moved: bool
+
+
+def shared_metric(runs: Sequence[Result], wanted: str | None) -> str:
+    """Return the metric: the win rate where all have it, else the return. UserError if a run lacks what is wanted."""
+    shared = set.intersection(*(set(run.curves) for run in runs))
+    if wanted is None:
+        wanted = next((name for name in PREFERRED if name in shared), PREFERRED[-1])
+    if wanted not in shared:
+        anywhere = sorted(set().union(*(run.curves for run in runs)))
+        why = "not all runs have" if wanted in anywhere else "no"
+        near = "" if wanted in anywhere else closest(wanted, shared)
+        raise UserError(f"{why} metric {wanted!r}{near} (all have {', '.join(sorted(shared)) or 'none in common'})")
+    return wanted
 
 
 def interval_of(run: Result, curve: Curve) -> int:
@@ -58,9 +74,9 @@ def grid_of(runs: Sequence[Result], metric: str) -> Grid:
     return Grid(t[near], interval, bool(away[:, near].any()))
 
 
-def nearest(curve: Curve, t: NDArray[np.int64]) -> NDArray[np.intp]:
+def nearest(curve: Curve, t: ArrayLike) -> NDArray[np.intp]:
     """Return which test is nearest to each of some env steps."""
-    return np.abs(curve.t[:, None] - t).argmin(0)
+    return np.abs(curve.t[:, None] - np.asarray(t)).argmin(0)
 
 
 def values_at(runs: Sequence[Result], metric: str, t: NDArray[np.int64]) -> Array:
