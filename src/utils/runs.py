@@ -101,6 +101,21 @@ def read_record(folder: Path) -> Record:
     return Record(folder, run, config)
 
 
+def replays_of(record: Record, results: Path) -> list[Path]:
+    """Return the replays of skirmish that a run has saved and that are still there, in the order of its episodes.
+
+    Args:
+        record: of its folder.
+        results: where its results are now; they may have been moved since.
+    """
+    found = []
+    for saved in (Path(str(name)) for name in record.run.get("artifacts") or []):
+        places = (saved, record.folder / saved.name, results / "replays" / saved.name)
+        if saved.suffix == ".npz" and (path := next((path for path in places if path.is_file()), None)):
+            found.append(path)
+    return found
+
+
 def token_of(record: Record) -> Path | None:
     """Return the folder of a run's checkpoints, results/models/<token>; None if the run does not say."""
     if "models" in record.run:

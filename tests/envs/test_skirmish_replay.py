@@ -47,7 +47,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     replay = read_replay(save_replay(tmp_path / "new" / "battle.npz", meta, frames, steps))
     assert replay.meta == json.loads(json.dumps(meta))
     assert replay.meta["seed"] == "8000000000000007"
-    assert len(frames) == 10
+    assert len(frames) == 11
     assert len(steps) == 4
     for given, read in ((frames, replay.frames), (steps, replay.steps)):
         assert {name: array.shape for name, array in read.items()} == {name: np.shape(a) for name, a in given.items()}
@@ -202,7 +202,7 @@ def test_the_page_holds_the_battle() -> None:
 
 def test_the_page_stands_alone() -> None:
     meta, frames, steps = marines().play()
-    page = render_page(Replay(meta | {"map": "</script><b>&"}, frames, steps))
+    page = render_page([Replay(meta | {"map": "</script><b>&"}, frames, steps)])
     assert not re.findall(r"https?:|//cdn|src=|href=|@import|url\(|\bimport\b|\bfetch\(|@@", page)
     assert page.count("</script>") == 2
     assert "<title>&lt;/script>&lt;b>&amp;" in page or "<title>&lt;/script&gt;" in page
@@ -221,7 +221,7 @@ def test_large_battles_stay_small(tmp_path: Path) -> None:
     steps["values"] = rng.normal(size=(n_steps, 27, 36))
     steps["avail"] = rng.random((n_steps, 27, 36)) < 0.6
     path = save_replay(tmp_path / "large.npz", meta, frames, steps)
-    page = render_page(read_replay(path))
+    page = render_page([read_replay(path)])
     assert n_loops == read_replay(path).n_loops
     assert path.stat().st_size < 2e6
     assert len(page.encode()) < 2e6
@@ -232,7 +232,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([str(path)]) == 0
     assert capsys.readouterr().out == f"{path.with_suffix('.html')}\n"
     page = path.with_suffix(".html").read_text(encoding="utf-8")
-    assert page == render_page(read_replay(path))
+    assert page == render_page([read_replay(path)])
     gif, html = tmp_path / "new" / "a.gif", tmp_path / "b.html"
     assert main([str(path), "--gif", str(gif), "--html", str(html), "--width", "200", "--speed", "8"]) == 0
     assert html.read_text(encoding="utf-8") == page
