@@ -148,7 +148,11 @@ def test_keys_move_through_time(tmp_path: Path) -> None:
     replay = Replay(*marines().play())
     script = """
       const seen = [], now = async () => { await frame(); seen.push(Number(document.body.dataset.loop)); };
-      for (const [key, shift] of [["."], ["ArrowRight"], ["ArrowRight"], [","], ["ArrowLeft"], ["ArrowRight", true], ["ArrowLeft", true], ["End"], ["ArrowRight"], ["Home"], ["ArrowLeft"]]) { press(key, shift); await now(); }
+      for (const [key, shift] of [["."], ["ArrowRight"], ["ArrowRight"], [","], ["ArrowLeft"],
+        ["ArrowRight", true], ["ArrowLeft", true], ["End"], ["ArrowRight"], ["Home"], ["ArrowLeft"]]) {
+        press(key, shift);
+        await now();
+      }
       for (const key of ["9", "ArrowDown", "4", " "]) press(key);
       await new Promise((done) => setTimeout(done, 500));
       press(" "); await now();
@@ -156,9 +160,13 @@ def test_keys_move_through_time(tmp_path: Path) -> None:
       await frame();
       const on = [...document.querySelectorAll("button.on")].map((button) => button.textContent);
       const detail = document.querySelector("#detail h2").textContent, help = document.getElementById("help");
-      press("?"); const helped = [help.hidden, help.textContent.includes("Space")]; press("Escape"); helped.push(help.hidden);
-      const first = document.documentElement.dataset.theme; press("d");
-      document.title = JSON.stringify([seen, on, detail, location.hash, helped, [first, document.documentElement.dataset.theme]]);
+      press("?");
+      const helped = [help.hidden, help.textContent.includes("Space")];
+      press("Escape");
+      helped.push(help.hidden);
+      const { dataset } = document.documentElement, themes = [dataset.theme];
+      press("d");
+      document.title = JSON.stringify([seen, on, detail, location.hash, helped, [...themes, dataset.theme]]);
     """
     dom = browse(scripted([replay], tmp_path / "battle.html", script), "", "--dump-dom")
     loops, on, detail, address, helped, themes = json.loads(re.search("<title>(.*?)</title>", dom)[1])
@@ -176,7 +184,8 @@ def test_keys_move_through_time(tmp_path: Path) -> None:
 def test_a_link_leads_to_the_moment(tmp_path: Path) -> None:
     replays = [Replay(*marines(seed=seed).play()) for seed in (1, 2)]
     script = """
-      const seen = [], say = async () => { await frame(); seen.push([document.body.dataset.battle, document.body.dataset.loop]); };
+      const seen = [], { dataset } = document.body;
+      const say = async () => { await frame(); seen.push([dataset.battle, dataset.loop]); };
       await say();
       location.hash = "t=3"; await frame(); await say();
       location.hash = "battle=1&t=1.5"; await frame(); await say();
@@ -195,7 +204,10 @@ def test_several_battles_in_one_page(tmp_path: Path) -> None:
     replays = [Replay(*marines(seed=4).play()), Replay(*mixed().play()), Replay(*marines(5, 6, seed=2).play())]
     script = """
       const seen = [], map = () => document.getElementById("map").textContent, loop = () => document.body.dataset.loop;
-      const later = async () => { for (let k = 0; k < 6; k++) await frame(); seen.push([map(), loop(), document.querySelectorAll(".agent").length]); };
+      const later = async () => {
+        for (let k = 0; k < 6; k++) await frame();
+        seen.push([map(), loop(), document.querySelectorAll(".agent").length]);
+      };
       press("End"); press("n"); await later();
       press("n"); await later(); press("n"); await later(); press("p"); await later();
       document.querySelector("#battles button").click(); await later();

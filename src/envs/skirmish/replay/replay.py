@@ -156,7 +156,7 @@ def save_replay(
     Args:
         path: see `replay_path`.
         meta: see `replay_meta`.
-        frames: x, y, health, shield, energy, fired, order, target; perhaps goal_x, goal_y, cooldown. [L+1, U], see above.
+        frames: x, y, health, shield, energy, fired, order, target; perhaps goal_x, goal_y, cooldown. [L+1, U], above.
         steps: actions [T, N], reward [T], avail [T, N, A]; perhaps values [T, N, A].
 
     Raises:
