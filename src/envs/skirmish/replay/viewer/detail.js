@@ -47,7 +47,7 @@ class Detail {
       if (kind[name] > 0) bar(name, `${round(moment[name][unit])} / ${round(kind[name])}`, part, name === "health" ? healthColour(part) : COLOURS[name]);
     }
     if (!replay.cooldown || !replay.period[unit]) return;
-    const left = moment.cooldown[unit], seconds = (left / replay.loops_per_second).toFixed(1);
+    const left = moment.cooldown[unit], seconds = Math.max(left / replay.loops_per_second, 0.1).toFixed(1);
     bar("weapon", !moment.alive(unit) ? "–" : left > 0 ? `in ${seconds} s` : "ready", moment.alive(unit) ? 1 - left / replay.period[unit] : 0, COLOURS.accent);
   }
 
