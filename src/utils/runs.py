@@ -24,7 +24,7 @@ FREE_ON_RESUME = frozenset(
      "keep_checkpoints", "save_buffer", "save_final", "absolute_episodes", "mongo_url", "mongo_db", "use_wandb",
      "wandb_team", "wandb_project", "wandb_mode", "wandb_save_model", "use_mlflow", "mlflow_uri", "use_trackio",
      "tracking_project", "track_files", "buffer_max_gib", "use_cuda", "buffer_cpu_only", "env_workers", "env_timeout",
-     "max_restarts", "ray_address", "ray_cpus_per_worker",
+     "max_restarts", "console_table", "ray_address", "ray_cpus_per_worker",
      "env_args.threads", "env_args.game_timeout", "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 
