@@ -27,8 +27,7 @@ class _Line(tqdm):
     def format_dict(self) -> dict[str, Any]:
         """What the line is made of."""
         values = dict(super().format_dict)
-        done, rate = values["n"] - values["initial"], values["rate"]
-        rate = rate or (done / values["elapsed"] if values["elapsed"] else 0.0)
+        rate = values["rate"]  # None before the first steps
         left = f"{duration(max(values['total'] - values['n'], 0) / rate)} left" if rate else "starting"
         speed = f" · {tqdm.format_sizeof(rate)}/s" if rate else ""
         return values | {"left": left, "speed": speed, "numbers": self.numbers}
