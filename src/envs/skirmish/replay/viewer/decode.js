@@ -14,7 +14,7 @@ async function unpack({ type, width, delta, data }) {
 
 async function decode(facts) {
   if (typeof DecompressionStream === "undefined") {
-    throw new Error("This browser is too old for this page: it needs Chrome 80, Firefox 113 or Safari 16.4.");
+    throw new Error("This browser is too old for this page: it needs Chrome 111, Firefox 113 or Safari 16.4.");
   }
   const replay = { ...facts };
   await Promise.all(Object.entries(facts.arrays).map(async ([name, packed]) => { replay[name] = await unpack(packed); }));
