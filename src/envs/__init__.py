@@ -16,6 +16,7 @@ REGISTRY = Registry(
         "gymma": "pymarl.envs.gymma:GymmaEnv",
         "pettingzoo": "pymarl.envs.pettingzoo:PettingZooEnv",
         "mpe_opponent": "pymarl.envs.mpe_opponent:MpeOpponentEnv",
+        "overcooked": "pymarl.envs.overcooked:OvercookedEnv",
         "jaxmarl": "pymarl.envs.jaxmarl:JaxMarlEnv",
         "vmas": "pymarl.envs.vmas:VmasEnv",
     },
