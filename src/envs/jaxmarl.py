@@ -193,23 +193,22 @@ def make_env(config: JaxMarlEnv.Config) -> Any:
             )
     options = dict(config.env_kwargs)
     if config.map_name is not None:
-        options["scenario"] = find_map(config)
+        options["scenario"] = find_map(config.key, config.map_name)
     env = construct(config.key, config.env_kwargs, lambda: jaxmarl.make(config.key, **options))
     set_clock(env, config.time_limit)
     return env
 
 
-def find_map(config: JaxMarlEnv.Config) -> Any:
+def find_map(key: str, name: str) -> Any:
     """Return SMAX's scenario of this map. UserError if there is none."""
-    if "SMAX" not in config.key:
+    if "SMAX" not in key:
         raise UserError(
-            f"env_args.map_name={config.map_name!r}: only SMAX has maps; write env_args.map_name=null with "
-            f"env_args.key={config.key}"
+            f"env_args.map_name={name!r}: only SMAX has maps; write env_args.map_name=null with env_args.key={key}"
         )
-    maps = import_for(config.key, "jaxmarl.environments.smax.smax_env").MAP_NAME_TO_SCENARIO
-    if config.map_name not in maps:
-        raise UserError(f"env_args.map_name={config.map_name!r}: SMAX has no such map{closest(config.map_name, maps)}")
-    return maps[config.map_name]
+    maps = import_for(key, "jaxmarl.environments.smax.smax_env").MAP_NAME_TO_SCENARIO
+    if name not in maps:
+        raise UserError(f"env_args.map_name={name!r}: SMAX has no such map{closest(name, maps)}")
+    return maps[name]
 
 
 def set_clock(env: Any, time_limit: int) -> None:

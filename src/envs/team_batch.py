@@ -89,7 +89,7 @@ class TeamBatch:
         arrays.truncated[rows] = ~ended & (self._steps[rows] >= self.config.time_limit)
 
     def _refuse(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
-        avail, inside = self.arrays.avail_actions[rows], (0 <= actions[rows]) & (actions[rows] < self.info.n_actions)
+        avail, inside = self.arrays.avail_actions[rows], (actions[rows] >= 0) & (actions[rows] < self.info.n_actions)
         chosen = np.where(inside, actions[rows], 0)
         fits = inside & np.take_along_axis(avail, chosen[..., None], -1)[..., 0]
         for at, agent in np.argwhere(~fits).tolist():

@@ -25,7 +25,8 @@ SOURCES = {
     "rware": "rware",
     "shimmy": "shimmy",
     "smac": "git+https://github.com/oxwhirl/smac.git",  # `smac` on PyPI is an AutoML library
-    "smaclite": "git+https://github.com/uoe-agents/smaclite.git && pip install -U rtree",  # the one it pins has no library
+    # The rtree that it pins brings no library.
+    "smaclite": "git+https://github.com/uoe-agents/smaclite.git && pip install -U rtree",
     "smacv2": "git+https://github.com/oxwhirl/smacv2.git",
     "sqlalchemy": "sqlalchemy",
     "submitit": "submitit",
