@@ -86,7 +86,12 @@ def test_the_adversary_goes_where_somebody_else_is() -> None:
     assert opponents.guesser(2)(np.ravel([*landmarks, *others])) == DOWN
 
 
-def saved_like_epymarls(folder: Path, obs_size: int = 14) -> tuple[Path, nn.Module]:
+def outputs_of(network: nn.ModuleDict, observations: torch.Tensor) -> torch.Tensor:
+    rows = network["in_fn"](observations)
+    return network["fc3"](network["fc2"](network["fc1"](rows).relu()).relu())
+
+
+def saved_like_epymarls(folder: Path, obs_size: int = 14) -> tuple[Path, nn.ModuleDict]:
     """Write a file as EPyMARL's prey_params.pt; return it and its last agent's network."""
     torch.manual_seed(0)
     layers = {
@@ -94,22 +99,23 @@ def saved_like_epymarls(folder: Path, obs_size: int = 14) -> tuple[Path, nn.Modu
         "fc3": nn.Linear(32, 5),
     }  # fmt: skip
     network = nn.ModuleDict(layers)
-    nn.init.zeros_(layers["fc3"].bias)
     layers["in_fn"].running_mean.uniform_(-1, 1)
     layers["in_fn"].running_var.uniform_(0.5, 2)
+    network.eval()
+    with torch.no_grad():  # so that no move is far better than the others everywhere
+        layers["fc3"].bias -= outputs_of(network, torch.randn(200, obs_size)).mean(0)
     path = folder / "prey_params.pt"
     others = {"policy": nn.Linear(2, 2).state_dict()}
     torch.save({"agent_params": [others, {"policy": network.state_dict()}]}, path)
-    return path, network.eval()
+    return path, network
 
 
 def test_a_network_of_epymarls_acts_as_in_torch_under_mpe2s_names_of_moves(tmp_path: Path) -> None:
     path, network = saved_like_epymarls(tmp_path)
     assert epymarl_opponent.main([str(path), str(tmp_path / "prey.npz")]) == 0
     act = opponents.network(tmp_path / "prey.npz", 14)
-    observations = np.random.default_rng(0).normal(size=(400, 14)) * 20
-    rows = network["in_fn"](torch.tensor(observations, dtype=torch.float32))
-    outputs = network["fc3"](network["fc2"](network["fc1"](rows).relu()).relu()).argmax(1).tolist()
+    observations = np.random.default_rng(0).normal(size=(200, 14))
+    outputs = outputs_of(network, torch.tensor(observations, dtype=torch.float32)).argmax(1).tolist()
     assert set(outputs) >= {1, 2, 3, 4}
     # The first MPE counts right, left, up, down from 1 on; mpe2 left, right, down, up.
     assert [act(obs) for obs in observations] == [[0, RIGHT, LEFT, UP, DOWN][output] for output in outputs]
