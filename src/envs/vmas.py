@@ -19,8 +19,8 @@ class VmasEnv(TeamBatch):
     """A scenario of VMAS. `time_limit` is the only clock; every end of the scenario's own is terminated.
 
     All rows of a batch are copies in one world, which is one call for any number of them. Each row's start comes from
-    its own seed. A scenario that draws again later draws for all copies together, so that an episode would depend on
-    who else plays: it is refused, and plays with `one_world: False`, where each row has a world of its own.
+    its own seed. A scenario that draws again later, or at the start for all copies together, would make an episode
+    depend on who else plays: it is refused, and plays with `one_world: False`, where each row has a world of its own.
 
     Args:
         config: see config/envs/vmas.yaml.
@@ -39,8 +39,17 @@ class VmasEnv(TeamBatch):
         per_world = batch_size if config.one_world else 1
         self._worlds = [_World(config, per_world) for _ in range(batch_size // per_world)]
         self._one_world = per_world == batch_size > 1
+        if self._one_world and not self._worlds[0].starts_as(_World(config, 1)):
+            raise self._shared_chance("starts")
         sizes, obs_shapes = self._worlds[0].sizes, [obs.shape[1] for obs in self._worlds[0].look()]
         super().__init__(config, sizes, max(obs_shapes), None, batch_size)
+
+    @staticmethod
+    def _shared_chance(what: str) -> UserError:
+        return UserError(
+            f"env_args.one_world=True: the scenario {what} by chance that all rows of a batch share, so that an "
+            "episode would depend on the others; write env_args.one_world=False"
+        )
 
     def begin(self, rows: NDArray[np.int64], seeds: list[int]) -> None:
         """Start episodes."""
@@ -57,10 +66,7 @@ class VmasEnv(TeamBatch):
         stepped = sorted({row // copies for row in rows.tolist()})
         results = [self._worlds[at].step(moves[at * copies : (at + 1) * copies]) for at in stepped]
         if self._one_world and any(drew for *_, drew in results):
-            raise UserError(
-                f"env_args.key={self.config.key!r} draws at random within an episode, in one world for all rows of a "
-                "batch together; write env_args.one_world=False"
-            )
+            raise self._shared_chance("goes on")
         places = np.searchsorted(stepped, rows // copies) * copies + rows % copies
         rewards, ended = (np.concatenate([result[at] for result in results])[places] for at in (1, 2))
         self.show(rows, self._padded([result[0] for result in results])[places])
@@ -97,6 +103,14 @@ class _World:
         self._env.seed(seed)
         self._env.reset_at(copy, return_observations=False)
         self._chance = list(self._shared)
+
+    def starts_as(self, alone: _World) -> bool:
+        """Tell whether a copy starts as it does alone, by the same draws."""
+        seen = []
+        for world in (self, alone):
+            world.reset(0, seed=1)
+            seen.append([obs[0] for obs in world.look()])
+        return _same_chance(self._chance, alone._chance) and all(map(np.array_equal, *seen))
 
     def look(self) -> list[NDArray[np.float32]]:
         """Return each agent's observations [copies, O]."""

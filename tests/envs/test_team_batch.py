@@ -112,8 +112,9 @@ class Walk:
 
     vmas_random_state = [tensor([0]), np.random.default_rng(0).bit_generator.state, random.getstate()]
 
-    def __init__(self, copies: int, late: bool = False) -> None:
+    def __init__(self, copies: int, late: bool = False, together: bool = False) -> None:
         self.places, self.late, self.calls = np.zeros((copies, 2)), late, 0
+        self.draws = copies if together else 1
         self.action_space = [SimpleNamespace(n=3), SimpleNamespace(n=3)]
         legacy = ("MT19937", np.zeros(4), 1)
         self.vmas_random_state[:] = [tensor([0]), legacy, random.getstate()]
@@ -127,7 +128,7 @@ class Walk:
         self.vmas_random_state[0] = tensor([seed % 101])
 
     def reset_at(self, copy: int, return_observations: bool) -> None:
-        self.places[copy] = [self.draw(), self.draw()]
+        self.places[copy] = [[self.draw(), self.draw()] for _ in range(self.draws)][min(copy, self.draws - 1)]
 
     def get_from_scenario(self, **wanted: bool) -> Any:
         return ([tensor(self.places[:, :1]), tensor(self.places)],)
@@ -150,8 +151,8 @@ def walks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Walk]:
     package, folder = ModuleType("vmas"), ModuleType("vmas.scenarios")
     package.__path__, folder.__path__ = [str(tmp_path)], [str(scenarios)]
 
-    def make_env(key: str, num_envs: int, late: bool = False, **fixed: Any) -> Walk:
-        made.append(Walk(num_envs, late))
+    def make_env(key: str, num_envs: int, late: bool = False, together: bool = False, **fixed: Any) -> Walk:
+        made.append(Walk(num_envs, late, together))
         return made[-1]
 
     vars(package).update(make_env=make_env, scenarios=folder)
@@ -182,7 +183,7 @@ def test_vmas_has_one_world_for_all_rows(walks: list[Walk]) -> None:
     env = vmas(4)
     env.reset(np.arange(4), np.arange(4).astype(np.uint64))
     env.step(np.ones((4, 2), np.int64), np.arange(4))
-    assert [len(walk.places) for walk in walks] == [4]
+    assert [len(walk.places) for walk in walks] == [4, 1]  # the latter to compare the starts
     assert walks[0].calls == 1
     assert env.arrays.obs[:, 0, 1].tolist() == [0] * 4  # padded
     assert len(set(env.arrays.obs[:, 0, 0].tolist())) == 4
@@ -191,8 +192,14 @@ def test_vmas_has_one_world_for_all_rows(walks: list[Walk]) -> None:
 def test_vmas_refuses_later_chance_in_one_world_alone(walks: list[Walk]) -> None:
     env = vmas(2, env_kwargs={"late": True})
     env.reset(np.arange(2), np.arange(2).astype(np.uint64))
-    with pytest.raises(UserError, match=r"'walk' draws at random within an episode.*one_world=False"):
+    with pytest.raises(UserError, match=r"goes on by chance that all rows.*one_world=False"):
         env.step(np.ones((2, 2), np.int64), np.arange(2))
+
+
+def test_vmas_refuses_starts_that_copies_share(walks: list[Walk]) -> None:
+    with pytest.raises(UserError, match=r"starts by chance that all rows.*one_world=False"):
+        vmas(2, env_kwargs={"together": True})
+    assert len(vmas(2, one_world=False, env_kwargs={"together": True}).arrays.obs) == 2
 
 
 def test_vmas_with_a_world_for_each_row_repeats_its_episodes(walks: list[Walk]) -> None:
