@@ -41,6 +41,9 @@ class VmasEnv(TeamBatch):
         self._one_world = per_world == batch_size > 1
         if self._one_world and not self._worlds[0].starts_as(_World(config, 1)):
             raise self._shared_chance("starts")
+        self._seeds = [0] * batch_size
+        self._played: list[list[NDArray[np.int64]]] = [[] for _ in range(batch_size)]
+        self._stale = np.zeros(batch_size, np.bool_)
         sizes, obs_shapes = self._worlds[0].sizes, [obs.shape[1] for obs in self._worlds[0].look()]
         super().__init__(config, sizes, max(obs_shapes), None, batch_size)
 
@@ -54,23 +57,56 @@ class VmasEnv(TeamBatch):
     def begin(self, rows: NDArray[np.int64], seeds: list[int]) -> None:
         """Start episodes."""
         for row, seed in zip(rows.tolist(), seeds, strict=True):
-            world, copy = divmod(row, self._worlds[0].copies)
-            self._worlds[world].reset(copy, seed)
+            self._seeds[row], self._played[row], self._stale[row] = seed, [], False
+            self._start(row)
         self.show(rows, self._padded([world.look() for world in self._worlds])[rows])
 
+    def _start(self, row: int) -> None:
+        world, copy = divmod(row, self._worlds[0].copies)
+        self._worlds[world].reset(copy, self._seeds[row])
+
     def advance(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Any, Any]:
-        """Step the worlds that these rows are in, and return what becomes of the rows."""
+        """Step the worlds that these rows are in, and return what becomes of the rows.
+
+        A world steps all its copies, so that a row which is left out has moved on; it is played again when it is next.
+        """
+        if self._stale[rows].any():
+            self._play_again(rows)
+        obs, rewards, ended = self._step_worlds(actions, rows)
+        for row in rows.tolist():
+            self._played[row].append(actions[row].copy())
+        self.show(rows, obs)
+        return rewards, ended
+
+    def _play_again(self, rows: NDArray[np.int64]) -> None:
+        """Bring rows of the one world to where they stand, all at the same time: who has played less starts later."""
+        longest = max(len(self._played[row]) for row in rows.tolist())
+        actions = np.zeros((self.batch_size, self.info.n_agents), np.int64)
+        for step in range(longest + 1):
+            late = [row for row in rows.tolist() if len(self._played[row]) >= longest - step]
+            for row in late:
+                if len(self._played[row]) == longest - step:
+                    self._start(row)
+                if step < longest:
+                    actions[row] = self._played[row][step - longest]
+            if step < longest:
+                self._step_worlds(actions, np.array(late))
+        self._stale[rows] = False
+
+    def _step_worlds(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Any, Any, Any]:
+        """Return observations, rewards and ends of these rows."""
         moves = np.zeros((self.batch_size, self.info.n_agents), np.float32)
         moves[rows] = actions[rows]
         copies = self._worlds[0].copies
         stepped = sorted({row // copies for row in rows.tolist()})
         results = [self._worlds[at].step(moves[at * copies : (at + 1) * copies]) for at in stepped]
-        if self._one_world and any(drew for *_, drew in results):
-            raise self._shared_chance("goes on")
+        if self._one_world:
+            self._stale |= ~np.isin(np.arange(self.batch_size), rows)
+            if any(drew for *_, drew in results):
+                raise self._shared_chance("goes on")
         places = np.searchsorted(stepped, rows // copies) * copies + rows % copies
         rewards, ended = (np.concatenate([result[at] for result in results])[places] for at in (1, 2))
-        self.show(rows, self._padded([result[0] for result in results])[places])
-        return rewards, ended
+        return self._padded([result[0] for result in results])[places], rewards, ended
 
     def _padded(self, seen: list[list[NDArray[np.float32]]]) -> NDArray[np.float32]:
         """Return the observations of these worlds' copies, [copies, N, O]."""

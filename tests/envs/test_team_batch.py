@@ -135,7 +135,7 @@ class Walk:
 
     def step(self, moves: list[Any]) -> Any:
         self.calls += 1
-        self.places = self.places + np.concatenate(moves, 1) + (self.draw() if self.late else 0)
+        self.places = self.places + np.concatenate(moves, 1) + 1 + (self.draw() if self.late else 0)
         obs = self.get_from_scenario()[0]
         over = tensor(self.places[:, 0] > 1000)
         return obs, [tensor(self.places[:, 0]), tensor(self.places[:, 1])], over, over, {}
@@ -187,6 +187,22 @@ def test_vmas_has_one_world_for_all_rows(walks: list[Walk]) -> None:
     assert walks[0].calls == 1
     assert env.arrays.obs[:, 0, 1].tolist() == [0] * 4  # padded
     assert len(set(env.arrays.obs[:, 0, 0].tolist())) == 4
+
+
+def test_vmas_plays_rows_again_that_a_step_left_out(walks: list[Walk]) -> None:
+    """Of three rows one is behind by a step, one starts anew: each is where it would be alone."""
+    env, actions = vmas(3), np.array([[1, 2], [2, 1], [1, 1]])
+    env.reset(np.arange(3), np.array([5, 6, 7], np.uint64))
+    for rows in ([0, 1, 2], [0, 2], [0, 1, 2], [1]):
+        env.step(actions, np.array(rows))
+    env.reset(np.array([2]), np.array([8], np.uint64))
+    env.step(actions, np.arange(3))
+    for row, seed, steps in ((0, 5, 4), (1, 6, 4), (2, 8, 1)):
+        alone = vmas(1)
+        alone.reset(np.array([0]), np.array([seed], np.uint64))
+        for _ in range(steps):
+            alone.step(actions[row : row + 1], np.array([0]))
+        assert alone.arrays.obs[0].tolist() == env.arrays.obs[row].tolist()
 
 
 def test_vmas_refuses_later_chance_in_one_world_alone(walks: list[Walk]) -> None:
