@@ -15,5 +15,9 @@ REGISTRY = Registry(
         "matrix_games": "pymarl.envs.matrix_games:MatrixGame",
         "gymma": "pymarl.envs.gymma:GymmaEnv",
         "pettingzoo": "pymarl.envs.pettingzoo:PettingZooEnv",
+        "mpe_opponent": "pymarl.envs.mpe_opponent:MpeOpponentEnv",
+        "overcooked": "pymarl.envs.overcooked:OvercookedEnv",
+        "jaxmarl": "pymarl.envs.jaxmarl:JaxMarlEnv",
+        "vmas": "pymarl.envs.vmas:VmasEnv",
     },
 )

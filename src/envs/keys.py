@@ -68,6 +68,8 @@ def other_key(key: str) -> str | None:
         return pettingzoo_key(f"mpe2:{mpe2_name(name)}")
     if module.split(".")[0] in PETTINGZOO:
         return pettingzoo_key(key.replace("pettingzoo.mpe:", "mpe2:"))
+    if key.startswith("vmas-"):
+        return f"--env-config=vmas with env_args.key={key.removeprefix('vmas-')}"
     if key.startswith("smaclite/"):
         return f"env_args.key=smaclite:{key} (`pip install {SOURCES['smaclite']}`)"
     return None

@@ -42,7 +42,7 @@ class PettingZooEnv(TeamEnv):
     """
 
     def __init__(self, config: TeamEnv.Config, seed: int) -> None:
-        env = make_parallel(config.key, config.env_kwargs)
+        env = self.make(config)
         self._names = list(env.possible_agents)
         self._numbers = {name: agent for agent, name in enumerate(self._names)}
         if not self._names or len(self._numbers) < len(self._names):
@@ -54,6 +54,10 @@ class PettingZooEnv(TeamEnv):
         )
         super().__init__(config, env, TeamSpaces(config.key, observed, acted), self._names, seed)
         self._state_size = self._own_state_size()
+
+    def make(self, config: TeamEnv.Config) -> Any:
+        """Return the parallel env."""
+        return make_parallel(config.key, config.env_kwargs)
 
     def reset(self, seed: int | None = None) -> None:
         """Start the episode of `seed`, or the next one."""

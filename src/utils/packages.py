@@ -6,6 +6,8 @@ SOURCES = {
     "Box2D": "box2d",
     "chess": "chess",
     "gymnasium": "gymnasium",
+    "jax": "jax",
+    "jaxmarl": "jaxmarl",
     "lbforaging": "lbforaging",
     "matrixgames": "git+https://github.com/uoe-agents/matrix-games.git",
     "mlflow": "mlflow",
@@ -13,6 +15,7 @@ SOURCES = {
     "multi_agent_ale_py": "multi_agent_ale_py",
     "numba": "numba",
     "optuna": "optuna",
+    "overcooked_ai_py": "overcooked-ai",
     "pettingzoo": "pettingzoo",
     "pressureplate": "git+https://github.com/uoe-agents/pressureplate.git",
     "pygame": "pygame-ce",
@@ -22,13 +25,15 @@ SOURCES = {
     "rware": "rware",
     "shimmy": "shimmy",
     "smac": "git+https://github.com/oxwhirl/smac.git",  # `smac` on PyPI is an AutoML library
-    "smaclite": "git+https://github.com/uoe-agents/smaclite.git",
+    # The rtree that it pins brings no library.
+    "smaclite": "git+https://github.com/uoe-agents/smaclite.git && pip install -U rtree",
     "smacv2": "git+https://github.com/oxwhirl/smacv2.git",
     "sqlalchemy": "sqlalchemy",
     "submitit": "submitit",
     "tensorboard": "tensorboard",
     "torch": "torch",
     "trackio": "trackio",
+    "vmas": "vmas",
     "wandb": "wandb",
 }
 """Top module -> what pip installs it from. Only what was looked up; a guessed name may be a stranger's package."""

@@ -22,7 +22,7 @@ from pymarl.utils.layers import merge
 from sc2_standin.fixtures import sc2path  # noqa: F401
 
 ROWS = 3
-WITHOUT_CHANCE = {"one_step_matrix_game", "matrix_games"}
+WITHOUT_CHANCE = {"one_step_matrix_game", "matrix_games", "overcooked"}
 STATELESS = {"matrix_games"}  # nothing is seen there
 SRC = Path(__file__).parents[2] / "src"
 
