@@ -13,10 +13,10 @@ from pymarl.utils.pymarl_args import Args, build_as_pymarl
 
 
 class PyMARLSelector(ActionSelector):
-    """The selector that `args.action_selector` names, built as `Selector(args)` and called as `select_action(agent_inputs
-    [B, N, A], avail_actions [B, N, A], t_env, test_mode)`.
+    """The selector that `args.action_selector` names, built as `Selector(args)`, asked by `select_action`.
 
-    It draws from torch's global generator, which is seeded anew for each call: its draws follow from the run's seed.
+    It is handed agent_inputs and avail_actions, both [B, N, A], t_env and test_mode=..., as in PyMARL. It draws from
+    torch's global generator, which is seeded anew for each call: its draws follow from the run's seed.
 
     Args:
         args: the run's keys.

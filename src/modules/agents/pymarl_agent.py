@@ -23,8 +23,8 @@ Step = tuple[Tensor, Tensor]
 class PyMARLAgent(Agent):
     """The agent that `args.agent` names, built as `Agent(input_shape, args)`, called as `agent(inputs, hidden_state)`.
 
-    Hidden states are [B, N, H]. Whether it takes PyMARL's inputs or PyMARL2's is found out by a trial step. Without a hidden state (`init_hidden`
-    returns None) it may return its outputs alone.
+    Hidden states are [B, N, H]. Whether it takes PyMARL's inputs or PyMARL2's is found out by a trial step. Without a
+    hidden state (`init_hidden` returns None) it may return its outputs alone.
 
     Args:
         args: the run's keys.
@@ -34,7 +34,7 @@ class PyMARLAgent(Agent):
         UserError: it cannot be built or called so.
     """
 
-    mixes_agents = True  # who knows
+    mixes_agents = True  # for all we know
 
     def __init__(self, args: Args, spec: AgentSpec) -> None:
         super().__init__(args, spec)

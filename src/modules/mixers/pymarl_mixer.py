@@ -15,7 +15,9 @@ from pymarl.utils.pymarl_args import Args, build_as_pymarl
 
 
 class PyMARLMixer(BaseMixer):
-    """The mixer that `args.mixer` names, built as `Mixer(args)`, called as `mixer(agent_qs [B, T, N], states [B, T, S])`.
+    """The mixer that `args.mixer` names, built as `Mixer(args)`, called as `mixer(agent_qs, states)`.
+
+    These are [B, T, N] and [B, T, S], and the team's value is [B, T, 1].
 
     Args:
         args: the run's keys.
