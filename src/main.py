@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymarl.run import REGISTRY as run_REGISTRY
 from pymarl.run.command import Command, observers, parse_command, parse_updates
+from pymarl.utils.doors import CHECKOUT, as_called
 from pymarl.utils.errors import UserError, short_line, users_fault
 from pymarl.utils.files import as_file_name
 from pymarl.utils.redact import redacted
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 NEEDED = ("yaml", "sacred", "torch")
 """Without one of them this is another Python than that of .venv."""
+WITHOUT_NEEDED = (
+    "source .venv/bin/activate first (./run.sh makes .venv), or call ./run.sh in place of python src/main.py"
+    if CHECKOUT
+    else "install pymarl-next together with what it needs: `pip check` names what is missing"
+)
 
 USAGE = """\
 usage: python src/main.py --config=ALG --env-config=ENV [options] [with KEY=VALUE ...]
@@ -60,7 +66,7 @@ def usage() -> str:
     indent = " " * 21
     names = {kind: textwrap.fill(", ".join(shipped_files(kind)), 100, initial_indent=indent, subsequent_indent=indent,
                                  break_on_hyphens=False) for kind in OPTIONS}  # fmt: skip
-    return USAGE.format(**names)
+    return as_called(USAGE.format(**names))
 
 
 def print_config(layers: Layers) -> None:
@@ -184,10 +190,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         for name in NEEDED:
             if find_spec(name) is None:
-                raise UserError(
-                    f"{sys.executable} has no {name}; source .venv/bin/activate first (./run.sh makes .venv), "
-                    f"or call ./run.sh in place of python src/main.py"
-                )
+                raise UserError(f"{sys.executable} has no {name}; {WITHOUT_NEEDED}")
         return carry_out(parse_command(argv))
     except UserError as error:
         return say(error)

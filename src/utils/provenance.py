@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pymarl.utils.doors import SRC, command_line
 from pymarl.utils.redact import redacted
+from pymarl.utils.version import __version__
 
-SRC = Path(__file__).resolve().parents[1]
 GIT_SECONDS = 10
 """After which a run begins without knowing its commit: a file system may be slow."""
 
@@ -31,8 +31,9 @@ def provenance(words: Sequence[str]) -> dict[str, Any]:
 
     return {
         **source(SRC),
-        "command_line": shlex.join(["python", "src/main.py", *redacted(list(words))]),
+        "command_line": command_line("python src/main.py", redacted(list(words))),
         "versions": {
+            "pymarl": __version__,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": numpy.__version__,

@@ -19,7 +19,7 @@ from pymarl.experiments.report.films import films_of
 from pymarl.experiments.report.gather import study_of
 from pymarl.experiments.report.page import render_page
 from pymarl.experiments.report.study import Options, Study
-from pymarl.experiments.report.tables import Entry, Table, as_csv, as_html, as_latex, best_of
+from pymarl.experiments.report.tables import Entry, Table, as_csv, as_html, as_latex, as_markdown, best_of
 from pymarl.experiments.report.words import amount, duration
 from pymarl.experiments.report.write import write_figure
 from pymarl.experiments.results import load_results
@@ -75,7 +75,9 @@ def test_what_is_written(written: Path) -> None:
     tables = {path.name for path in (written / "tables").iterdir()}
     named = {"aggregates", "last_test", "improvement", "cost", "runs"}
     assert tables == {f"{name}.{suffix}" for name in named for suffix in ("csv", "tex")} | {"protocol.csv"}
-    assert {path.name for path in written.iterdir()} == {"figures", "tables", "index.html"}  # and nothing half-written
+    assert {path.name for path in written.iterdir()} == {
+        "figures", "tables", "index.html", "report.md",
+    }  # and nothing half-written  # fmt: skip
 
 
 def test_the_page_stands_alone(written: Path) -> None:
@@ -112,6 +114,14 @@ def test_tables_say_when_they_won(written: Path) -> None:
     assert (won["steps to 0.95 low"], won["steps to 0.95 high"]) == ("1000", "2000")
     assert (lost["reach 0.95"], lost["steps to 0.95"]) == ("0", "inf")
     assert "never" in text(written / "tables" / "cost.tex")
+
+
+def test_markdown_says_what_came_of_each_and_at_what_cost(written: Path) -> None:
+    page = text(written / "report.md")
+    assert "| scenario | method | seeds | last test | steps to 0.95 | time to 0.95 | wall clock |" in page
+    assert "| 3m | qmix | 3 | **1.00** [1.00, 1.00] | 2k | 3 min 20 s |" in page
+    assert "| 3m | vdn | 3 | 0.50 [0.25, 0.75] | never | never |" in page
+    assert "- Left out: qmix on 3m, seed 9: failed" in page
 
 
 def test_latex_is_bold_where_intervals_lie_apart(written: Path) -> None:
@@ -328,6 +338,7 @@ def test_names_cannot_break_a_table() -> None:
         as_latex(table)
     )
     assert "&lt;b&gt;" in as_html(table)
+    assert as_markdown(table).splitlines()[2] == r"| a\_b & 50% \<b> x | **0.50** [0.25, 0.75] |"
     assert as_csv(table).splitlines() == ["me_thod,value,value low,value high", "a_b & 50% <b>,0.5,0.25,0.75"]
 
 

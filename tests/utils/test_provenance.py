@@ -42,6 +42,6 @@ def test_all_of_it_is_json_without_passwords() -> None:
     assert json.loads(json.dumps(said)) == said
     assert said["command_line"] == "python src/main.py --config=qmix with 'mongo_url=mongodb://me:***@host/db'"
     assert set(said) == {"commit", "dirty", "command_line", "versions", "machine"}
-    assert set(said["versions"]) == {"python", "torch", "numpy"}
+    assert set(said["versions"]) == {"pymarl", "python", "torch", "numpy"}
     assert said["machine"]["cpu"]
     assert said["machine"]["cores"] >= 1

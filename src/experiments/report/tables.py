@@ -1,10 +1,11 @@
-"""The tables of a report, and how they are written: CSV, LaTeX (booktabs), HTML."""
+"""The tables of a report, and how they are written: CSV, LaTeX (booktabs), Markdown, HTML."""
 
 from __future__ import annotations
 
 import csv
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -152,6 +153,25 @@ def _latex_entry(entry: Entry) -> str:
     text = rf"\textbf{{{text}}}" if entry.bold else text
     ends = latex_escaped(_interval_text(entry))
     return rf"{text} {{\scriptsize {ends}}}" if ends else text
+
+
+def as_markdown(table: Table) -> str:
+    """Return a table for Markdown, as GitHub and mkdocs read it."""
+    aligned = ["---:" if table.numeric(place) else "---" for place in range(len(table.columns))]
+    body = [[_markdown_entry(entry) for entry in row] for row in table.rows]
+    lines = [[_markdown_escaped(column) for column in table.columns], aligned, *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _markdown_entry(entry: Entry) -> str:
+    text, ends = _markdown_escaped(entry.text), _interval_text(entry)
+    text = f"**{text}**" if entry.bold else text
+    return f"{text} {ends}" if ends else text
+
+
+def _markdown_escaped(text: str) -> str:
+    """Return text that cannot end a cell, and that Markdown prints as it is."""
+    return re.sub(r"([\\|*_`<\[])", r"\\\1", text)
 
 
 def as_html(table: Table) -> str:

@@ -16,7 +16,8 @@ from pymarl.experiments.report.numbers import Band, curve_bands, profile
 from pymarl.experiments.report.page import render_page
 from pymarl.experiments.report.study import Method, Study
 from pymarl.experiments.report.style import RC
-from pymarl.experiments.report.tables import as_csv, as_latex, csv_text
+from pymarl.experiments.report.summary import summary
+from pymarl.experiments.report.tables import Table, as_csv, as_latex, as_markdown, csv_text
 from pymarl.utils.files import replacing_file, write_text
 
 FORMATS: dict[str, dict[str, Any]] = {
@@ -34,8 +35,8 @@ def write_report(study: Study, out: Path, films: Sequence[Path], made_by: str, w
 
     Args:
         study: what to report.
-        out: holds index.html, figures/ (PNG, SVG, PDF, and CSV of the curves), tables/ (CSV, LaTeX) and, where the page
-            would grow too large, films/.
+        out: holds index.html, report.md (all tables), figures/ (PNG, SVG, PDF, and CSV of the curves), tables/ (CSV,
+            LaTeX) and, where the page would grow too large, films/.
         films: replays, or folders of them, beside those of the runs.
         made_by: the command line.
         warn: is told of replays that cannot be read.
@@ -56,9 +57,18 @@ def write_report(study: Study, out: Path, films: Sequence[Path], made_by: str, w
     for film in shown:
         if film.file:
             write_text(out / film.file, film.page)
+    write_text(out / "report.md", _markdown(study, made, made_by))
     page = out / "index.html"
     write_text(page, render_page(study, drawn, made, shown, made_by))
     return page
+
+
+def _markdown(study: Study, made: Sequence[Table], made_by: str) -> str:
+    """Return the tables, with what a reader has to know, for a README or an issue."""
+    notes = "".join(f"- {note}\n" for note in study.remarks)
+    shown = [(each.title, each.caption, as_markdown(each)) for each in (summary(study), *made)]
+    parts = [f"## {title}\n\n{caption}\n\n{text}" for title, caption, text in shown]
+    return "\n".join([f"`{made_by}`\n", *([notes] if notes else []), *parts])
 
 
 def write_figure(folder: Path, drawing: Drawing, methods: Sequence[Method]) -> None:
