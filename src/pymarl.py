@@ -2,7 +2,7 @@
 
 In a checkout this file makes the folder that it lies in the package; installed, it is the package's `__init__`. Modules
 written for PyMARL say `from modules.mixers.vdn import ...`: they get the module `pymarl.modules.mixers.vdn`, never a
-second copy of it, unless a package of that name is their own.
+second copy of it, unless there is one of that name of their own on the path.
 """
 
 from __future__ import annotations
@@ -48,20 +48,25 @@ class _PyMARLNames(MetaPathFinder):
         top, _, rest = fullname.partition(".")
         if top not in FOLDERS:
             return None
-        if rest:
-            ours = sys.modules.get(top) is sys.modules.get(f"{__name__}.{top}", self)
-        else:
-            found = PathFinder.find_spec(top)
-            # Without a loader it is a folder without modules, such as tests/envs.
-            ours = found is None or found.loader is None or ROOT in Path(str(found.origin)).resolve().parents
-        if not ours or PathFinder.find_spec(f"{__name__}.{fullname}", _search_path(fullname)) is None:
-            return None
+        if rest and sys.modules.get(top) is not sys.modules.get(f"{__name__}.{top}", self):
+            return None  # of a package that is somebody else's as a whole
+        theirs = PathFinder.find_spec(fullname, _their_folders(fullname))
+        if theirs is not None and theirs.loader is not None:  # else a folder without modules, such as tests/envs
+            return theirs
+        if PathFinder.find_spec(f"{__name__}.{fullname}", _search_path(ROOT, fullname)) is None:
+            return theirs
         return ModuleSpec(fullname, _SameModule(), is_package=True)
 
 
-def _search_path(fullname: str) -> list[str]:
-    """Return where the file of a module of ours would lie."""
-    return [str(ROOT.joinpath(*fullname.split(".")[:-1]))]
+def _search_path(root: Path, fullname: str) -> list[str]:
+    """Return where the file of a module lies below a folder."""
+    return [str(root.joinpath(*fullname.split(".")[:-1]))]
+
+
+def _their_folders(fullname: str) -> list[str]:
+    """Return where other folders than ours have a module, such as the `src` of a fork of PyMARL."""
+    roots = (Path(entry or ".") for entry in sys.path)
+    return [folder for root in roots if root.resolve() != ROOT for folder in _search_path(root, fullname)]
 
 
 def _take_over() -> None:

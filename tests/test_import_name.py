@@ -54,6 +54,24 @@ def test_a_users_package_of_such_a_name_is_his_own(tmp_path: Path) -> None:
            "del sys.modules['utils'], sys.modules['utils.mine']\n", path=[tmp_path, SRC])  # fmt: skip
 
 
+def test_modules_of_a_fork_are_its_own_although_ours_come_first(tmp_path: Path) -> None:
+    """As with `python src/main.py`; PyMARL's utils is a folder without __init__.py."""
+    for name, text in {
+        "modules/__init__.py": "", "modules/agents/__init__.py": "", "utils/th_utils.py": "HELP = 1\n",
+        "modules/agents/rnn_agent.py": "from utils.th_utils import HELP\n"
+        "from envs.multiagentenv import MultiAgentEnv\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    code = (
+        "import pymarl.envs.multiagentenv as ours\nfrom modules.agents import rnn_agent\n"
+        "assert rnn_agent.HELP == 1 and rnn_agent.MultiAgentEnv is ours.MultiAgentEnv\n"
+        "from utils.errors import UserError\nimport pymarl.utils.errors as e\nassert UserError is e.UserError\n"
+        "import pymarl.modules.agents.rnn_agent as r\nassert r is not rnn_agent\n"
+    )
+    python(code, path=[SRC, tmp_path])
+
+
 def test_a_whole_run_imports_each_module_once(tmp_path: Path) -> None:
     words = ["--config=qmix", "--env-config=one_step_matrix_game", "with", "t_max=20", "batch_size_run=2",
              "runner=parallel", f"local_results_path={tmp_path}", "rnn_hidden_dim=8", "test_nepisode=1"]  # fmt: skip

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
 from pymarl.components.action_selectors import ActionSelector
 from pymarl.components.buffers import REGISTRY as BUFFERS
 from pymarl.components.buffers.buffer import Buffer
+from pymarl.components.pymarl_selector import PyMARLSelector
 from pymarl.controllers import REGISTRY as MACS
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs import REGISTRY as ENVS
@@ -17,10 +19,12 @@ from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.learners.learner import Learner
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.modules.agents.agent import Agent
+from pymarl.modules.agents.pymarl_agent import PyMARLAgent
 from pymarl.modules.central import AGENTS as CENTRAL_AGENTS
 from pymarl.modules.central import MIXERS as CENTRAL_MIXERS
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.mixers import REGISTRY as MIXERS
+from pymarl.modules.mixers.pymarl_mixer import PyMARLMixer
 from pymarl.runners import REGISTRY as RUNNERS
 from pymarl.runners.runner import Runner
 from pymarl.utils.config import (
@@ -33,7 +37,16 @@ from pymarl.utils.config import (
     config_keys,
 )
 from pymarl.utils.errors import UserError
+from pymarl.utils.layers import renamed_keys
+from pymarl.utils.pymarl_args import args_read
 from pymarl.utils.tracking import REGISTRY as TRACKERS
+
+PYMARLS: dict[str, tuple[Any, str]] = {
+    "agent": (PyMARLAgent, "init_hidden"),
+    "mixer": (PyMARLMixer, "forward"),
+    "action_selector": (PyMARLSelector, "select_action"),
+}
+"""Config key -> what holds a class that was written for PyMARL, with `args` for its config; what such a class has."""
 
 PARTS = (RUNNERS, MACS, AGENTS, LEARNERS, MIXERS, CENTRAL_AGENTS, CENTRAL_MIXERS, CRITICS, SELECTORS, BUFFERS, TRACKERS)
 
@@ -103,6 +116,7 @@ class Classes:
         networks: config key -> class of each network that the learner is given beside the mac's; None where it has none
             (a mixer for independent learners).
         trackers: name -> class of each back end beside sacred.
+        names: config key -> name of the parts that may be PyMARL's own.
     """
 
     env: Any
@@ -114,6 +128,7 @@ class Classes:
     selector: Any
     buffer: Any
     trackers: dict[str, Any]
+    names: dict[str, str]
 
     @classmethod
     def of(cls, values: Mapping[str, Any], origin: Mapping[str, str] = {}) -> Classes:
@@ -131,7 +146,17 @@ class Classes:
             selector=_derived(SELECTORS[c.action_selector], c.action_selector, ActionSelector, "action_selector"),
             buffer=_derived(BUFFERS[buffer], buffer, Buffer, "buffer"),
             trackers={name: TRACKERS[name] for name in TRACKERS if values.get(f"use_{name}")},
+            names={key: values[key] for key in PYMARLS if key in values},
         )
+
+    @cached_property
+    def pymarls(self) -> dict[str, type]:
+        """Config key -> the class that it names, of those that were written for PyMARL."""
+        parts = {"agent": self.agent, "action_selector": self.selector, **self.networks}
+        registries = {"agent": AGENTS, "action_selector": SELECTORS, "mixer": MIXERS}
+        return {
+            key: registries[key][self.names[key]] for key, (holder, _) in PYMARLS.items() if parts.get(key) is holder
+        }
 
     def configured(self) -> list[Any]:
         """Return the classes that read keys of the run (the env reads env_args)."""
@@ -151,16 +176,28 @@ def _network(learner: type[Learner], key: str, values: Mapping[str, Any], origin
 
 
 def _derived(part: Any, name: str, base: type, key: str) -> Any:
-    """Return a part that a user may have written, if it is what its key stands for."""
-    if not (isinstance(part, type) and issubclass(part, base)):
+    """Return a part that a user may have written, if it is what its key stands for, or what holds one of PyMARL's."""
+    if isinstance(part, type) and issubclass(part, base):
+        return part
+    holder, method = PYMARLS.get(key, (None, ""))
+    if holder is None or not (issubclass(holder, base) and isinstance(part, type) and hasattr(part, method)):
         raise UserError(f"{key}={name!r}: expected a class derived from {base.__module__}.{base.__name__}")
-    return part
+    return holder
 
 
 def read_keys(classes: Classes) -> set[str]:
-    """Return every top-level key that a run with these parts reads."""
+    """Return every top-level key that a run with these parts reads.
+
+    Keys with another name here are none that a class written for PyMARL reads: it gets the value of ours.
+    """
     own = {*config_keys(RunConfig), *classes.networks}
-    return own.union(*(config_keys(part) for part in classes.configured()))
+    theirs = args_read_by(classes) - renamed_keys().keys()
+    return own.union(theirs, *(config_keys(part) for part in classes.configured()))
+
+
+def args_read_by(classes: Classes) -> set[str]:
+    """Return the keys that classes written for PyMARL read of their `args`."""
+    return set().union(*map(args_read, classes.pymarls.values()))
 
 
 def all_keys() -> dict[str, Any]:

@@ -22,7 +22,8 @@ from pymarl.learners.learner import Learner
 from pymarl.learners.model_files import DoesNotFit
 from pymarl.modules.agents.agent import Agent, AgentSpec
 from pymarl.modules.mixers.mixer import BaseMixer
-from pymarl.run.config import Classes, RunConfig
+from pymarl.modules.mixers.own_features import own_state_size
+from pymarl.run.config import PYMARLS, Classes, RunConfig, args_read_by
 from pymarl.runners.async_runner import AsyncRunner
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.runner import Runner
@@ -30,7 +31,9 @@ from pymarl.utils.checkpoint import load_state, read_config
 from pymarl.utils.compiled import kernels
 from pymarl.utils.config import build_config, check_call, config_class, config_keys
 from pymarl.utils.errors import UserError
+from pymarl.utils.layers import renamed_keys
 from pymarl.utils.network_folder import about
+from pymarl.utils.pymarl_args import Args
 from pymarl.utils.runs import dotted
 from pymarl.utils.seeding import numpy_generator, torch_generator
 
@@ -81,10 +84,27 @@ def episode_scheme(
     return scheme, {"agents": info.n_agents}, {"actions": ("actions_onehot", [OneHot(info.n_actions)])}
 
 
-def build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-    """Return an instance of a part. Its first argument is its Config, or None if it reads no keys."""
+def pymarl_args(config: Mapping[str, Any], classes: Classes, info: EnvInfo, device: torch.device) -> Args | None:
+    """Return PyMARL's `args`, the run's keys and what PyMARL adds to them; None in a run without a class for it."""
+    if not classes.pymarls:
+        return None
+    facts = info.sizes() | {"device": device.type, "use_cuda": device.type == "cuda"}
+    values = {**config, **facts}
+    read = args_read_by(classes)
+    for key, ours in renamed_keys().items():
+        if key in read and key not in values and ours in values:
+            values[key] = values[ours]
+    if "agent_own_state_size" in read and values.get("agent_own_state_size"):
+        values["agent_own_state_size"] = own_state_size(values["agent_own_state_size"], info)
+    return Args(**values)
+
+
+def build(part: Any, config: Mapping[str, Any], *args: Any, pymarl: Args | None = None, **kwargs: Any) -> Any:
+    """Return an instance of a part. Its first argument is its Config, None if it reads no keys, or PyMARL's `args`."""
     typed = config_class(part)
-    own = None if typed is None else build_config(typed, config, {})
+    own: Any = None if typed is None else build_config(typed, config, {})
+    if any(part is holder for holder, _ in PYMARLS.values()):
+        own = pymarl
     check_call(part, own, *args, **kwargs)
     return part(own, *args, **kwargs)
 
@@ -92,8 +112,9 @@ def build(part: Any, config: Mapping[str, Any], *args: Any, **kwargs: Any) -> An
 def build_mac(config: Mapping[str, Any], classes: Classes, info: EnvInfo, seed: int, device: torch.device) -> BasicMAC:
     """Return the controller with its agent network and action selector, on `device`."""
     mac_config = build_config(classes.mac.Config, config, {})
-    agent = build(classes.agent, config, classes.mac.agent_spec(mac_config, info))
-    selector = build(classes.selector, config, torch_generator(seed, "actions", device))
+    args = pymarl_args(config, classes, info, device)
+    agent = build(classes.agent, config, classes.mac.agent_spec(mac_config, info), pymarl=args)
+    selector = build(classes.selector, config, torch_generator(seed, "actions", device), pymarl=args)
     mac: BasicMAC = classes.mac(mac_config, agent, selector, info, classes.learner.stores)
     return mac.to(device)
 
@@ -145,8 +166,10 @@ def build_parts(config: Mapping[str, Any], run: RunConfig, runner: Runner, log: 
             sample_device=device,
         )  # fmt: skip
         log.info("%s", buffer.describe)
+        args = pymarl_args(config, classes, info, device)
         networks = {
-            key: network and build(network, config, network_spec(network, config, classes, info)).to(device)
+            key: network
+            and build(network, config, network_spec(network, config, classes, info), pymarl=args).to(device)
             for key, network in classes.networks.items()
         }
         learner = build(classes.learner, config, mac, info, torch_generator(run.seed, "learner"), **networks).to(device)

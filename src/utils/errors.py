@@ -70,12 +70,13 @@ def users_frames(frames: Iterable[traceback.FrameSummary]) -> traceback.StackSum
     own code on; all of these where no code of his is among them.
     """
     theirs = [frame for frame in frames if not frame.filename.startswith(_OURS)]
-    first = next((number for number, frame in enumerate(theirs) if _is_users(frame)), 0)
+    first = next((number for number, frame in enumerate(theirs) if is_users(frame.filename)), 0)
     return traceback.StackSummary.from_list(theirs[first:])
 
 
-def _is_users(frame: traceback.FrameSummary) -> bool:
-    return not frame.filename.startswith((*_OURS, *_LIBRARIES, "<"))
+def is_users(file: str) -> bool:
+    """Return whether a source file is the user's own: neither ours nor Python's nor a package's."""
+    return not file.startswith((*_OURS, *_LIBRARIES, "<"))
 
 
 def where(frames: Iterable[traceback.FrameSummary]) -> str:
@@ -100,7 +101,7 @@ def users_lines(error: BaseException) -> str:
 def users_fault(error: BaseException) -> UserError | None:
     """Return an exception that came out of a user's own code as a UserError with his lines; None if it did not."""
     frames = traceback.extract_tb(error.__traceback__)
-    last = next((frame for frame in reversed(frames) if _is_users(frame)), None)
+    last = next((frame for frame in reversed(frames) if is_users(frame.filename)), None)
     if last is None:
         return None
     lines = [*users_frames(frames).format(), *traceback.format_exception_only(error)]

@@ -147,6 +147,13 @@ def shipped_keys() -> frozenset[str]:
     return frozenset(harmless.union(*(read_yaml(path) for path in files)))
 
 
+@functools.cache
+def renamed_keys() -> dict[str, str]:
+    """Return {key of another PyMARL: the key of ours that takes its value as it is}; see foreign_keys.yaml."""
+    keys = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))["keys"]
+    return {key: entry["as"] for key, entry in keys.items() if "as" in entry and "values" not in entry}
+
+
 def foreign_keys() -> tuple[set[str], set[str]]:
     """Return the keys, and the names of parts, that may stand for something else here; see foreign_keys.yaml."""
     foreign = yaml.safe_load(FOREIGN.read_text(encoding="utf-8"))
