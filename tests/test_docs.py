@@ -14,7 +14,7 @@ from run_kit import models, read, run_folders
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "docs" / "extending.md").read_text()
-FILES = dict(re.findall(r"^```python file=(\S+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))
+FILES = dict(re.findall(r"^```python title="(\S+)"\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))
 SHORT = ("with", "seed=1", "t_max=120", "batch_size=8", "buffer_size=32", "batch_size_run=4", "test_nepisode=2",
          "rnn_hidden_dim=8", "mixing_embed_dim=4", "hypernet_embed=4", "learner_log_interval=1")  # fmt: skip
 MATRIX = "--env-config=one_step_matrix_game"
