@@ -64,7 +64,8 @@ def page_of(screen: pyte.Screen) -> str:
         rows.append("".join(spans))
     while rows and not screen.display[len(rows) - 1].strip():
         rows.pop()
-    style = "margin:0;padding:14px 18px;background:#1e222a;font:13px/1.35 'DejaVu Sans Mono',monospace;display:inline-block"
+    style = "margin:0; padding:14px 18px; background:#1e222a; display:inline-block; "
+    style += "font:13px/1.35 'DejaVu Sans Mono',monospace"
     return f"<body style='margin:0'><pre style=\"{style}\">" + "\n".join(rows) + "</pre>"
 
 

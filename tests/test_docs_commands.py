@@ -86,6 +86,6 @@ def test_a_command_that_fails_or_prints_something_else_is_seen(tmp_path: Path) -
     good, other, fails = commands(page)
     assert run(good, tmp_path) == "a b"
     for wrong in (other, fails):
-        with pytest.raises(AssertionError, match="echo c|No module named"):
+        with pytest.raises(AssertionError, match=r"echo c|No module named"):
             run(wrong, tmp_path)
     assert reasons(page) == ["no"]

@@ -34,7 +34,7 @@ class Policy(NamedTuple):
 
 
 class PolicyLearner(BootstrapLearner):
-    """Base of learners of policies, which takes what every Learner does. A subclass brings a critic and writes `train`."""
+    """Base of learners of policies; it takes what every Learner does. A subclass brings a critic and writes `train`."""
 
     trains_on: ClassVar[tuple[Uses, ...]] = ("rollout",)
     reads = frozenset({"logits", "probs"})

@@ -31,13 +31,13 @@ KEY = re.compile(r"^(\w+):\s*(.*?)\s*(?:#\s*(.*))?$")
 FIXED = {"learner", "mac", "agent", "action_selector", "buffer"}
 OUT = CONFIG.parents[1] / "docs"
 PAPER = re.compile(r"arXiv[: ](\d{4}\.\d{5}|\d{4}\.\d{4})")
-WRITTEN = """This page is written by `python src/tools/algorithms.py` from those files and from the docstrings of the parts that they
+WRITTEN = """`python src/tools/algorithms.py` writes this page from those files and from the docstrings of the parts that they
 choose; to change it, change them."""
 ALGORITHMS = f"""# Algorithms
 
 Every file of `src/config/algs` is a method by its name: `python src/main.py --config=NAME --env-config=ENV`. A name
-leads to what the method assumes, what differs from its source, and the keys that it sets; [Parts](parts.md) has what it is
-made of. Names that begin with `epymarl/` are EPyMARL's methods with its values, those that end with `_ns` give each
+leads to what the method assumes, what differs from its source, and the keys that it sets; [Parts](parts.md) has what it
+is made of. Names that begin with `epymarl/` are EPyMARL's methods with its values, those that end with `_ns` give each
 agent weights of its own.
 
 {WRITTEN}
@@ -51,7 +51,7 @@ are in `src/config/default.yaml`; `--print-config` says what a run would have. A
 {WRITTEN}
 """
 FAMILIES = {
-    "Value-based": "Agents act by their own values of actions, most of them mixed into one value of the team in training.",
+    "Value-based": "Agents act by their own values of actions; most methods mix them into the team's in training.",
     "Actor-critic": "Agents act by policies, which a critic judges in training.",
 }
 
@@ -152,9 +152,9 @@ def first_sentence(words: str) -> str:
 
 
 def paper(words: str) -> str:
-    """Return a link to the first paper that a description names, or nothing."""
+    """Return a link to the first paper that a description names, or a dash."""
     found = PAPER.search(words)
-    return f"[{found[1]}](https://arxiv.org/abs/{found[1]})" if found else ""
+    return f"[{found[1]}](https://arxiv.org/abs/{found[1]})" if found else "-"
 
 
 ELSEWHERE = ("runner", "tracker")
