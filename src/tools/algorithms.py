@@ -31,8 +31,8 @@ KEY = re.compile(r"^(\w+):\s*(.*?)\s*(?:#\s*(.*))?$")
 FIXED = {"learner", "mac", "agent", "action_selector", "buffer"}
 OUT = CONFIG.parents[1] / "docs"
 PAPER = re.compile(r"arXiv[: ](\d{4}\.\d{5}|\d{4}\.\d{4})")
-WRITTEN = """`python src/tools/algorithms.py` writes this page from those files and from the docstrings of the parts that they
-choose; to change it, change them."""
+WRITTEN = """`python src/tools/algorithms.py` writes this page from those files and the docstrings of the parts that
+they choose; to change it, change them."""
 ALGORITHMS = f"""# Algorithms
 
 Every file of `src/config/algs` is a method by its name: `python src/main.py --config=NAME --env-config=ENV`. A name
