@@ -28,7 +28,6 @@ from pymarl.utils.layers import CONFIG, merge, shipped_files
 
 HEADINGS = {"Assumes": "It assumes", "Expected": "Expected result", "Differs": "What differs from its source"}
 KEY = re.compile(r"^(\w+):\s*(.*?)\s*(?:#\s*(.*))?$")
-FIXED = {"learner", "mac", "agent", "action_selector", "buffer"}
 OUT = CONFIG.parents[1] / "docs"
 PAPER = re.compile(r"arXiv[: ](\d{4}\.\d{5}|\d{4}\.\d{4})")
 WRITTEN = """`python src/tools/algorithms.py` writes this page from those files and the docstrings of the parts that
@@ -132,14 +131,10 @@ def family(name: str) -> str:
 
 def overview(names: Sequence[str]) -> Iterator[str]:
     """Yield the lines of the table of some algorithms."""
-    yield from ("| method | in a sentence | made of | learns from | paper |", "|---|---|---|---|---|")
+    yield from ("| method | in a sentence | paper |", "|---|---|---|")
     for name in names:
         words = head_of((CONFIG / "algs" / f"{name}.yaml").read_text(encoding="utf-8"))[""]
-        parts = {key: part for key, (_, part) in chosen(name).items()}
-        own = dict.fromkeys(part for key, part in parts.items() if key not in FIXED)
-        made = ", ".join(f"`{part}`" for part in (parts["learner"], *own, parts["agent"]))
-        cells = [f"[{name}](#{anchor(name)})", first_sentence(words), made, f"`{parts['buffer']}`", paper(words)]
-        yield f"| {' | '.join(cells)} |"
+        yield f"| [{name}](#{anchor(name)}) | {first_sentence(words)} | {paper(words)} |"
     yield ""
 
 
