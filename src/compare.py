@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymarl.utils.doors import command_parser
 from pymarl.utils.errors import UserError, short_line
 
 if TYPE_CHECKING:
@@ -42,10 +43,7 @@ HEADINGS = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
-        prog="compare.py", usage="python src/compare.py A B [--metric NAME] [--anyway]",
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    made = command_parser("python src/compare.py", DESCRIPTION, "A B [--metric NAME] [--anyway]")
     made.add_argument("a", type=Path, metavar="A", help="runs of one method")
     made.add_argument("b", type=Path, metavar="B", help="runs of the other")
     made.add_argument("--metric", help="number of the tests; default: battle_won where all have it, else return")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from pymarl.utils.doors import command_parser
 from pymarl.utils.errors import UserError, short_line
 
 DESCRIPTION = """\
@@ -25,10 +25,7 @@ SUFFIXES = (".csv", ".json")
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input."""
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
-    parser = argparse.ArgumentParser(
-        prog="export.py", usage="python src/export.py FOLDER [FOLDER ...] --out FILE", description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    parser = command_parser("python src/export.py", DESCRIPTION, "FOLDER [FOLDER ...] --out FILE")
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of runs, such as results/sacred")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .csv or .json")
     options = parser.parse_args(argv)

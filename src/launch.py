@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pymarl.utils.doors import command_parser
 from pymarl.utils.errors import UserError, closest, short_line
 
 if TYPE_CHECKING:
@@ -40,10 +41,9 @@ AT_ONCE = 10
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of what stands before `with`."""
-    made = argparse.ArgumentParser(
-        prog="launch.py", usage="python src/launch.py --configs=A,B --env-configs=E [options] [with KEY=VALUE ...]",
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    made = command_parser(
+        "python src/launch.py", DESCRIPTION, "--configs=A,B --env-configs=E [options] [with KEY=VALUE ...]"
+    )
     made.add_argument("--configs", help="algorithms, as for --config of main.py, with commas between")
     made.add_argument("--env-configs", help="envs, as for --env-config of main.py, with commas between")
     made.add_argument("--maps", help="values of env_args.map_name (or env_args.key), with commas between")

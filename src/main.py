@@ -12,7 +12,7 @@ import secrets
 import sys
 import textwrap
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymarl.run import REGISTRY as run_REGISTRY
 from pymarl.run.command import Command, observers, parse_command, parse_updates
+from pymarl.utils.doors import CHECKOUT, as_called, command_line
 from pymarl.utils.errors import UserError, short_line, users_fault
 from pymarl.utils.files import as_file_name
 from pymarl.utils.redact import redacted
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 NEEDED = ("yaml", "sacred", "torch")
 """Without one of them this is another Python than that of .venv."""
+WITHOUT_NEEDED = (
+    "source .venv/bin/activate first (./run.sh makes .venv), or call ./run.sh in place of python src/main.py"
+    if CHECKOUT
+    else "install pymarl-next together with what it needs: `pip check` names what is missing"
+)
 
 USAGE = """\
 usage: python src/main.py --config=ALG --env-config=ENV [options] [with KEY=VALUE ...]
@@ -60,7 +66,7 @@ def usage() -> str:
     indent = " " * 21
     names = {kind: textwrap.fill(", ".join(shipped_files(kind)), 100, initial_indent=indent, subsequent_indent=indent,
                                  break_on_hyphens=False) for kind in OPTIONS}  # fmt: skip
-    return USAGE.format(**names)
+    return as_called(USAGE.format(**names))
 
 
 def print_config(layers: Layers) -> None:
@@ -78,18 +84,29 @@ def print_config(layers: Layers) -> None:
 
 def prepare(command: Command) -> Layers:
     """Return the merged, checked config of a command. UserError for whatever is wrong with it."""
-    from pymarl.run.quick import quick_check
     from pymarl.utils.layers import merge
 
-    layers = merge(command.config, command.env_config, parse_updates(command.updates))
+    return checked(merge(command.config, command.env_config, parse_updates(command.updates)))
+
+
+def checked(layers: Layers) -> Layers:
+    """Return a merged config, put into our words and checked, with a seed. UserError for whatever is wrong with it."""
+    from pymarl.run.quick import quick_check
+
     quick_check(layers)
 
-    from pymarl.run.check import check  # these import torch
-    from pymarl.run.foreign import take_foreign
-    from pymarl.run.resume import check_resume
+    from pymarl.run.foreign import take_foreign  # imports torch
 
     for note in take_foreign(layers):
         print(f"note: {note}", file=sys.stderr)
+    return completed(layers)
+
+
+def completed(layers: Layers) -> Layers:
+    """Return a config in our words, checked and with a seed. UserError for whatever is wrong with it."""
+    from pymarl.run.check import check  # these import torch
+    from pymarl.run.resume import check_resume
+
     check_resume(layers)
     if layers.values.get("seed") is None:
         layers.add({"seed": secrets.randbelow(2**31)}, "drawn")
@@ -105,10 +122,10 @@ def results_folder(config: dict[str, Any]) -> Path:
     return root / as_file_name(scenario_of(config)) / as_file_name(config["name"])
 
 
-def experiment(config: dict[str, Any], observers: Sequence[Any] = (), words: Sequence[str] = ()) -> Any:
+def experiment(config: dict[str, Any], observers: Sequence[Any] = (), line: str = "") -> Any:
     """Return the sacred experiment that runs this config and writes it to the results, and to `observers`.
 
-    run.json names the `words` of the command line.
+    run.json names the command `line`.
     """
     from sacred import SETTINGS, Experiment
 
@@ -122,7 +139,7 @@ def experiment(config: dict[str, Any], observers: Sequence[Any] = (), words: Seq
     SETTINGS["HOST_INFO"]["CAPTURED_ENV"] = []
     ex: Any = Experiment("pymarl", base_dir=str(Path(__file__).parent), save_git_info=False)
     ex.logger = console_logger()
-    folder = RunFolder(results_folder(config), provenance(words))
+    folder = RunFolder(results_folder(config), provenance(line))
     ex.captured_out_filter = folder.filter_output
     ex.add_config(redacted(config) | for_epymarl(config))
     ex.observers += [folder, *observers]
@@ -143,7 +160,16 @@ def carry_out(command: Command) -> int:
     if command.help or not command.words:
         print(usage(), file=sys.stdout if command.help else sys.stderr)
         return 0 if command.help else 2
-    layers = prepare(command)
+    return play(prepare(command), command, line_of("python src/main.py", command.words))
+
+
+def line_of(script: str, words: Sequence[str]) -> str:
+    """Return a command line for run.json: `script` and the `words` behind it, without passwords."""
+    return command_line(script, redacted(list(words)))
+
+
+def play(layers: Layers, command: Command, line: str) -> int:
+    """Run a checked config with the options of a command; return the exit code."""
     if command.print_config:
         print_config(layers)
         return 0
@@ -161,7 +187,7 @@ def carry_out(command: Command) -> int:
     if not command.task and not help_alone:
         with memory_as_user_error("the sizes in env_args, rnn_hidden_dim or batch_size_run"):
             preflight(layers, results_folder(layers.values))
-    ex = experiment(layers.values, extra, command.words)
+    ex = experiment(layers.values, extra, line)
     with suppress(SystemExit) if help_alone else nullcontext():  # which is how sacred's help ends
         ex.run_commandline(["main.py", *command.sacred_words()])
     failed = ex.current_run is not None and ex.current_run.status == "FAILED"  # --pdb has shown why
@@ -178,17 +204,24 @@ def say(error: UserError) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input, 2 no words at all, 130 stopped by a signal."""
+    return answered(lambda: carry_out(parse_command(argv)))
+
+
+def set_up() -> None:
+    """Prepare this process for a run, before torch and sacred are imported."""
     # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
+
+
+def answered(work: Callable[[], int]) -> int:
+    """Return the exit code of some work. What the user can mend is a line on stderr and 1, a signal is 130."""
+    set_up()
     try:
         for name in NEEDED:
             if find_spec(name) is None:
-                raise UserError(
-                    f"{sys.executable} has no {name}; source .venv/bin/activate first (./run.sh makes .venv), "
-                    f"or call ./run.sh in place of python src/main.py"
-                )
-        return carry_out(parse_command(argv))
+                raise UserError(f"{sys.executable} has no {name}; {WITHOUT_NEEDED}")
+        return work()
     except UserError as error:
         return say(error)
     except OSError as error:  # of sacred's files; those of checkpoints say it themselves

@@ -20,6 +20,14 @@ __path__ = [str(ROOT)]
 
 FOLDERS = frozenset({"components", "controllers", "envs", "learners", "modules", "run", "runners", "tools", "utils"})
 """PyMARL's names of the folders."""
+OFFERED = {"__version__": "utils.version", "train": "library", "load_policy": "run.policy", "UserError": "utils.errors"}
+"""What `pymarl.NAME` is found in, imported on use: `import pymarl` stays light."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in OFFERED:
+        return vars(importlib.import_module(f"{__name__}.{OFFERED[name]}"))[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 class _SameModule(Loader):

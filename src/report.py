@@ -7,13 +7,13 @@ performance profiles, probability of improvement, with stratified bootstrap inte
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymarl.utils.doors import command_line, command_parser
 from pymarl.utils.errors import UserError, short_line
 from pymarl.utils.files import why_no_folder, writing_failed
 
@@ -31,10 +31,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
-    made = argparse.ArgumentParser(
-        prog="report.py", usage="python src/report.py FOLDER... [--out report/] [options]",
-        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
-    )  # fmt: skip
+    made = command_parser("python src/report.py", DESCRIPTION, "FOLDER... [--out report/] [options]")
     made.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="runs, or folders of runs")
     made.add_argument("--out", type=Path, default=Path("report"), help="folder to write to; default: report")
     made.add_argument("--metric", help="number of the tests; default: battle_won where all have it, else return")
@@ -58,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
     options = parser().parse_args(argv)
     try:
-        return report(options, shlex.join(["python", "src/report.py", *argv]))
+        return report(options, command_line("python src/report.py", argv))
     except UserError as error:
         print(f"error: {short_line(str(error))}", file=sys.stderr)
     except OSError as error:

@@ -24,6 +24,7 @@ from pymarl.envs.faults import calling
 from pymarl.envs.multiagentenv import MultiAgentEnv
 from pymarl.envs.single import make_env
 from pymarl.envs.specs import EnvInfo
+from pymarl.utils.doors import as_called
 from pymarl.utils.errors import UserError, where
 from pymarl.utils.yaml_files import parse_value
 
@@ -168,8 +169,8 @@ def parse_env_args(words: Sequence[str]) -> dict[str, Any]:
 def main(argv: Sequence[str]) -> int:
     """Run the command; return its exit code."""
     if not argv or argv[0].startswith("-"):
-        print("usage: python -m pymarl.envs.check ENV [key=value ...]", file=sys.stderr)
-        return 1
+        print(as_called("usage: python -m pymarl.envs.check ENV [key=value ...]"), file=sys.stderr)
+        return int(argv[:1] not in (["--help"], ["-h"]))
     name = argv[0]
     try:
         env_args = parse_env_args(argv[1:])

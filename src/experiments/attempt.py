@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from pymarl.utils.child import ONE_THREAD, import_path
+from pymarl.utils.doors import SRC
 from pymarl.utils.processes import parent_death_signal
-from pymarl.utils.yaml_files import SRC
 
 POLL_SECONDS = 0.2
 INTERRUPTED = 130

@@ -15,6 +15,7 @@ from typing import Any
 from pymarl import main as command
 from pymarl.run.command import parse_command
 from pymarl.utils.config import plain
+from pymarl.utils.doors import as_called
 from pymarl.utils.errors import UserError, closest
 from pymarl.utils.layers import find_config
 from pymarl.utils.redact import redacted
@@ -130,7 +131,8 @@ def jobs_of(grids: Iterable[Grid]) -> tuple[list[Job], list[str]]:
         notes |= dict.fromkeys(said.getvalue().splitlines())
         config = plain(layers.values)
         if config["evaluate"] or config["save_replay"]:
-            raise UserError(f"{label}: evaluate and save_replay train nothing; call main.py for them")
+            call = as_called("python src/main.py")
+            raise UserError(f"{label}: evaluate and save_replay train nothing; call {call} for them")
         if layers.origin["save_model_interval"] != "with":
             words = (*words, f"save_model_interval={max(1, int(config['t_max']) // CHECKPOINTS)}")
         job = Job(words, config, label)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from pymarl.run.absolute import said
+from pymarl.utils.doors import command_line
 from pymarl.utils.evaluations import Evaluation
 from pymarl.utils.progress import duration
 from pymarl.utils.runs import scenario_of
@@ -50,7 +51,7 @@ def result_line(tests: Sequence[Evaluation], t_env: int, seconds: float, network
     if networks is not None:
         lines += [
             f"  networks   {networks}",
-            f"  evaluate   the same words and checkpoint_path={networks.parent} evaluate=True",
+            f"  evaluate   {command_line('python src/evaluate.py', [str(_near(networks.parent))])}",
         ]
     return "\n".join(lines)
 

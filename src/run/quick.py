@@ -21,11 +21,12 @@ from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.runners import REGISTRY as RUNNERS
 from pymarl.utils import config
+from pymarl.utils.doors import SRC
 from pymarl.utils.errors import UserError, closest
 from pymarl.utils.layers import Layers, foreign_keys, is_shipped, shipped_files, shipped_keys
 from pymarl.utils.registry import Registry
 from pymarl.utils.values import shown
-from pymarl.utils.yaml_files import SRC, read_yaml
+from pymarl.utils.yaml_files import read_yaml
 
 FOLDERS = ("run", "runners", "controllers", "learners", "modules", "components", "utils/tracking")
 CONFIG = "@dataclass(frozen=True, kw_only=True)"

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pymarl.tools.grouping import Group, Run, group_runs, read_runs
+from pymarl.utils.doors import command_parser
 from pymarl.utils.errors import UserError, short_line
 from pymarl.utils.files import replacing_file
 
@@ -51,9 +52,7 @@ STATISTICS: dict[str, tuple[str, Callable[[Array], Array]]] = {
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's options."""
-    parser = argparse.ArgumentParser(
-        prog="python src/tools/curve.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("python src/tools/curve.py", __doc__ or "")
     parser.add_argument("runs", type=Path, nargs="+", help="folders with info.json: results/sacred/<map>/<name>/<id>")
     parser.add_argument("--metric", help="metric of info.json; the test win rate, or else the test return")
     parser.add_argument("--statistic", choices=list(STATISTICS), default="mean", help="over seeds; iqm wants ten or so")

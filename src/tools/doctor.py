@@ -9,7 +9,6 @@ nothing is changed without --mend.
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import shutil
@@ -25,7 +24,9 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 from pymarl.envs.sc2 import installation
 from pymarl.envs.sc2.installation import INSTALL, import_error
 from pymarl.utils import protobuf
+from pymarl.utils.doors import CHECKOUT, command_parser
 from pymarl.utils.errors import UserError
+from pymarl.utils.version import __version__
 
 ACTIVATE = "source .venv/bin/activate"
 DEFAULT_MAP = "3m"
@@ -54,8 +55,9 @@ def rows(absent: str) -> Iterator[Row]:
     yield from game(absent)
     for name in ("smac", "smacv2", "pysc2"):
         yield package(name, absent)
-    yield pinned("requirements-sc2.txt", INSTALL)
-    yield pinned("requirements.txt", pip_install())
+    if CHECKOUT:
+        yield pinned("requirements-sc2.txt", INSTALL)
+        yield pinned("requirements.txt", pip_install())
     yield backend()
     yield gpu()
     yield disk()
@@ -64,6 +66,8 @@ def rows(absent: str) -> Iterator[Row]:
 def python() -> Row:
     """Say which Python this is: packages are installed into .venv."""
     found = f"{platform.python_version()}, {sys.executable}"
+    if not CHECKOUT:
+        return Row("ok", "python", f"{found}; pymarl {__version__} installed there")
     if in_venv():
         return Row("ok", "python", found)
     if beside_venv():
@@ -78,12 +82,14 @@ def in_venv() -> bool:
 
 def beside_venv() -> bool:
     """Tell whether there is a .venv, and this is another Python."""
-    return not in_venv() and (installation.REPO / ".venv").is_dir()
+    return CHECKOUT and not in_venv() and (installation.REPO / ".venv").is_dir()
 
 
 def pip_install() -> str:
     """Return the command that brings the packages which everything needs."""
-    return ACTIVATE if beside_venv() else f"{sys.executable} -m pip install -r requirements.txt"
+    if beside_venv():
+        return ACTIVATE
+    return f"{sys.executable} -m pip install {'-r requirements.txt' if CHECKOUT else 'pymarl-next'}"
 
 
 def game(absent: str) -> Iterator[Row]:
@@ -177,7 +183,7 @@ def gpu() -> Row:
 
 def disk() -> Row:
     """Say how much room there is for checkpoints and replays."""
-    free = shutil.disk_usage(installation.REPO).free / 1e9
+    free = shutil.disk_usage(Path()).free / 1e9
     found = f"{free:.0f} GB free for results/"
     if free < RESULTS_GB:
         return Row("note", "disk", found, "save_buffer=False, keep_checkpoints=3, or free some")
@@ -228,9 +234,7 @@ def look_for_dead(results: Path, *, mend: bool) -> int:
 
 def main(argv: Sequence[str]) -> int:
     """Print the table; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python src/tools/doctor.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("python src/tools/doctor.py", __doc__ or "")
     parser.add_argument("--sc2", action="store_true", help="StarCraft II is wanted: fail if it cannot start")
     parser.add_argument("--results", type=Path, help="look for dead runs in this folder, a run's local_results_path")
     parser.add_argument("--mend", action="store_true", help="complete their info.json and write their status: DIED")

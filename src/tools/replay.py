@@ -13,12 +13,13 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 from pymarl.envs.skirmish.replay.page import write_page
 from pymarl.envs.skirmish.replay.pictures import write_gif, write_mp4
 from pymarl.envs.skirmish.replay.replay import read_replay
+from pymarl.utils.doors import command_parser
 from pymarl.utils.errors import UserError, short_line
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the command's options."""
-    parser = argparse.ArgumentParser(prog="python src/tools/replay.py", description=__doc__)
+    parser = command_parser("python src/tools/replay.py", __doc__ or "")
     parser.add_argument("replay", type=Path, help="a .npz that save_replay=True wrote, in results/replays")
     parser.add_argument("--html", type=Path, help="page to write; it needs no network. Without options: REPLAY.html")
     parser.add_argument("--gif", type=Path, help="GIF to write")

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from pymarl.utils.config import plain
+from pymarl.utils.doors import PLACE, SRC
 from pymarl.utils.errors import UserError, closest
 from pymarl.utils.values import fault, shown
-from pymarl.utils.yaml_files import SRC, read_yaml, show
+from pymarl.utils.yaml_files import read_yaml, show
 
 CONFIG = SRC / "config"
 FOREIGN = CONFIG / "foreign_keys.yaml"
@@ -90,11 +91,12 @@ def find_config(name: str, kind: str) -> Path:
         if _exists(own):
             return own
         stem = f"; did you mean {OPTIONS[kind]}={own.stem}?" if own.stem in known[kind] else ""
-        expected = f"expected an existing .yaml file or a name from src/config/{kind}"
+        expected = f"expected an existing .yaml file or a name from {PLACE}/config/{kind}"
         raise UserError(f"no config file {shown(name)}{stem or closest(name, known[kind]) or '; ' + expected}")
     other = next((option for other, option in OPTIONS.items() if name in known[other]), None)
     meant = f"; did you mean {other}={name}?" if other else closest(name, known[kind])
-    raise UserError(f"no config {shown(name)} in src/config/{kind}{meant} (known: {', '.join(known[kind])}; or a path)")
+    there = ", ".join(known[kind])
+    raise UserError(f"no config {shown(name)} in {PLACE}/config/{kind}{meant} (known: {there}; or a path)")
 
 
 def _check_layer(layer: Mapping[str, Any], origin: str) -> None:

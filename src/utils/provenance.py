@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pymarl.utils.doors import SRC
 from pymarl.utils.redact import redacted
+from pymarl.utils.version import __version__
 
-SRC = Path(__file__).resolve().parents[1]
 GIT_SECONDS = 10
 """After which a run begins without knowing its commit: a file system may be slow."""
 
 
-def provenance(words: Sequence[str]) -> dict[str, Any]:
+def provenance(line: str) -> dict[str, Any]:
     """Return what run.json says of a run's origin: commit, dirty, command_line, versions, machine.
 
     `commit` is None where the source is no git checkout, or there is no git; then `dirty` is None, too. Files that git
     does not track make no source dirty.
 
     Args:
-        words: of the command line, behind the program's name.
+        line: the command.
     """
     import numpy
     import torch
 
     return {
         **source(SRC),
-        "command_line": shlex.join(["python", "src/main.py", *redacted(list(words))]),
+        "command_line": redacted(line),
         "versions": {
+            "pymarl": __version__,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
             "numpy": numpy.__version__,

@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
+from pymarl.utils.doors import SRC
 from pymarl.utils.errors import UserError, message_line
 from pymarl.utils.values import MOST_ITEMS, shown
 
-SRC = Path(__file__).resolve().parent.parent
 LARGEST_FILE = 2**20
 NAME, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 

@@ -38,10 +38,10 @@ def test_the_commit_and_whether_the_source_differs(tmp_path: Path, monkeypatch: 
 
 
 def test_all_of_it_is_json_without_passwords() -> None:
-    said = provenance(["--config=qmix", "with", "mongo_url=mongodb://me:secret@host/db"])
+    said = provenance("python src/main.py --config=qmix with 'mongo_url=mongodb://me:secret@host/db'")
     assert json.loads(json.dumps(said)) == said
     assert said["command_line"] == "python src/main.py --config=qmix with 'mongo_url=mongodb://me:***@host/db'"
     assert set(said) == {"commit", "dirty", "command_line", "versions", "machine"}
-    assert set(said["versions"]) == {"python", "torch", "numpy"}
+    assert set(said["versions"]) == {"pymarl", "python", "torch", "numpy"}
     assert said["machine"]["cpu"]
     assert said["machine"]["cores"] >= 1

@@ -17,11 +17,12 @@ from importlib import metadata
 from pathlib import Path
 from shlex import quote
 
+from pymarl.utils.doors import CHECKOUT, SRC
 from pymarl.utils.errors import UserError, closest
 
-REPO = Path(__file__).resolve().parents[3]
+REPO = SRC.parent
 ABSENT = "missing"
-INSTALL = "./install_sc2.sh"
+INSTALL = "./install_sc2.sh" if CHECKOUT else "install_sc2.sh of pymarl-next's sources"
 WITHOUT = "or play without StarCraft II: --env-config=skirmish"
 REMEDY = f"run {INSTALL}, {WITHOUT}"
 
@@ -76,7 +77,8 @@ def places() -> list[Path]:
 
 
 def _usual_places() -> list[Path]:
-    return [REPO / "3rdparty" / "StarCraftII", Path("~/StarCraftII").expanduser()]
+    beside = [REPO / "3rdparty" / "StarCraftII"] if CHECKOUT else []
+    return [*beside, Path("~/StarCraftII").expanduser()]
 
 
 def elsewhere() -> str:
@@ -188,7 +190,7 @@ def package_problem(package: str) -> str | None:
 
 def import_error(package: str) -> str | None:
     """Return how importing smac or smacv2 fails, in a process of its own: both in one process collide."""
-    paths = [str(REPO / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(SRC if CHECKOUT else REPO), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-c", IMPORT.format(package=package)]
     try:

@@ -131,9 +131,9 @@ class Study:
 
 def facts(run: Result) -> dict[str, Any]:
     """Return what a table of runs says of one beside its numbers."""
-    commit = str(run.stamp.get("commit") or "")[:9]
+    commit, release = str(run.stamp.get("commit") or "")[:9], str(run.stamp.get("pymarl") or "")
     return {
-        "commit": commit + ("+" if commit and run.stamp.get("dirty") else ""),
+        "commit": commit + ("+" if run.stamp.get("dirty") else "") if commit else release and f"release {release}",
         "machine": str(run.stamp.get("machine") or ""),
         "cpu": str(run.stamp.get("cpu") or ""),
         "python": str(run.stamp.get("python") or ""),
