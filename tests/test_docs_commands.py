@@ -13,6 +13,7 @@ import pytest
 from docs_kit import PAGES, ROOT, Command, commands, files_shown, reasons
 
 SHORT = "t_max=150 test_nepisode=2 log_interval=100"
+JOB = "python src/main.py --config=qmix --env-config=skirmish"
 LINKED = ("src", "benchmarks", "requirements.txt", "requirements-sc2.txt", "requirements-dev.txt")
 
 
@@ -29,12 +30,12 @@ def played_before(line: str, here: Path) -> str:
     """Return a command whose TOKEN or FILE.npz is of a run that is played first, with the command's own words."""
     if "TOKEN" in line:
         asked = r" (?:checkpoint_path|resume|evaluate|save_replay|load_step|test_nepisode)=\S+"
-        run(Command(re.sub(asked, "", line), None), here)
+        before = re.sub(asked, "", line) if "src/main.py" in line else JOB
+        run(Command(before, None), here)
         return line.replace("TOKEN", newest(here / "results/models").name)
     if "FILE.npz" in line:
         if not (here / "results/replays").exists():
-            words = "--config=qmix --env-config=skirmish with checkpoint_path=results/models/TOKEN save_replay=True"
-            run(Command(f"python src/main.py {words}", None), here)
+            run(Command("python src/evaluate.py results/models/TOKEN save_replay=True test_nepisode=2", None), here)
         return line.replace("FILE", newest(here / "results/replays").stem)
     return line
 
