@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from docs_kit import ROOT, files_shown
 from pymarl import main
 from run_kit import models, read, run_folders
 
-ROOT = Path(__file__).resolve().parent.parent
-TEXT = (ROOT / "docs" / "extending.md").read_text()
-FILES = dict(re.findall(r"^```python file=(\S+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))
+FILES = files_shown(ROOT / "docs" / "extending.md")
 SHORT = ("with", "seed=1", "t_max=120", "batch_size=8", "buffer_size=32", "batch_size_run=4", "test_nepisode=2",
          "rnn_hidden_dim=8", "mixing_embed_dim=4", "hypernet_embed=4", "learner_log_interval=1")  # fmt: skip
 MATRIX = "--env-config=one_step_matrix_game"

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 import slurm_stand_in as slurm
+from docs_kit import ROOT, files_shown
 from launch_kit import WORDS as SHORT
 from run_kit import SRC, numbers, read, run_folders, run_main, wait_for_checkpoint
 
-TEXT = (SRC.parent / "docs" / "slurm.md").read_text()
-(SCRIPT,) = re.findall(r"^```bash file=run.sbatch\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+SCRIPT = files_shown(ROOT / "docs" / "slurm.md")["run.sbatch"]
 WORDS = ("--config=qmix", "--env-config=one_step_matrix_game", "with", *SHORT, "t_max=1500", "seed=1")
 
 

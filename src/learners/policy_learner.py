@@ -34,11 +34,7 @@ class Policy(NamedTuple):
 
 
 class PolicyLearner(BootstrapLearner):
-    """Base of learners of policies. A subclass brings a critic and writes `train`.
-
-    Args:
-        config, mac, info, generator: as for Learner.
-    """
+    """Base of learners of policies; it takes what every Learner does. A subclass brings a critic and writes `train`."""
 
     trains_on: ClassVar[tuple[Uses, ...]] = ("rollout",)
     reads = frozenset({"logits", "probs"})

@@ -80,8 +80,9 @@ class TDLearner(BootstrapLearner):
 class ValueLearner(TDLearner):
     """Base of learners that descend a TD error of mixed Q-values. A subclass writes `loss`.
 
+    Beside what every Learner takes:
+
     Args:
-        config, mac, info, generator: as for Learner.
         mixer: makes the team's value of the agents'; None for independent agents.
     """
 

@@ -1,6 +1,6 @@
-"""Write docs/algorithms.md from the algorithms' YAML files and the docstrings of their parts.
+"""Write docs/algorithms.md and docs/parts.md from the algorithms' YAML files and the docstrings of their parts.
 
-    python src/tools/algorithms.py [--out docs/algorithms.md]
+    python src/tools/algorithms.py [--out docs]
 
 The comment at the head of a YAML file describes its method; lines of it that begin with `Assumes:`, `Expected:` or
 `Differs:` (and those behind them) go under headings of their own.
@@ -28,14 +28,31 @@ from pymarl.utils.layers import CONFIG, merge, shipped_files
 
 HEADINGS = {"Assumes": "It assumes", "Expected": "Expected result", "Differs": "What differs from its source"}
 KEY = re.compile(r"^(\w+):\s*(.*?)\s*(?:#\s*(.*))?$")
-FIXED = {"learner", "mac", "agent", "action_selector", "buffer"}
-OUT = CONFIG.parents[1] / "docs" / "algorithms.md"
-INTRODUCTION = """# Algorithms
+OUT = CONFIG.parents[1] / "docs"
+PAPER = re.compile(r"arXiv[: ](\d{4}\.\d{5}|\d{4}\.\d{4})")
+WRITTEN = """`python src/tools/algorithms.py` writes this page from those files and the docstrings of the parts that
+they choose; to change it, change them."""
+ALGORITHMS = f"""# Algorithms
 
-Every file of `src/config/algs` is a method by its name: `python src/main.py --config=NAME --env-config=ENV`.
-This page is written by `python src/tools/algorithms.py` from those files and from the docstrings of the parts that they
-choose; to change it, change them.
+Every file of `src/config/algs` is a method by its name: `python src/main.py --config=NAME --env-config=ENV`. A name
+leads to what the method assumes, what differs from its source, and the keys that it sets; [Parts](parts.md) has what it
+is made of. Names that begin with `epymarl/` are EPyMARL's methods with its values, those that end with `_ns` give each
+agent weights of its own.
+
+{WRITTEN}
 """
+PARTS_PAGE = f"""# Parts and their keys
+
+What [the algorithms](algorithms.md) are made of, and the keys that each part reads. A key's default, unit and meaning
+are in `src/config/default.yaml`; `--print-config` says what a run would have. A part of your own needs no line here:
+[Your own part](extending.md).
+
+{WRITTEN}
+"""
+FAMILIES = {
+    "Value-based": "Agents act by their own values of actions; most methods mix them into the team's in training.",
+    "Actor-critic": "Agents act by policies, which a critic judges in training.",
+}
 
 
 def head_of(text: str) -> dict[str, str]:
@@ -75,20 +92,21 @@ def section(name: str, defaults: dict[str, tuple[str, str]]) -> Iterator[str]:
     """Yield the lines on one algorithm."""
     text = (CONFIG / "algs" / f"{name}.yaml").read_text(encoding="utf-8")
     head = head_of(text)
-    yield from (f"## {name}", "", head[""], "")
+    yield from (f"### {name}", "", head[""], "")
     parts = chosen(name)
-    links = [f"{key} [`{part}`](#{anchor(f'{kind} {part}')})" for key, (kind, part) in parts.items()]
+    links = [f"{key} [`{part}`](parts.md#{anchor(f'{kind} {part}')})" for key, (kind, part) in parts.items()]
     yield from (", ".join(links) + ".", "")
     for label, heading in HEADINGS.items():
         if label in head:
             yield from (f"**{heading}:** {head[label]}", "")
-    yield from ("| key | value | |", "|---|---|---|")
+    rows = []
     for key, (value, comment) in comments_of(text).items():
-        if key in parts or key == "name":
-            continue
-        told = comment or defaults.get(key, ("", ""))[1]
-        yield f"| `{key}` | `{value}` | {told.replace('|', '/')} |"
-    yield ""
+        if key not in parts and key != "name":
+            told = comment or defaults.get(key, ("", ""))[1]
+            rows.append(f"| `{key}` | `{value or '...'}` | {told.replace('|', '/')} |")
+    summary = f"The {len(rows)} keys that it sets"
+    yield from ('<details markdown="1">', f"<summary>{summary}</summary>", "", "| key | value | |", "|---|---|---|")
+    yield from (*rows, "", "</details>", "")
 
 
 def anchor(heading: str) -> str:
@@ -106,47 +124,80 @@ def part_section(kind: str, name: str, part: Any, defaults: dict[str, tuple[str,
     yield from [""] * bool(keys)
 
 
+def family(name: str) -> str:
+    """Return which of the FAMILIES an algorithm is of: what its learner reads of the agents decides."""
+    return "Value-based" if "q" in PARTS_BY_KIND["learner"][chosen(name)["learner"][1]].reads else "Actor-critic"
+
+
 def overview(names: Sequence[str]) -> Iterator[str]:
-    """Yield the lines of the table of all algorithms."""
-    yield from ("| method | learner | networks of its own | agent | buffer |", "|---|---|---|---|---|")
+    """Yield the lines of the table of some algorithms."""
+    yield from ("| method | in a sentence | paper |", "|---|---|---|")
     for name in names:
-        parts = {key: part for key, (_, part) in chosen(name).items()}
-        own = [part for key, part in parts.items() if key not in FIXED]
-        cells = [f"[{name}](#{anchor(name)})", parts["learner"], ", ".join(own), parts["agent"], parts["buffer"]]
-        yield f"| {' | '.join(cells)} |"
+        words = head_of((CONFIG / "algs" / f"{name}.yaml").read_text(encoding="utf-8"))[""]
+        yield f"| [{name}](#{anchor(name)}) | {first_sentence(words)} | {paper(words)} |"
     yield ""
+
+
+def first_sentence(words: str) -> str:
+    """Return the first sentence of a description, without a "NAME:" before it and papers in brackets."""
+    bare = re.sub(r" \([^()]*(?:\([^()]*\)[^()]*)*\)", "", words)
+    sentence = re.split(r"\. (?=[A-Z])", bare)[0].rstrip(".")
+    name, colon, rest = sentence.partition(": ")
+    return rest if colon and " " not in name else sentence
+
+
+def paper(words: str) -> str:
+    """Return a link to the first paper that a description names, or a dash."""
+    found = PAPER.search(words)
+    return f"[{found[1]}](https://arxiv.org/abs/{found[1]})" if found else "-"
 
 
 ELSEWHERE = ("runner", "tracker")
 """Kinds of parts that docs/ray.md and docs/tracking.md describe."""
+PARTS_BY_KIND = {registry.kind: registry for registry in PARTS if registry.kind not in ELSEWHERE}
 
 
-def page() -> str:
-    """Return the whole page."""
+def algorithms_page() -> str:
+    """Return the page of all algorithms."""
+    names = sorted(shipped_files("algs"), key=lambda name: ("/" in name, name))
+    lines = [ALGORITHMS]
+    for title, words in FAMILIES.items():
+        lines += (f"## {title}", "", words, "")
+        lines += overview([name for name in names if family(name) == title])
+    lines += ("## One by one", "")
     defaults = comments_of((CONFIG / "default.yaml").read_text(encoding="utf-8"))
-    names = list(shipped_files("algs"))
-    lines = [INTRODUCTION, *overview(names)]
     for name in names:
         lines += section(name, defaults)
-    lines += ["## Parts", ""]
-    for registry in PARTS:
-        if registry.kind not in ELSEWHERE:
-            for name in registry:
-                lines += part_section(registry.kind, name, registry[name], defaults)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def parts_page() -> str:
+    """Return the page of all parts."""
+    defaults = comments_of((CONFIG / "default.yaml").read_text(encoding="utf-8"))
+    lines = [PARTS_PAGE]
+    for kind, registry in PARTS_BY_KIND.items():
+        lines += (f"## {kind}", "")
+        for name in registry:
+            lines += part_section(kind, name, registry[name], defaults)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {"algorithms.md": algorithms_page, "parts.md": parts_page}
 
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input."""
-    parser = argparse.ArgumentParser(prog="python src/tools/algorithms.py", description="Write docs/algorithms.md.")
-    parser.add_argument("--out", type=Path, default=OUT, help="the file to write (default: docs/algorithms.md)")
+    description = f"Write {' and '.join(PAGES)}."
+    parser = argparse.ArgumentParser(prog="python src/tools/algorithms.py", description=description)
+    parser.add_argument("--out", type=Path, default=OUT, help="the folder to write to (default: docs)")
     options = parser.parse_args(argv)
     try:
-        write_text(options.out, page())
+        for name, page in PAGES.items():
+            write_text(options.out / name, page())
+            print(options.out / name)
     except (UserError, OSError) as error:
         print(f"error: {short_line(str(error))}", file=sys.stderr)
         return 1
-    print(options.out)
     return 0
 
 

@@ -71,11 +71,10 @@ class Learned(Protocol):
 
 
 class Buffer:
-    """Base of all buffers.
+    """Base of all buffers. Scheme, groups and preprocess are those of EpisodeBatch.
 
     Args:
         config: the subclass's Config.
-        scheme, groups, preprocess: as for EpisodeBatch.
         max_seq_length: slots of the longest episode (or piece).
         rng: source of all draws; its state is part of `state_dict`.
         device: where episodes are kept.
