@@ -59,7 +59,11 @@ def files() -> Iterator[str]:
         ours = [] if folder is None else [f"{folder}{alg}" for alg in project["algs"]]
         shipped = f"`--config={folder}NAME`" if ours and set(ours) <= {*shipped_files("algs")} else ""
         lacking = [env for env in project["envs"] if env in project["parts"]["env"] and env not in ENVS]
-        envs = [f"`{env}`" + ", of an env that is not here" * (env in lacking) for env in project["envs"]]
+        asks = {env: f" (with `env_args.{key}=...`)" for env, given in project.get("open", {}).items() for key in given}
+        envs = [
+            f"`{env}`" + asks.get(env, "") + ", of an env that is not here" * (env in lacking)
+            for env in project["envs"]
+        ]
         home = f"[{name}](https://github.com/{project['repository']}) {project['commit']}"
         yield f"| {home} | {', '.join(f'`{alg}`' for alg in project['algs'])} | {shipped} | {'; '.join(envs)} |"
 
@@ -78,8 +82,7 @@ def meaning(key: str, name: str) -> str:
     for other, registry in registries().items():
         if name in registry:
             return f"`{other}={name}`"
-    own = f"; its class runs as it is: `{key}=module:Class`" if key in OWN else ""
-    return f"not here{own}"
+    return f"not here{f', `{key}=module:Class` may take its class' * (key in OWN)}"
 
 
 def listed(values: Mapping[str, Any]) -> str:
