@@ -22,7 +22,6 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 import yaml
 
 from pymarl.envs import REGISTRY as ENVS
-from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.run import REGISTRY as RUNS
 from pymarl.run.config import PARTS, PYMARLS
 from pymarl.run.foreign import Foreign, table, tables
@@ -154,8 +153,9 @@ def values(given: Sequence[Any]) -> str:
 def checkpoints() -> Iterator[str]:
     """Yield the lines of the table of files that a folder of another PyMARL need not have."""
     yield from ("| learner | its folder may come without |", "|---|---|")
-    for name in LEARNERS:
-        if unsaved := LEARNERS[name].unsaved:
+    learners = registries()["learner"]
+    for name in learners:
+        if unsaved := learners[name].unsaved:
             yield f"| `{name}` | {', '.join(f'`{file}.th`' for file in unsaved)} |"
 
 
