@@ -271,7 +271,7 @@ class BasicMAC(nn.Module):
     def last_action(self, batch: EpisodeBatch, t: int) -> Tensor:
         """Return [B*N] int64, the actions of the slot before; -1 where an episode begins."""
         if t:
-            last = upload(self._slots_of(batch).actions[t - 1], self._device).to(self._no_action).view(-1)
+            last = upload(self._slots_of(batch).actions[t - 1], self._device).to(self._no_action).reshape(-1)
         elif "start_action" in batch.data:
             last = upload(batch.data["start_action"], self._device).to(self._no_action).view(-1)
         else:

@@ -18,7 +18,7 @@ from pymarl.learners.optimisers import Optimiser
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import Loss, Rows, team_value, value_metrics
 from pymarl.modules.mixers import REGISTRY as MIXERS
-from pymarl.modules.mixers.mixer import BaseMixer, Mixed
+from pymarl.modules.mixers.mixer import BaseMixer, Mixed, MixerInputs
 
 
 class TDLearner(BootstrapLearner):
@@ -112,6 +112,19 @@ class ValueLearner(TDLearner):
     def value(self, rows: Rows) -> Mixed:
         """Return the trained networks' team value of the actions taken, packed [P, A]."""
         return team_value(self.mixer, rows.q, rows.actions, rows.avail_actions, rows.state, rows.states)
+
+    def mix(self, mixer: BaseMixer, q: Tensor, state: Tensor, actions: Tensor) -> Tensor:
+        """Return the team's value [B, T, 1] in PyMARL's layout, for learners that keep it.
+
+        Args:
+            mixer: one of the two; it may look at no more than this.
+            q: [B, T, N] of `actions`.
+            state: [B, T, S].
+            actions: [B, T, N, 1].
+        """
+        rows = MixerInputs(q.flatten(0, 1), None, actions.flatten(0, 1).squeeze(-1), state.flatten(0, 1))  # [B*T, ...]
+        mixed: Mixed = mixer(rows)
+        return mixed.value.unflatten(0, q.shape[:2])
 
     def target_value(self, rows: Rows, actions: Tensor) -> Tensor:
         """Return the target networks' team value [P, A] of `actions` [P, N]."""

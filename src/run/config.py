@@ -180,7 +180,8 @@ def _derived(part: Any, name: str, base: type, key: str) -> Any:
     if isinstance(part, type) and issubclass(part, base):
         return part
     holder, method = PYMARLS.get(key, (None, ""))
-    if holder is None or not (issubclass(holder, base) and isinstance(part, type) and hasattr(part, method)):
+    theirs = ":" in name and isinstance(part, type) and hasattr(part, method)
+    if holder is None or not (theirs and issubclass(holder, base)):
         raise UserError(f"{key}={name!r}: expected a class derived from {base.__module__}.{base.__name__}")
     return holder
 

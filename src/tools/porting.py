@@ -22,7 +22,6 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 import yaml
 
 from pymarl.envs import REGISTRY as ENVS
-from pymarl.learners import REGISTRY as LEARNERS
 from pymarl.run import REGISTRY as RUNS
 from pymarl.run.config import PARTS, PYMARLS
 from pymarl.run.foreign import Foreign, table, tables
@@ -59,7 +58,11 @@ def files() -> Iterator[str]:
         ours = [] if folder is None else [f"{folder}{alg}" for alg in project["algs"]]
         shipped = f"`--config={folder}NAME`" if ours and set(ours) <= {*shipped_files("algs")} else ""
         lacking = [env for env in project["envs"] if env in project["parts"]["env"] and env not in ENVS]
-        envs = [f"`{env}`" + ", of an env that is not here" * (env in lacking) for env in project["envs"]]
+        asks = {env: f" (with `env_args.{key}=...`)" for env, given in project.get("open", {}).items() for key in given}
+        envs = [
+            f"`{env}`" + asks.get(env, "") + ", of an env that is not here" * (env in lacking)
+            for env in project["envs"]
+        ]
         home = f"[{name}](https://github.com/{project['repository']}) {project['commit']}"
         yield f"| {home} | {', '.join(f'`{alg}`' for alg in project['algs'])} | {shipped} | {'; '.join(envs)} |"
 
@@ -78,8 +81,7 @@ def meaning(key: str, name: str) -> str:
     for other, registry in registries().items():
         if name in registry:
             return f"`{other}={name}`"
-    own = f"; its class runs as it is: `{key}=module:Class`" if key in OWN else ""
-    return f"not here{own}"
+    return f"not here{f', `{key}=module:Class` may take its class' * (key in OWN)}"
 
 
 def listed(values: Mapping[str, Any]) -> str:
@@ -151,8 +153,9 @@ def values(given: Sequence[Any]) -> str:
 def checkpoints() -> Iterator[str]:
     """Yield the lines of the table of files that a folder of another PyMARL need not have."""
     yield from ("| learner | its folder may come without |", "|---|---|")
-    for name in LEARNERS:
-        if unsaved := LEARNERS[name].unsaved:
+    learners = registries()["learner"]
+    for name in learners:
+        if unsaved := learners[name].unsaved:
             yield f"| `{name}` | {', '.join(f'`{file}.th`' for file in unsaved)} |"
 
 
