@@ -13,7 +13,6 @@ from typing import Any
 from pymarl import main as command
 from pymarl.run.command import Command, parse_command, parse_updates
 from pymarl.utils.doors import as_called
-from pymarl.utils.errors import UserError
 from pymarl.utils.layers import Layers
 
 SCRIPT = "python src/evaluate.py"
@@ -57,10 +56,8 @@ def layers_of(path: str, updates: Sequence[str]) -> Layers:
 
 
 def parse(argv: Sequence[str]) -> tuple[str, Command]:
-    """Return the path and the rest of a command line. UserError if it begins with an option or a key."""
+    """Return the path and the rest of a command line; `with` before its first key=value may be left out."""
     path, rest = argv[0], list(argv[1:])
-    if path.startswith("-") or "=" in path or path == "with":
-        raise UserError(f"{path!r}: expected TOKEN first, such as {as_called(SCRIPT)} results/models/TOKEN {path}")
     if "with" not in rest:
         first = next((place for place, word in enumerate(rest) if "=" in word and word[0] != "-"), len(rest))
         rest.insert(first, "with")
