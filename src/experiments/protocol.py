@@ -27,7 +27,7 @@ PARTS = ("name", "agent", "agent_output_type", "mac", "learner", "mixer", "criti
          "central_agent", "central_mixer", "state_value")  # fmt: skip
 IDLE = FREE_ON_RESUME - {"t_max", "absolute_episodes"} | {
     "seed", "env_args.seed", "unique_token", "run", "evaluate", "save_replay", "render", "repeat_id", "label",
-    "hypergroup", "log_interval", "runner_log_interval", "learner_log_interval",
+    "hypergroup", "log_interval", "runner_log_interval", "learner_log_interval", "console_table",
 }  # fmt: skip
 """Keys that say nothing of an experiment."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
 from pymarl.components.action_selectors import ActionSelector
@@ -73,6 +73,7 @@ class RunConfig(Choices):
     log_interval: PositiveInt
     runner_log_interval: PositiveInt
     learner_log_interval: PositiveInt
+    console_table: Literal["short", "full", "off"]
     use_tensorboard: bool
     use_wandb: bool
     use_mlflow: bool

@@ -171,18 +171,21 @@ class Training:
         self.logger.log_stat("gradient_steps", self.gradient_steps, t_env)
         speeds = self.stopwatch.read()
         self.logger.log_stats(speeds, t_env)
-        self.logger.print_recent_stats()
+        self.logger.print_recent_stats(self.config.console_table)
         self.last_log_t = t_env
         self._summaries += 1
         if self._summaries == 2:  # the first one's speed is that of a start: kernels are compiled, little is learned
             left = max(0, self.config.t_max - t_env) / max(speeds["steps_per_s"], 1e-9)
             self.logger.console_logger.info("About %s left, at %.0f env steps/s", duration(left), speeds["steps_per_s"])
 
-    def headline(self) -> dict[str, float]:
-        """Return the few numbers that a progress bar has room for."""
-        names = {"return": "return_mean", "test": "test_return_mean", "won": "test_battle_won_mean"}
-        values = {short: self.logger.last(key) for short, key in names.items()}
-        return {short: value for short, value in values.items() if value is not None}
+    def headline(self) -> dict[str, str]:
+        """Return what the progress line has room for: battles won and the return, of the last test if there was one."""
+        shown = {}
+        for name, key, how in (("won", "battle_won_mean", "{:.0%}"), ("return", "return_mean", "{:.2f}")):
+            test, own = self.logger.last(f"test_{key}"), self.logger.last(key)
+            if (value := own if test is None else test) is not None:
+                shown[name] = how.format(value)
+        return shown
 
     def save(self, *, buffer: bool = True) -> None:
         """Write a checkpoint, if there is none of this moment: `load` continues as if nothing had happened.

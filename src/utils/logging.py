@@ -104,11 +104,17 @@ class Logger:
         """Return the newest value of a statistic, or None."""
         return self._recent[key][-1][1] if key in self._recent else None
 
-    def print_recent_stats(self) -> None:
-        """Print every statistic, averaged over its last values (epsilon and counters: the last one), in groups."""
+    def print_recent_stats(self, table: str = "full") -> None:
+        """Print statistics, averaged over their last values (epsilon and counters: the last one), in groups.
+
+        Args:
+            table: "full": every one; "short": those of a glance, in a few lines; "off": none.
+        """
+        if table == "off":
+            return
         t_env = max((values[-1][0] for values in self._recent.values()), default=0)
         title = f"Recent Stats | t_env: {t_env:>10} | Episode: {int(self.last('episode') or 0):>8}"
-        groups = grouped(key for key in self._recent if key != "episode")
+        groups = grouped(key for key in self._recent if key != "episode" and (table == "full" or at_a_glance(key)))
         width = max((len(key) for keys in groups for key in keys), default=0) + 1
         columns = max(1, (CONSOLE_WIDTH + 3) // (width + 14))
         rows = []
@@ -153,6 +159,12 @@ def grouped(keys: Iterable[str]) -> list[list[str]]:
     taken = {*headlines, *episodes, *speeds}
     learning = [key for key in left if key not in taken]
     return [headlines, [key for key in episodes if key not in headlines], learning, speeds]
+
+
+def at_a_glance(key: str) -> bool:
+    """Tell whether a statistic is among the few that say how a run goes: won, return, losses, epsilon, speed."""
+    of_episodes = key.removeprefix("test_") in HEADLINES
+    return of_episodes or key in {"epsilon", "steps_per_s"} or "loss" in key.split("_")
 
 
 OURS = frozenset({"return", "ep_length", "q_taken", "target"})

@@ -1,10 +1,11 @@
-"""The progress bar of a run; silent where nobody watches."""
+"""The progress line of a run; silent where nobody watches."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import IO, Any
 
 from tqdm import tqdm
 
@@ -17,34 +18,52 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
+class _Line(tqdm):
+    """tqdm with the time left as a person says it, and a place for our numbers before those that may be cut off."""
+
+    numbers = ""
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What the line is made of."""
+        values = dict(super().format_dict)
+        rate = values["rate"]  # None before the first steps
+        left = f"{duration(max(values['total'] - values['n'], 0) / rate)} left" if rate else "starting"
+        speed = f" · {tqdm.format_sizeof(rate)}/s" if rate else ""
+        return values | {"left": left, "speed": speed, "numbers": self.numbers}
+
+
 class Progress:
-    """Env steps done, steps per second, time left and a few numbers, on a terminal. Elsewhere the log lines must do.
+    """Env steps done, time left, env steps per second and a few numbers, in one line of 80 columns.
+
+    On a terminal alone; elsewhere the log lines must do.
 
     Args:
         total: env steps at the end.
         initial: env steps done before (a resumed run).
+        terminal: where to; None: the terminal, if there is one.
     """
 
-    def __init__(self, total: int, initial: int = 0) -> None:
-        terminal = sys.__stderr__
-        self._bar = tqdm(
+    def __init__(self, total: int, initial: int = 0, terminal: IO[str] | None = None) -> None:
+        terminal = terminal or sys.__stderr__  # not sys.stderr: sacred captures that into cout.txt
+        self._line = _Line(
             total=total,
             initial=initial,
-            unit=" steps",
             unit_scale=True,
             dynamic_ncols=True,
             smoothing=0.1,
-            file=terminal,  # not sys.stderr: sacred captures that into cout.txt
+            bar_format="{percentage:3.0f}% {bar} {n_fmt}/{total_fmt} · {left}{speed}{numbers}",
+            file=terminal,
             disable=terminal is None or not terminal.isatty(),
         )
 
-    def update(self, t_env: int, numbers: Mapping[str, float]) -> None:
+    def update(self, t_env: int, numbers: Mapping[str, str]) -> None:
         """Show that `t_env` env steps are done."""
-        self._bar.set_postfix({key: f"{value:.2f}" for key, value in numbers.items()}, refresh=False)
+        self._line.numbers = "".join(f" · {key} {value}" for key, value in numbers.items())
         with suppress(OSError):  # the terminal may be gone
-            self._bar.update(min(t_env, self._bar.total or t_env) - self._bar.n)
+            self._line.update(min(t_env, self._line.total or t_env) - self._line.n)
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Leave the line as it stands."""
         with suppress(OSError):
-            self._bar.close()
+            self._line.close()

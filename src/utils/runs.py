@@ -24,7 +24,7 @@ FREE_ON_RESUME = frozenset(
      "keep_checkpoints", "save_buffer", "save_final", "absolute_episodes", "mongo_url", "mongo_db", "use_wandb",
      "wandb_team", "wandb_project", "wandb_mode", "wandb_save_model", "use_mlflow", "mlflow_uri", "use_trackio",
      "tracking_project", "track_files", "buffer_max_gib", "use_cuda", "buffer_cpu_only", "env_workers", "env_timeout",
-     "max_restarts", "ray_address", "ray_cpus_per_worker",
+     "max_restarts", "console_table", "ray_address", "ray_cpus_per_worker",
      "env_args.threads", "env_args.game_timeout", "env_args.replay_dir", "env_args.replay_prefix", "env_args.debug"}
 )  # fmt: skip
 
@@ -99,6 +99,21 @@ def read_record(folder: Path) -> Record:
         read_object(path, EXPECTED) if path.is_file() else {} for path in (folder / "run.json", folder / "config.json")
     )
     return Record(folder, run, config)
+
+
+def replays_of(record: Record, results: Path) -> list[Path]:
+    """Return the replays of skirmish that a run has saved and that are still there, in the order of its episodes.
+
+    Args:
+        record: of its folder.
+        results: where its results are now; they may have been moved since.
+    """
+    found = []
+    for saved in (Path(str(name)) for name in record.run.get("artifacts") or []):
+        places = (saved, record.folder / saved.name, results / "replays" / saved.name)
+        if saved.suffix == ".npz" and (path := next((path for path in places if path.is_file()), None)):
+            found.append(path)
+    return found
 
 
 def token_of(record: Record) -> Path | None:

@@ -109,7 +109,7 @@ def test_a_replay_with_odd_entries(tmp_path: Path, replay: Path, data: st.DataOb
     with only_user_errors():
         read = read_replay(path)
         assert read.n_loops >= 0
-        write_page(read, tmp_path / "page.html")
+        write_page([read], tmp_path / "page.html")
 
 
 def test_a_replay_that_is_whole_is_read(replay: Path) -> None:

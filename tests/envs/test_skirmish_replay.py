@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from pymarl.envs.skirmish.battle.arrays import UNIT
 from pymarl.envs.skirmish.replay import events
 from pymarl.envs.skirmish.replay.page import page_data, render_page
 from pymarl.envs.skirmish.replay.replay import Replay, frames_of, read_replay, replay_path, save_replay
-from pymarl.envs.skirmish.replay.theme import battle_box, glyphs
+from pymarl.envs.skirmish.replay.theme import battle_box, glyphs, palettes
 from pymarl.tools.replay import main
 from pymarl.utils.errors import UserError
 
@@ -47,7 +48,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     replay = read_replay(save_replay(tmp_path / "new" / "battle.npz", meta, frames, steps))
     assert replay.meta == json.loads(json.dumps(meta))
     assert replay.meta["seed"] == "8000000000000007"
-    assert len(frames) == 10
+    assert len(frames) == 11
     assert len(steps) == 4
     for given, read in ((frames, replay.frames), (steps, replay.steps)):
         assert {name: array.shape for name, array in read.items()} == {name: np.shape(a) for name, a in given.items()}
@@ -200,9 +201,65 @@ def test_the_page_holds_the_battle() -> None:
     assert south < replay.frames["y"].min() < replay.frames["y"].max() < north
 
 
+def test_the_page_holds_what_its_list_says_and_cooldowns() -> None:
+    replays = [Replay(*marines().play()), Replay(*mixed().play())]
+    for replay, battle in zip(replays, page_facts(render_page(replays))["battles"], strict=True):
+        assert battle["map"] == replay.meta["map"]
+        assert battle["n_steps"] == len(replay.steps["reward"])
+        assert battle["return"] == pytest.approx(replay.steps["reward"].sum())
+        given, shown = replay.frames["cooldown"], unpacked(battle["arrays"]["cooldown"]) / battle["cooldown_scale"]
+        assert given.max() > 10
+        assert np.abs(shown - np.maximum(given, 0)).max() <= 1.01 / battle["cooldown_scale"]
+
+
+def test_replays_of_before_have_no_cooldowns(tmp_path: Path) -> None:
+    meta, frames, steps = marines().play()
+    del frames["cooldown"]
+    replay = read_replay(save_replay(tmp_path / "old.npz", meta, frames, steps))
+    assert "cooldown" not in page_data(replay)["arrays"]
+
+
+def page_facts(page: str) -> dict[str, Any]:
+    text = page.split('<script type="application/json" id="replay">')[1].split("</script>")[0]
+    facts: dict[str, Any] = json.loads(text)
+    return facts
+
+
+def test_each_colour_has_two_sides_and_the_page_uses_both() -> None:
+    page = render_page([Replay(*marines().play())])
+    dark, light = palettes()["dark"], palettes()["light"]
+    assert dark.keys() == light.keys()
+    used = set(re.findall(r"var\(--([\w-]+)\)", page)) - {"row", "side", "shape"}
+    assert used <= {name.replace("_", "-") for name in dark}
+    assert set(re.findall(r"COLOURS\.(\w+)", page)) <= dark.keys()
+    assert page_facts(page)["palettes"] == {"dark": dark, "light": light}
+    for colours in (dark, light):  # WCAG 2: 4.5 for text, 3 for what is not
+        for front in ("text", "dim", "ally", "enemy"):
+            assert contrast(colours[front], colours["card"]) >= 4.5, (colours["scheme"], front)
+        for front, back, least in (
+            ("good", "good_back", 4.5), ("bad", "bad_back", 4.5), ("accent_text", "accent", 4.0), ("faint", "card", 3),
+            ("ally", "ground_low", 3), ("enemy", "ground_low", 3), ("ally", "ground_high", 3),
+            ("enemy", "ground_high", 3), ("health_high", "bar_back", 3), ("health_mid", "bar_back", 3),
+            ("health_low", "bar_back", 3), ("shield", "bar_back", 3), ("energy", "bar_back", 3),
+        ):  # fmt: skip
+            assert contrast(colours[front], colours[back]) >= least, (colours["scheme"], front, back)
+
+
+def contrast(front: str, back: str) -> float:
+    """Return the ratio of the luminances of two colours, as WCAG 2 defines it."""
+    high, low = sorted(map(luminance, (front, back)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def test_the_page_stands_alone() -> None:
     meta, frames, steps = marines().play()
-    page = render_page(Replay(meta | {"map": "</script><b>&"}, frames, steps))
+    page = render_page([Replay(meta | {"map": "</script><b>&"}, frames, steps)])
     assert not re.findall(r"https?:|//cdn|src=|href=|@import|url\(|\bimport\b|\bfetch\(|@@", page)
     assert page.count("</script>") == 2
     assert "<title>&lt;/script>&lt;b>&amp;" in page or "<title>&lt;/script&gt;" in page
@@ -221,7 +278,7 @@ def test_large_battles_stay_small(tmp_path: Path) -> None:
     steps["values"] = rng.normal(size=(n_steps, 27, 36))
     steps["avail"] = rng.random((n_steps, 27, 36)) < 0.6
     path = save_replay(tmp_path / "large.npz", meta, frames, steps)
-    page = render_page(read_replay(path))
+    page = render_page([read_replay(path)])
     assert n_loops == read_replay(path).n_loops
     assert path.stat().st_size < 2e6
     assert len(page.encode()) < 2e6
@@ -232,14 +289,47 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([str(path)]) == 0
     assert capsys.readouterr().out == f"{path.with_suffix('.html')}\n"
     page = path.with_suffix(".html").read_text(encoding="utf-8")
-    assert page == render_page(read_replay(path))
+    assert page == render_page([read_replay(path)])
     gif, html = tmp_path / "new" / "a.gif", tmp_path / "b.html"
     assert main([str(path), "--gif", str(gif), "--html", str(html), "--width", "200", "--speed", "8"]) == 0
     assert html.read_text(encoding="utf-8") == page
     assert gif.read_bytes().startswith(b"GIF89a")
+    other = save_replay(tmp_path / "other.npz", *marines(5, 6, n_steps=3).play())
+    assert main([str(path), str(other), str(path)]) == 0
+    assert capsys.readouterr().out.endswith("battle_and_1_more.html\n")
+    both = page_facts((tmp_path / "battle_and_1_more.html").read_text(encoding="utf-8"))["battles"]
+    assert [battle["map"] for battle in both] == ["3_vs_3", "5_vs_6"]
+    assert main([str(path), str(other), "--gif", str(gif)]) == 1
+    assert "2 replays were given; expected one, or --out" in capsys.readouterr().err
     for arguments in (["nothing.npz"], [str(path), "--width", "9"], [str(path), "--speed", "0"]):
         assert main(arguments) == 1
         assert re.fullmatch(r"error: .*expected .*\n", capsys.readouterr().err)
+
+
+def test_without_a_replay_it_is_the_newest_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 1
+    assert "results: no evaluation here has saved a replay of skirmish; expected" in capsys.readouterr().err
+    for number, names in enumerate((["a"], ["b", "gone", "c"], [])):  # the newest of all has saved none
+        paths = [tmp_path / "results" / "replays" / f"{name}.npz" for name in names]
+        for path in paths:
+            if path.stem != "gone":
+                save_replay(path, *marines(n_steps=2, seed=ord(path.stem)).play())
+        run = tmp_path / "results" / "sacred" / "3m" / "qmix" / str(number) / "run.json"
+        run.parent.mkdir(parents=True)
+        run.write_text(json.dumps({"artifacts": [str(Path("/elsewhere") / path.name) for path in paths]}))
+        os.utime(run, (1000 + number, 1000 + number))
+    assert main([]) == 0
+    page = Path(capsys.readouterr().out.strip())
+    assert page == Path("results/replays/b_and_1_more.html")
+    seeds = [battle["seed"] for battle in page_facts(page.read_text(encoding="utf-8"))["battles"]]
+    assert seeds == [f"{2**63 + ord(name):x}" for name in "bc"]
+    assert main(["results/replays", "--out", "all.html"]) == 0
+    assert len(page_facts(Path("all.html").read_text(encoding="utf-8"))["battles"]) == 3
+    assert main(["results/sacred"]) == 1
+    assert "no replay in this folder; expected" in capsys.readouterr().err
 
 
 def test_the_command_runs_from_anywhere(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_mutations_are_refused_or_can_be_shown(whole: Path, tmp_path: Path) -> N
         replay = read_or_refuse(path)
         read += replay is not None
         if replay is not None and read < 6:
-            render_page(replay)
+            render_page([replay])
             Painter(replay, 64).paint(3.0)
     assert 0 < read < 75
 
@@ -176,9 +176,9 @@ def test_the_command_writes_only_what_it_can(whole: Path, tmp_path: Path, capsys
     for option, name, says in (
         ("--gif", "a.png", "expected a name that ends in .gif"),
         ("--mp4", "a", "expected a name that ends in .mp4"),
-        ("--html", "a.txt", "expected a name that ends in .html or .htm"),
+        ("--out", "a.txt", "expected a name that ends in .html or .htm"),
         ("--gif", "folder.gif", "a folder; expected the name of a file"),
-        ("--html", "link.html", "the replay itself; name another file"),
+        ("--html", "link.html", "a replay itself; name another file"),
         ("--html", "file/a.html", "file"),
     ):
         assert main([str(whole), option, str(tmp_path / name)]) == 1

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,8 @@ def browse(page: Path, address: str, *arguments: str) -> str:
     return html.unescape(result.stdout)
 
 
-def scripted(replay: Replay, path: Path, script: str) -> Path:
-    """Write the page with a script that runs once it is ready; `press` presses a key."""
+def scripted(replays: Sequence[Replay], path: Path, script: str) -> Path:
+    """Write the page of replays with a script that runs once it is ready; `press` presses a key."""
     helpers = """
       const press = (key, shiftKey = false) => document.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey }));
       const frame = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
@@ -50,7 +51,7 @@ def scripted(replay: Replay, path: Path, script: str) -> Path:
     """
     # Virtual time has no frames of its own.
     frames = "window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 16);"
-    whole = render_page(replay).replace("<body", f"<script>{frames}</script><body", 1)
+    whole = render_page(replays).replace("<body", f"<script>{frames}</script><body", 1)
     whole = whole.replace("</body>", f"<script>{helpers}{script}}}, 10);</script></body>")
     path.write_text(whole, encoding="utf-8")
     return path
@@ -70,8 +71,8 @@ def test_the_screenshot_shows_the_units(tmp_path: Path, loop: int) -> None:
     replay = Replay(*marines(5, 6, seed=2).play())
     page = tmp_path / "battle.html"
     mark = "#arena-box { border-color: #f0f !important; border-radius: 0 !important }</style>"
-    page.write_text(render_page(replay).replace("</style>", mark), encoding="utf-8")
-    browse(page, f"loop={loop}&bars=0", f"--screenshot={tmp_path / 'shot.png'}")
+    page.write_text(render_page([replay]).replace("</style>", mark), encoding="utf-8")
+    browse(page, f"t={loop / 8}&bars=0&agent=none", f"--screenshot={tmp_path / 'shot.png'}")
     picture = np.asarray(Image.open(tmp_path / "shot.png").convert("RGB")).astype(np.int64)
     assert picture.shape == (900, 1440, 3)
     rows, columns = np.nonzero((picture == (255, 0, 255)).all(axis=2))
@@ -95,8 +96,8 @@ def test_the_screenshot_shows_the_units(tmp_path: Path, loop: int) -> None:
 @needs_browser
 def test_the_panel_says_what_happens(tmp_path: Path) -> None:
     replay = Replay(*mixed().play())
-    write_page(replay, tmp_path / "battle.html")
-    dom = browse(tmp_path / "battle.html", "loop=150&agent=8", "--dump-dom")
+    write_page([replay], tmp_path / "battle.html")
+    dom = browse(tmp_path / "battle.html", "t=18.75&agent=8&theme=light", "--dump-dom")
     text = re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", dom.split("</header>")[1].split("<script")[0]))
     assert 'data-state="ready"' in dom
     assert 'data-loop="150"' in dom
@@ -113,12 +114,33 @@ def test_the_panel_says_what_happens(tmp_path: Path) -> None:
     assert expected.count("dead") >= 3
     expected[4] = expected[4].replace("attack", "heal ally")  # the medivac
     assert agents == expected
-    options = re.findall(r'class="option[^"]*"><span[^>]*>([^<]*)<.*?<em[^>]*>([^<]*)<', dom)
-    assert len(options) == replay.steps["avail"][step, 8].sum()
-    best = np.where(replay.steps["avail"][step, 8], replay.steps["values"][step, 8], -np.inf).argmax()
-    assert options[0][0].startswith(names[best])
-    assert float(options[0][1]) == pytest.approx(replay.steps["values"][step, 8, best], abs=2e-3)
+    assert 'data-theme="light"' in dom
+    check_options(replay, dom, step, 8)
     assert len(re.findall(r'class="loss[ "]', dom)) == (replay.frames["health"][-1] <= 0).sum()
+
+
+def check_options(replay: Replay, dom: str, step: int, agent: int) -> None:
+    """Check the bars of the picked agent: each action by name, the unavailable ones grey, the chosen one marked."""
+    option = (
+        r'class="option([^"]*)"><u[^>]*>([^<]*)</u><span[^>]*>([^<]*)</span>.*?width: ([\d.]+)%?.*?<em[^>]*>([^<]*)<'
+    )
+    options = re.findall(option, dom)
+    avail, values = replay.steps["avail"][step, agent], replay.steps["values"][step, agent]
+    chosen, best = replay.steps["actions"][step, agent], np.where(avail, values, -np.inf).argmax()
+    assert len(options) == len(avail)
+    assert [line[2].split()[0] for line in options[:6]] == [*replay.meta["actions"][:6]]
+    assert all(line[2].startswith(f"attack {k} ") for k, line in enumerate(options[6:]))
+    assert [" off" in line[0] for line in options] == [not free for free in avail]
+    assert [" chosen" in line[0] for line in options] == [action == chosen for action in range(len(avail))]
+    assert options[chosen][1] == "▶"
+    assert best == chosen or options[best][1] == "★"
+    shown = np.array([float(line[4]) if line[4] else np.nan for line in options])
+    assert np.allclose(shown[avail], values[avail], atol=2e-3)
+    assert np.isnan(shown[~avail]).all()
+    low, high = values[avail].min(), values[avail].max()
+    widths = np.array([float(line[3]) for line in options])
+    assert np.allclose(widths[avail], 3 + 97 * (values[avail] - low) / (high - low), atol=0.2)
+    assert avail.sum() > 3
 
 
 @needs_browser
@@ -126,24 +148,95 @@ def test_keys_move_through_time(tmp_path: Path) -> None:
     replay = Replay(*marines().play())
     script = """
       const seen = [], now = async () => { await frame(); seen.push(Number(document.body.dataset.loop)); };
-      for (const [key, shift] of [["ArrowRight"], ["ArrowRight", true], ["ArrowRight", true], ["ArrowLeft"],
-        ["ArrowLeft", true], ["End"], ["ArrowRight"], ["Home"], ["ArrowLeft"]]) { press(key, shift); await now(); }
-      for (const key of ["ArrowUp", "ArrowUp", " "]) press(key);
+      for (const [key, shift] of [["."], ["ArrowRight"], ["ArrowRight"], [","], ["ArrowLeft"],
+        ["ArrowRight", true], ["ArrowLeft", true], ["End"], ["ArrowRight"], ["Home"], ["ArrowLeft"]]) {
+        press(key, shift);
+        await now();
+      }
+      for (const key of ["9", "ArrowDown", "4", " "]) press(key);
       await new Promise((done) => setTimeout(done, 500));
       press(" "); await now();
-      for (const key of ["o", "i", "b", "2"]) press(key);
+      for (const key of ["o", "i", "b", "a", "a"]) press(key);
       await frame();
       const on = [...document.querySelectorAll("button.on")].map((button) => button.textContent);
-      const detail = document.querySelector("#detail h2").textContent;
-      document.title = JSON.stringify([seen, on, detail]);
+      const detail = document.querySelector("#detail h2").textContent, help = document.getElementById("help");
+      press("?");
+      const helped = [help.hidden, help.textContent.includes("Space")];
+      press("Escape");
+      helped.push(help.hidden);
+      const { dataset } = document.documentElement, themes = [dataset.theme];
+      press("d");
+      document.title = JSON.stringify([seen, on, detail, location.hash, helped, [...themes, dataset.theme]]);
     """
-    dom = browse(scripted(replay, tmp_path / "battle.html", script), "", "--dump-dom")
-    loops, on, detail = json.loads(re.search("<title>(.*?)</title>", dom)[1])
+    dom = browse(scripted([replay], tmp_path / "battle.html", script), "", "--dump-dom")
+    loops, on, detail, address, helped, themes = json.loads(re.search("<title>(.*?)</title>", dom)[1])
     last = replay.n_loops
-    assert loops[:-1] == [1, 8, 16, 15, 8, last, last, 0, 0]
+    assert loops[:-1] == [1, 8, 16, 15, 8, 9, 8, last, last, 0, 0]
     assert 20 <= loops[-1] <= 45  # half a second at 4 x 16 loops per second
     assert on == ["4\u00d7", "Orders", "Ids"]
     assert detail.startswith("Agent 2")
+    assert address == f"#t={loops[-1] / 8:g}&agent=2&bars=0&orders=1&ids=1"
+    assert helped == [False, True, True]
+    assert sorted(themes) == ["dark", "light"]
+
+
+@needs_browser
+def test_a_link_leads_to_the_moment(tmp_path: Path) -> None:
+    replays = [Replay(*marines(seed=seed).play()) for seed in (1, 2)]
+    script = """
+      const seen = [], { dataset } = document.body;
+      const say = async () => { await frame(); seen.push([dataset.battle, dataset.loop]); };
+      await say();
+      location.hash = "t=3"; await frame(); await say();
+      location.hash = "battle=1&t=1.5"; await frame(); await say();
+      location.hash = "t=99999"; await frame(); await say();
+      location.hash = "t=none&battle=x&speed=-3&agent="; await frame(); await say();
+      document.title = JSON.stringify([seen, location.hash]);
+    """
+    dom = browse(scripted(replays, tmp_path / "battle.html", script), "battle=2&t=7.25", "--dump-dom")
+    seen, address = json.loads(re.search("<title>(.*?)</title>", dom)[1])
+    assert seen == [["2", "58"], ["2", "24"], ["1", "12"], *[["1", str(replays[0].n_loops)]] * 2]
+    assert address.startswith("#t=none")  # what the page does not understand stays as it was typed
+
+
+@needs_browser
+def test_several_battles_in_one_page(tmp_path: Path) -> None:
+    replays = [Replay(*marines(seed=4).play()), Replay(*mixed().play()), Replay(*marines(5, 6, seed=2).play())]
+    script = """
+      const seen = [], map = () => document.getElementById("map").textContent, loop = () => document.body.dataset.loop;
+      const later = async () => {
+        for (let k = 0; k < 6; k++) await frame();
+        seen.push([map(), loop(), document.querySelectorAll(".agent").length]);
+      };
+      press("End"); press("n"); await later();
+      press("n"); await later(); press("n"); await later(); press("p"); await later();
+      document.querySelector("#battles button").click(); await later();
+      document.title = JSON.stringify([seen, location.hash]);
+    """
+    dom = browse(scripted(replays, tmp_path / "battles.html", script), "", "--dump-dom")
+    seen, address = json.loads(re.search("<title>(.*?)</title>", dom)[1])
+    maps = [replay.meta["map"] for replay in replays]
+    assert seen == [[maps[k], "0", replays[k].meta["n_agents"]] for k in (1, 2, 2, 1, 0)]
+    assert address == "#battle=1&t=0"
+    lines = re.findall(r"<button[^>]*><b[^>]*>([^<]*)</b><span[^>]*>([^<]*)</span><small[^>]*>([^<]*)</small>", dom)
+    results = ["time limit" if replay.meta["result"] == "truncated" else replay.meta["result"] for replay in replays]
+    assert lines == [
+        (f"{k + 1} · {maps[k]}", results[k], f"return {rew.sum():.2f} · {len(rew)} steps")
+        for k, rew in enumerate(np.asarray(replay.steps["reward"], np.float64) for replay in replays)
+    ]
+    won = sum(replay.meta["result"] == "won" for replay in replays)
+    assert f"3 battles, {won} won" in dom
+    assert len(re.findall("aria-current", dom.split("<section")[0].split("<main")[1])) == 1
+
+
+@needs_browser
+@pytest.mark.parametrize(("scheme", "bright"), [("light", True), ("dark", False)])
+def test_the_theme_of_a_link(tmp_path: Path, scheme: str, bright: bool) -> None:
+    write_page([Replay(*marines().play())], tmp_path / "battle.html")
+    browse(tmp_path / "battle.html", f"theme={scheme}&t=3", f"--screenshot={tmp_path / 'shot.png'}")
+    picture = np.asarray(Image.open(tmp_path / "shot.png").convert("L"))
+    for place in ((2, 2), (450, 200), (800, 300), (500, 1400)):  # page, ground, timeline or controls, panel
+        assert (picture[place] > 128) == bright, place
 
 
 @needs_browser
@@ -152,17 +245,17 @@ def test_a_page_without_values_and_one_without_steps(tmp_path: Path) -> None:
     start = {name: array[:1] for name, array in frames.items()}
     nothing = {name: np.asarray(array)[:0] for name, array in steps.items()}
     for name, replay in (("a", Replay(meta, frames, steps)), ("b", Replay(meta, start, nothing))):
-        write_page(replay, tmp_path / f"{name}.html")
-        dom = browse(tmp_path / f"{name}.html", "loop=9&agent=1&orders&ranges&ids", "--dump-dom")
+        write_page([replay], tmp_path / f"{name}.html")
+        dom = browse(tmp_path / f"{name}.html", "t=1.125&agent=1&orders&ranges&ids", "--dump-dom")
         assert 'data-state="ready"' in dom
-        assert "available actions" in dom
+        assert "Available actions" in dom
 
 
 @needs_browser
 def test_a_page_that_cannot_be_shown_says_so(tmp_path: Path) -> None:
     replay = Replay(*marines().play())
     page = tmp_path / "battle.html"
-    page.write_text(re.sub(r'("shots":\{[^}]*"data":")[^"]*', r"\1AAAA", render_page(replay)), encoding="utf-8")
+    page.write_text(re.sub(r'("shots":\{[^}]*"data":")[^"]*', r"\1AAAA", render_page([replay])), encoding="utf-8")
     dom = browse(page, "", "--dump-dom")
     assert 'data-state="failed"' in dom
     assert "This replay cannot be shown: " in dom
@@ -226,7 +319,7 @@ def test_what_ffmpeg_complains_of_is_passed_on(tmp_path: Path, monkeypatch: pyte
     failing.write_text("#!/bin/sh\necho no such >&2\necho codec >&2\nexit 3\n")
     failing.chmod(0o755)
     monkeypatch.setattr(pictures, "ffmpeg", lambda: str(failing))
-    with pytest.raises(UserError, match=r"a\.mp4: ffmpeg failed: no such codec; try --gif or --html"):
+    with pytest.raises(UserError, match=r"a\.mp4: ffmpeg failed: no such codec; try --gif or --out"):
         write_mp4(Replay(*marines(n_steps=2).play()), tmp_path / "a.mp4", width=640)
     assert [p.name for p in tmp_path.iterdir()] == ["ffmpeg"]
 
@@ -241,6 +334,6 @@ def test_without_ffmpeg_one_line_says_what_to_do(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr(shutil, "which", lambda _: None)
     monkeypatch.setattr(builtins, "__import__", no_imageio)
-    with pytest.raises(UserError, match="an MP4 needs ffmpeg: pip install imageio-ffmpeg, or write a --gif or --html"):
+    with pytest.raises(UserError, match="an MP4 needs ffmpeg: pip install imageio-ffmpeg, or write a --gif or a page"):
         write_mp4(Replay(*marines(n_steps=2).play()), tmp_path / "a.mp4")
     assert list(tmp_path.iterdir()) == []

@@ -64,6 +64,8 @@ def test_a_run_says_what_it_is_and_what_came_of_it(whole: Path) -> None:
     assert f"networks   {(token / str(steps)).relative_to(whole)}\n" in end
     table = said[said.index("Recent Stats") :].partition("\n")[2].partition("[INFO")[0]
     assert max(map(len, table.splitlines())) <= 80
+    assert "loss_td:" in table
+    assert "grad_norm:" not in table  # console_table=short
 
 
 def test_resume_equals_never_stopping(whole: Path, tmp_path: Path) -> None:

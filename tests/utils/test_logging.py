@@ -90,6 +90,23 @@ def test_the_table_has_groups_and_fits_a_terminal(caplog: pytest.LogCaptureFixtu
     ]  # fmt: skip
 
 
+def test_the_table_can_be_short_or_off(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    logger = Logger(logging.getLogger("test"))
+    for key in ("test_return_mean", "return_mean", "test_battle_won_mean", "ep_length_mean", "return_std", "grad_norm",
+                "loss_td", "critic_loss", "epsilon", "steps_per_s", "steps_per_s_test", "memory_gib"):  # fmt: skip
+        logger.log_stat(key, 1.0, 10)
+    logger.print_recent_stats("off")
+    assert caplog.records == []
+    logger.print_recent_stats("short")
+    title, *rows = caplog.records[-1].getMessage().splitlines()
+    assert title.startswith("Recent Stats | t_env:         10")
+    assert re.findall(r"\w+(?=:)", " ".join(rows)) == [
+        "test_battle_won_mean", "test_return_mean", "return_mean", "critic_loss", "epsilon", "loss_td", "steps_per_s",
+    ]  # fmt: skip
+    assert len(rows) <= 5
+
+
 def test_episode_stats_by_hand() -> None:
     stats = EpisodeStats()
     stats.add(1.0, 10, {"battle_won": True, "text": "ignored"})

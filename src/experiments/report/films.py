@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pymarl.experiments.report.study import Study
 from pymarl.experiments.results import Result
 from pymarl.utils.errors import UserError, short_line
-from pymarl.utils.runs import read_record, token_of
+from pymarl.utils.runs import read_record, replays_of, token_of
 
 if TYPE_CHECKING:
     from pymarl.envs.skirmish.replay.replay import Replay
@@ -76,10 +76,7 @@ def _replays(run: Result) -> Iterator[Path]:
             continue
         record = read_record(folder)
         if record.config.get("save_replay") and Path(str(record.config.get("checkpoint_path"))).name == token.name:
-            for saved in (Path(str(name)) for name in record.run.get("artifacts") or []):
-                places = (saved, folder / saved.name, results / "replays" / saved.name)
-                if saved.suffix == ".npz" and (found := next((path for path in places if path.is_file()), None)):
-                    yield found
+            yield from replays_of(record, results)
 
 
 def _best(title: str, files: Sequence[tuple[Result | None, Path]], warn: Callable[[str], None]) -> Film | None:
@@ -102,7 +99,7 @@ def _best(title: str, files: Sequence[tuple[Result | None, Path]], warn: Callabl
         return None
     run, replay = chosen
     seed = "" if run is None else f", seed {run.seed}"
-    return Film(title + seed, str(replay.meta["result"]), render_page(replay), _poster(replay), None)
+    return Film(title + seed, str(replay.meta["result"]), render_page([replay]), _poster(replay), None)
 
 
 def _poster(replay: Replay) -> str:

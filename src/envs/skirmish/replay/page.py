@@ -1,10 +1,11 @@
-"""A replay as one HTML page that needs nothing else: no network, no server."""
+"""Replays as one HTML page that needs nothing else: no network, no server."""
 
 from __future__ import annotations
 
 import base64
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +14,69 @@ from numpy.typing import NDArray
 
 from pymarl.envs.skirmish.replay.events import events_of
 from pymarl.envs.skirmish.replay.replay import Replay
-from pymarl.envs.skirmish.replay.theme import VIEWER, battle_box, glyphs, palette, title
+from pymarl.envs.skirmish.replay.theme import VIEWER, battle_box, glyphs, palettes, title
 from pymarl.utils.files import write_text
 
 SCRIPTS = (
+    "theme.js",
+    "address.js",
+    "battles.js",
     "decode.js",
     "terrain.js",
     "units.js",
     "effects.js",
     "arena.js",
     "panel.js",
+    "detail.js",
     "log.js",
     "timeline.js",
     "player.js",
 )
 """In the order in which the page runs them."""
 
-
-def write_page(replay: Replay, path: Path) -> None:
-    """Write the page of a replay, or leave the old one."""
-    write_text(path, render_page(replay))
+COOLDOWN_SCALE = 256
+"""Cooldowns are whole numbers of 1 / COOLDOWN_SCALE loops."""
 
 
-def render_page(replay: Replay) -> str:
-    """Return the page of a replay as HTML."""
-    colours = ";".join(f"--{name.replace('_', '-')}:{colour}" for name, colour in palette().items())
+def write_page(replays: Sequence[Replay], path: Path) -> None:
+    """Write the page of one or several replays, or leave the old one."""
+    write_text(path, render_page(replays))
+
+
+def render_page(replays: Sequence[Replay]) -> str:
+    """Return the page of one or several replays as HTML; with several it has a list to choose from."""
+    if not replays:
+        raise ValueError("a page needs a replay")
+    data = {"battles": [page_data(replay) for replay in replays], "palettes": palettes()}
     parts = {
-        "TITLE": f"{replay.meta['map']} · {replay.meta['result']}".replace("&", "&amp;").replace("<", "&lt;"),
-        "STYLE": f":root{{{colours}}}\n{(VIEWER / 'style.css').read_text(encoding='utf-8')}",
+        "TITLE": page_title(replays).replace("&", "&amp;").replace("<", "&lt;"),
+        "STYLE": f"{_colours()}\n{(VIEWER / 'style.css').read_text(encoding='utf-8')}",
         # "<" would end the script if a name held "</script>"
-        "REPLAY": json.dumps(page_data(replay), separators=(",", ":")).replace("<", "\\u003c"),
+        "REPLAY": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
         "SCRIPT": "\n".join((VIEWER / name).read_text(encoding="utf-8") for name in SCRIPTS),
     }
     pieces = (VIEWER / "page.html").read_text(encoding="utf-8").split("@@")  # text, name, text, name, ..., text
     return "".join(parts[piece] if odd % 2 else piece for odd, piece in enumerate(pieces))
+
+
+def page_title(replays: Sequence[Replay]) -> str:
+    """Return what a browser's tab says: map and result, or the maps and how many battles."""
+    if len(replays) == 1:
+        return f"{replays[0].meta['map']} · {replays[0].meta['result']}"
+    return f"{', '.join(dict.fromkeys(replay.meta['map'] for replay in replays))} · {len(replays)} battles"
+
+
+def _colours() -> str:
+    """Return the themes as CSS variables: as the system says, unless the page's switch says otherwise."""
+    dark, light = (_variables(palettes()[name]) for name in ("dark", "light"))
+    return (
+        f":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root:not([data-theme]){{{dark}}}}}\n"
+        f":root[data-theme=dark]{{{dark}}}"
+    )
+
+
+def _variables(colours: Mapping[str, str]) -> str:
+    return ";".join(f"--{name.replace('_', '-')}:{colour}" for name, colour in colours.items())
 
 
 def page_data(replay: Replay) -> dict[str, Any]:
@@ -62,6 +92,8 @@ def page_data(replay: Replay) -> dict[str, Any]:
     arrays: dict[str, dict[str, Any]] = {}
     arrays |= {name: _scaled(frames[name], place_scale) for name in ("x", "y", "goal_x", "goal_y") if name in frames}
     arrays |= {name: _scaled(frames[name], point_scale) for name in ("health", "shield", "energy")}
+    if "cooldown" in frames:
+        arrays["cooldown"] = _scaled(frames["cooldown"], COOLDOWN_SCALE)
     arrays["facing"] = _pack((np.rint(events.facing * (128 / np.pi)).astype(np.int64) % 256).astype(np.uint8), True)
     arrays |= {name: _pack(frames[name].astype(np.int16)) for name in ("order", "target")}
     arrays |= {name: _pack(getattr(events, name)) for name in ("shots", "heals", "deaths")}
@@ -73,8 +105,9 @@ def page_data(replay: Replay) -> dict[str, Any]:
     signs = glyphs([kind["name"] for kind in kinds])
     shown = [kind | {"title": title(kind["name"]), "glyph": sign} for kind, sign in zip(kinds, signs, strict=True)]
     facts = {"n_loops": replay.n_loops, "n_steps": len(steps["actions"]), "box": battle_box(replay)}
+    facts["return"] = float(steps["reward"].sum(dtype=np.float64))
     scales = {"place_scale": place_scale, "point_scale": point_scale, "value_low": low, "value_high": high}
-    return meta | {"kinds": shown, "palette": palette(), "arrays": arrays} | facts | scales
+    return meta | {"kinds": shown, "arrays": arrays, "cooldown_scale": COOLDOWN_SCALE} | facts | scales
 
 
 def _scaled(array: NDArray[np.float32], scale: float) -> dict[str, Any]:

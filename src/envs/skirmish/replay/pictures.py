@@ -68,7 +68,7 @@ def write_mp4(replay: Replay, path: Path, *, width: int = 960, speed: float = 1.
                 pass
             message = process.stderr.read().decode(errors="replace").strip()
         if process.returncode:
-            raise UserError(f"{path}: ffmpeg failed: {' '.join(message.split())}; try --gif or --html")
+            raise UserError(f"{path}: ffmpeg failed: {' '.join(message.split())}; try --gif or --out")
 
 
 def ffmpeg() -> str:
@@ -83,7 +83,7 @@ def ffmpeg() -> str:
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
     except ImportError as error:
-        raise UserError("an MP4 needs ffmpeg: pip install imageio-ffmpeg, or write a --gif or --html") from error
+        raise UserError("an MP4 needs ffmpeg: pip install imageio-ffmpeg, or write a --gif or a page") from error
     return str(get_ffmpeg_exe())
 
 

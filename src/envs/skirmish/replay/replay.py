@@ -12,6 +12,7 @@ A replay is numpy's .npz: `np.load(path)` opens it anywhere. Its entries, for L 
     frame_target    [L+1, U] int16, unit that it fights, heals or was told to attack; -1: none
     frame_goal_x, frame_goal_y
                     [L+1, U] float32, where MOVE and ATTACK_MOVE lead; optional
+    frame_cooldown  [L+1, U] float32, loops until the next attack may begin; optional
     step_actions    [T, N] int16, taken in loops t * step_mul + 1 .. (t + 1) * step_mul
     step_reward     [T] float32
     step_avail      [T, N, A] bool
@@ -57,9 +58,10 @@ FRAME_TYPES = {
     "target": np.int16,
     "goal_x": np.float32,
     "goal_y": np.float32,
+    "cooldown": np.float32,
 }
 STEP_TYPES = {"actions": np.int16, "reward": np.float32, "avail": np.bool_, "values": np.float32}
-OPTIONAL = {"goal_x", "goal_y", "values"}
+OPTIONAL = {"goal_x", "goal_y", "cooldown", "values"}
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def frames_of(units: NDArray[np.void], fired: NDArray[np.integer[Any]]) -> dict[
         fired: [L+1, U] unit that an attack or a heal of the loop was for, -1: none.
     """
     target = np.where(units["aim"] >= 0, units["aim"], units["target"])
-    kept = ("x", "y", "health", "shield", "energy", "order", "goal_x", "goal_y")
+    kept = ("x", "y", "health", "shield", "energy", "order", "goal_x", "goal_y", "cooldown")
     frames = {name: units[name] for name in kept} | {"fired": fired, "target": target}
     return {name: frames[name].astype(dtype) for name, dtype in FRAME_TYPES.items()}
 
@@ -154,7 +156,7 @@ def save_replay(
     Args:
         path: see `replay_path`.
         meta: see `replay_meta`.
-        frames: x, y, health, shield, energy, fired, order, target; perhaps goal_x, goal_y. [L+1, U], see above.
+        frames: x, y, health, shield, energy, fired, order, target; perhaps goal_x, goal_y, cooldown. [L+1, U], above.
         steps: actions [T, N], reward [T], avail [T, N, A]; perhaps values [T, N, A].
 
     Raises:

@@ -28,10 +28,15 @@ MARGIN = 2.0
 
 
 @cache
+def palettes() -> dict[str, dict[str, str]]:
+    """Return the colours of the page by theme, "dark" and "light": `#rrggbb` by name, and "scheme"."""
+    themes: dict[str, dict[str, str]] = json.loads((VIEWER / "palette.json").read_text(encoding="utf-8"))
+    return themes
+
+
 def palette() -> dict[str, str]:
-    """Return the colours, `#rrggbb` by name."""
-    colours: dict[str, str] = json.loads((VIEWER / "palette.json").read_text())
-    return colours
+    """Return the colours of pictures and films, `#rrggbb` by name."""
+    return palettes()["dark"]
 
 
 def glyphs(names: Sequence[str]) -> list[str]:

@@ -34,15 +34,21 @@ function resize(canvas, view) {
 }
 
 class Arena {
-  constructor(replay, moment, state) {
-    Object.assign(this, { replay, moment, state, view: new View(), hovered: -1 });
+  constructor(state) {
+    Object.assign(this, { state, view: new View(), hovered: -1, whole: false });
     this.canvas = document.getElementById("arena");
     this.tip = document.getElementById("tip");
+    this.listen();
+  }
+
+  show(replay, moment) {
+    Object.assign(this, { replay, moment, hovered: -1, moved: false });
     this.terrain = new Terrain(replay);
     this.units = new Units(replay, moment);
     this.effects = new Effects(replay, moment);
-    this.whole = false;
-    this.listen();
+    const [west, east, south, north] = replay.box;
+    document.getElementById("arena-box").style.setProperty("--shape", (east - west) / (north - south));
+    Object.assign(this.view, { width: 0, height: 0 });    // so that it fits anew
   }
 
   fit(whole) {
@@ -77,6 +83,7 @@ class Arena {
       if (grab && !grab.dragged) this.state.pick(this.hovered === this.state.picked ? -1 : this.hovered);
       grab = null;
     });
+    canvas.addEventListener("pointercancel", () => { grab = null; });
     canvas.addEventListener("pointerleave", () => { this.pointer = null; this.state.redraw(); });
   }
 
@@ -94,10 +101,10 @@ class Arena {
   }
 
   clock() {
-    const { replay, moment } = this, loop = moment.loop;
+    const { replay, moment, state } = this, loop = moment.loop;
     const seconds = (loop / replay.loops_per_second).toFixed(1);
     document.getElementById("clock").innerHTML = `<b>step ${Math.min(moment.step + 1, replay.n_steps)}</b> <span>of ${replay.n_steps}`
-      + ` · loop ${loop} of ${replay.n_loops} · ${seconds} s</span>`;
+      + ` · loop ${loop} of ${replay.n_loops} · ${seconds} s${SPEEDS.includes(state.speed) ? "" : ` · ${state.speed}×`}</span>`;
   }
 
   hover() {
@@ -118,15 +125,13 @@ class Arena {
   }
 
   about(unit) {
-    const { replay, moment } = this, kind = replay.kind[unit], i = moment.loop * replay.n_units + unit;
+    const { replay, moment } = this, kind = replay.kind[unit];
     const points = (name) => `${round(moment[name][unit])} / ${round(kind[name])}`;
-    const orders = ["idle", "move", "attack", "heal", "attack-move", "hunt"];
     const lines = [`${replay.side[unit] === "ally" ? "Agent" : "Enemy"} ${unitName(replay, unit).split(" ").pop()} · ${kind.title}`];
     lines.push(`health ${points("health")}${kind.shield ? `   shield ${points("shield")}` : ""}`);
     if (kind.energy) lines.push(`energy ${points("energy")}`);
     lines.push(`at ${moment.x[unit].toFixed(2)}, ${moment.y[unit].toFixed(2)}`);
-    const target = replay.target[i];
-    lines.push(`${orders[replay.order[i]]}${target >= 0 ? ` → ${unitName(replay, target)}` : ""}`);
+    lines.push(orderName(replay, moment, unit));
     return lines.join("\n");
   }
 }

@@ -14,7 +14,7 @@ async function unpack({ type, width, delta, data }) {
 
 async function decode(facts) {
   if (typeof DecompressionStream === "undefined") {
-    throw new Error("This browser is too old for this page: it needs Chrome 80, Firefox 113 or Safari 16.4.");
+    throw new Error("This browser is too old for this page: it needs Chrome 111, Firefox 113 or Safari 16.4.");
   }
   const replay = { ...facts };
   await Promise.all(Object.entries(facts.arrays).map(async ([name, packed]) => { replay[name] = await unpack(packed); }));
@@ -24,13 +24,22 @@ async function decode(facts) {
   replay.shots = table(replay.shots, ["start", "hit", "from", "to", "style"]);
   replay.heals = table(replay.heals, ["first", "last", "from", "to"]);
   replay.deaths = table(replay.deaths, ["loop", "unit", "blast"]);
+  // A weapon's whole cooldown is the longest that one of its type ever had.
+  if (replay.cooldown) replay.period = longest(replay);
   replay.flight = Math.max(0, ...replay.shots.map((shot) => shot.hit - shot.start));
   replay.diesAt = new Float32Array(units).fill(Infinity);
   for (const { loop, unit } of replay.deaths) replay.diesAt[unit] = loop;
   replay.returns = running(replay.reward);
+  replay.actions_of = (step, agent) => replay.chosen[step * facts.n_agents + agent];
   markHits(replay);
   sumTeams(replay);
   return replay;
+}
+
+function longest({ cooldown, kind, n_units: units, cooldown_scale: scale }) {
+  const most = new Map(kind.map((one) => [one, 0]));
+  cooldown.forEach((left, i) => { if (left > most.get(kind[i % units])) most.set(kind[i % units], left); });
+  return kind.map((one) => most.get(one) / scale);
 }
 
 function table(numbers, columns) {
@@ -78,7 +87,7 @@ function sumTeams(replay) {
 class Moment {
   constructor(replay) {
     this.replay = replay;
-    for (const name of ["x", "y", "facing", "health", "shield", "energy"]) this[name] = new Float32Array(replay.n_units);
+    for (const name of ["x", "y", "facing", "health", "shield", "energy", "cooldown"]) this[name] = new Float32Array(replay.n_units);
   }
 
   set(time) {
@@ -95,6 +104,7 @@ class Moment {
       const turn = ((replay.facing[b] - replay.facing[a] + 384) % 256) - 128;
       this.facing[unit] = (replay.facing[a] + turn * part) * (Math.PI / 128);
       for (const name of ["health", "shield", "energy"]) this[name][unit] = replay[name][a] / replay.point_scale;
+      if (replay.cooldown) this.cooldown[unit] = replay.cooldown[a] / replay.cooldown_scale;
     }
   }
 
@@ -122,6 +132,13 @@ function targetOf(replay, agent, action) {
   if (action < 6) return -1;
   const unit = action - 6 + (replay.kind[agent].heals ? 0 : replay.n_agents);
   return unit < replay.n_units ? unit : -1;
+}
+
+const ORDERS = ["idle", "move", "attack", "heal", "attack-move", "hunt"];
+
+function orderName(replay, moment, unit) {
+  const i = moment.loop * replay.n_units + unit, target = replay.target[i];
+  return `${ORDERS[replay.order[i]]}${target >= 0 ? ` → ${unitName(replay, target)}` : ""}`;
 }
 
 function unitName(replay, unit) {

@@ -12,7 +12,7 @@ class Effects {
   draw(ctx, view) {
     this.blasts(ctx, view);
     ctx.save();
-    ctx.globalCompositeOperation = "lighter";
+    if (COLOURS.scheme === "dark") ctx.globalCompositeOperation = "lighter";    // light on light would be white
     ctx.lineCap = "round";
     this.shots(ctx, view);
     ctx.restore();
@@ -33,7 +33,7 @@ class Effects {
 
   colour(unit, alpha) {
     const hex = Math.round(Math.max(0, Math.min(1, alpha)) * 255).toString(16).padStart(2, "0");
-    return mix(this.replay.palette[this.replay.side[unit]], "#ffffff", 0.3) + hex;
+    return mix(COLOURS[this.replay.side[unit]], COLOURS.glow, 0.3) + hex;
   }
 
   // Ends of a shot on the canvas: on the rims of the two discs.
@@ -54,8 +54,8 @@ class Effects {
     glow.addColorStop(0, this.colour(shot.from, fade * 0.45));
     glow.addColorStop(1, this.colour(shot.from, fade * 0.95));
     this.line(ctx, x0, y0, x1, y1, glow, Math.max(1.2, view.scale * 0.05));
-    if (age < 2) this.dot(ctx, x0, y0, view.scale * 0.16, "#ffe9a8", (1 - age / 2) * 0.9);
-    this.dot(ctx, x1, y1, view.scale * 0.12, "#fff3d0", fade);
+    if (age < 2) this.dot(ctx, x0, y0, view.scale * 0.16, COLOURS.bullet, (1 - age / 2) * 0.9);
+    this.dot(ctx, x1, y1, view.scale * 0.12, COLOURS.spark, fade);
   }
 
   blow(ctx, view, shot) {
@@ -84,7 +84,7 @@ class Effects {
     glow.addColorStop(0, this.colour(shot.from, 0));
     glow.addColorStop(1, this.colour(shot.from, 0.9));
     this.line(ctx, x0 + (x1 - x0) * tail, y0 + (y1 - y0) * tail, x, y, glow, r);
-    this.dot(ctx, x, y, r * 1.6, "#ffffff", 0.95);
+    this.dot(ctx, x, y, r * 1.6, COLOURS.spark, 0.95);
   }
 
   // Two beams that run along a strip across the shot, in opposite directions.
@@ -96,17 +96,17 @@ class Effects {
     const at = (along) => [x1 - uy * along, y1 + ux * along];
     for (const way of [1, -1]) {
       const [x, y] = at(way * half * (2 * part - 1));
-      this.line(ctx, ...at(-way * half), x, y, `#ff9b3d${fade > 0.5 ? "60" : "30"}`, view.scale * 0.3 * fade);
+      this.line(ctx, ...at(-way * half), x, y, `${COLOURS.beam}${fade > 0.5 ? "60" : "30"}`, view.scale * 0.3 * fade);
       if (part >= 1) continue;
       this.line(ctx, x0, y0, x, y, this.colour(shot.from, 0.3), Math.max(3, view.scale * 0.18));
-      this.line(ctx, x0, y0, x, y, "#fff2d8", Math.max(1, view.scale * 0.05));
-      this.dot(ctx, x, y, view.scale * 0.3, "#ffb060", 0.9);
+      this.line(ctx, x0, y0, x, y, COLOURS.spark, Math.max(1, view.scale * 0.05));
+      this.dot(ctx, x, y, view.scale * 0.3, COLOURS.beam, 0.9);
     }
   }
 
   heals(ctx, view) {
     ctx.lineCap = "round";
-    const { time } = this.moment, green = this.replay.palette.heal;
+    const { time } = this.moment, green = COLOURS.heal;
     for (const heal of this.replay.heals) {
       if (time < heal.first - 1 || time > heal.last + 1) continue;
       const { x0, y0, x1, y1 } = this.ends(view, heal), r = this.replay.kind[heal.to].radius * view.scale;
@@ -126,14 +126,14 @@ class Effects {
   }
 
   blasts(ctx, view) {
-    const { time } = this.moment, colour = this.replay.palette.blast;
+    const { time } = this.moment, colour = COLOURS.blast;
     for (const { loop, unit, blast } of this.replay.deaths) {
       const age = time - loop + 0.5;
       if (!blast || age < 0 || age > BLAST_LOOPS) continue;
       const fade = 1 - age / BLAST_LOOPS, place = this.moment.place(unit, time), r = blast * view.scale * Math.min(1, 0.35 + age / 3);
       const x = view.x(place.x), y = view.y(place.y), fill = ctx.createRadialGradient(x, y, 0, x, y, r);
       const alpha = (part) => Math.round(part * fade * 255).toString(16).padStart(2, "0");
-      fill.addColorStop(0, (age < 3 ? "#ffffd0" : colour) + alpha(0.75));
+      fill.addColorStop(0, (age < 3 ? COLOURS.spark : colour) + alpha(0.75));
       fill.addColorStop(0.55, colour + alpha(0.3));
       fill.addColorStop(1, colour + alpha(0.06));
       ctx.fillStyle = fill;
@@ -151,7 +151,7 @@ class Effects {
     for (const unit of units) {
       const i = moment.loop * replay.n_units + unit, order = replay.order[i], target = replay.target[i];
       if (!moment.alive(unit) || order === IDLE) continue;
-      const colour = order === HEAL || replay.kind[unit].heals ? replay.palette.heal : replay.palette[replay.side[unit]];
+      const colour = order === HEAL || replay.kind[unit].heals ? COLOURS.heal : COLOURS[replay.side[unit]];
       ctx.strokeStyle = ctx.fillStyle = `${colour}a0`;
       ctx.lineWidth = 1.3;
       ctx.setLineDash([]);

@@ -1,15 +1,20 @@
 // The list of losses: who died when, and by whom.
 
 class Log {
-  constructor(replay, moment, state) {
-    Object.assign(this, { replay, moment, shown: -1 });
+  constructor(state) {
+    this.state = state;
     this.box = document.getElementById("log-lines");
-    this.lines = replay.deaths.map((death) => this.line(death, state));
+  }
+
+  show(replay, moment) {
+    Object.assign(this, { replay, moment, shown: -1 });
+    this.box.textContent = "";
+    this.lines = replay.deaths.map((death) => this.line(death));
     if (!this.lines.length) element("div", "loss", this.box, "none");
   }
 
-  line({ loop, unit }, state) {
-    const { replay } = this, line = element("div", "loss", this.box), killer = this.killer(loop, unit);
+  line({ loop, unit }) {
+    const { replay, state } = this, line = element("div", "loss", this.box), killer = this.killer(loop, unit);
     element("time", "", line, `step ${Math.ceil(loop / replay.step_mul)}`);
     const text = element("span", "", line);
     element("span", replay.side[unit], text, unitName(replay, unit));

@@ -1,12 +1,5 @@
 // The side panel: both armies, the reward, what every agent does, and how it values its actions.
 
-const RAMP = ["#16233f", "#1f4a78", "#22837f", "#7dbd5c", "#f3dc4b"];
-
-function ramp(part) {
-  const place = Math.max(0, Math.min(part, 1)) * (RAMP.length - 1), k = Math.min(Math.floor(place), RAMP.length - 2);
-  return mix(RAMP[k], RAMP[k + 1], place - k);
-}
-
 function element(tag, className, parent, text = "") {
   const node = document.createElement(tag);
   node.className = className;
@@ -18,14 +11,29 @@ function element(tag, className, parent, text = "") {
 function signed(number) { return Number.isFinite(number) ? number.toFixed(Math.abs(number) < 100 ? 2 : 1) : "–"; }
 
 class Panel {
-  constructor(replay, moment, state) {
-    Object.assign(this, { replay, moment, state, perAgent: true, heatView: {} });
+  constructor(state) {
+    Object.assign(this, { state, perAgent: true, heatView: {}, chartView: {} });
     this.heat = document.getElementById("heat");
-    this.detail = document.getElementById("detail");
+    this.detail = new Detail(this);
+    this.heat.addEventListener("pointermove", (event) => this.point(event));
+    this.heat.addEventListener("pointerleave", () => this.unpoint());
+    this.heat.addEventListener("click", (event) => this.state.pick(this.agentAt(event)));
+  }
+
+  show(replay, moment) {
+    Object.assign(this, { replay, moment });
+    for (const id of ["teams", "score", "agents-rows", "scale"]) document.getElementById(id).textContent = "";
     this.labels = ["–", "■", "↑", "↓", "→", "←", ...replay.actions.slice(6).map((_, k) => String(k))];
     this.row = replay.n_agents > 14 ? 20 : 26;
     document.documentElement.style.setProperty("--row", `${this.row}px`);
     this.build();
+    this.redone();
+  }
+
+  // Other colours, or another battle.
+  redone() {
+    this.drawn = null;
+    this.detail.redone();
   }
 
   build() {
@@ -41,11 +49,8 @@ class Panel {
     this.chart.title = "Reward of each env step";
     const rows = document.getElementById("agents-rows");
     this.rows = Array.from({ length: replay.n_agents }, (_, agent) => this.buildAgent(rows, agent));
-    document.getElementById("agents-title").textContent = replay.values ? "Agents, values of actions" : "Agents, available actions";
+    document.getElementById("agents-title").textContent = replay.values ? "Values of actions" : "Available actions";
     this.buildScale();
-    this.heat.addEventListener("pointermove", (event) => this.point(event));
-    this.heat.addEventListener("pointerleave", () => this.unpoint());
-    this.heat.addEventListener("click", (event) => this.state.pick(this.agentAt(event)));
   }
 
   buildTeam(side) {
@@ -78,11 +83,11 @@ class Panel {
     const scale = document.getElementById("scale");
     if (!this.replay.values) return;
     this.low = element("span", "", scale);
-    element("i", "", scale).style.background = `linear-gradient(90deg, ${RAMP.join(",")})`;
+    element("i", "", scale);
     this.high = element("span", "", scale);
     this.scaleButton = element("button", "", scale);
     this.scaleButton.addEventListener("click", () => this.toggleScale());
-    this.toggleScale(true);
+    this.toggleScale(this.perAgent);
   }
 
   toggleScale(perAgent = !this.perAgent) {
@@ -92,7 +97,7 @@ class Panel {
     this.scaleButton.title = "Colours from the lowest to the highest value of each agent, or of the whole episode (S)";
     this.low.textContent = perAgent ? "least" : signed(this.replay.value_low);
     this.high.textContent = perAgent ? "most" : signed(this.replay.value_high);
-    this.drawn = null;
+    this.redone();
     this.state.redraw();
   }
 
@@ -103,6 +108,20 @@ class Panel {
     return replay.value_low + (replay.values[i] / 65535) * (replay.value_high - replay.value_low);
   }
 
+  values(step, agent) { return this.labels.map((_, action) => this.value(step, agent, action)); }
+
+  // The available action of the highest value; -1 if there is none.
+  best(step, agent) {
+    const values = this.values(step, agent);
+    return values.indexOf(Math.max(...values.filter((value) => !Number.isNaN(value))));
+  }
+
+  // From where to where colours and bars of an agent's values go.
+  range(step, agent) {
+    const known = this.values(step, agent).filter((value) => !Number.isNaN(value));
+    return this.perAgent ? { low: Math.min(...known), high: Math.max(...known) } : { low: this.replay.value_low, high: this.replay.value_high };
+  }
+
   draw() {
     const { moment, replay } = this;
     for (const team of this.teams) this.drawTeam(team);
@@ -110,11 +129,11 @@ class Panel {
     this.scores[0].textContent = signed(last);
     this.scores[1].textContent = signed(replay.returns[moment.played]);
     this.rows.forEach((row, agent) => this.drawAgent(row, agent));
+    this.detail.draw();
     const key = [moment.step, this.state.picked, this.state.pointed, this.heat.clientWidth, window.devicePixelRatio].join();
     if (key === this.drawn) return;
     this.drawn = key;
     if (replay.n_steps) this.drawHeat();
-    this.drawDetail();
     this.drawChart();
   }
 
@@ -129,7 +148,7 @@ class Panel {
     const { replay, moment } = this, kind = replay.kind[agent], alive = moment.alive(agent);
     const part = (moment.health[agent] + moment.shield[agent]) / (kind.health + kind.shield);
     bar.style.width = `${(100 * part).toFixed(0)}%`;
-    bar.style.background = part > 0.6 ? "#58d66b" : part > 0.3 ? "#e6c84f" : "#f05545";
+    bar.style.background = healthColour(part);
     const action = replay.n_steps ? replay.actions_of(moment.step, agent) : 0;
     act.textContent = alive ? actionName(replay, agent, action) : "dead";
     row.className = `agent${alive ? "" : " dead"}${agent === this.state.picked ? " picked" : ""}`;
@@ -149,7 +168,7 @@ class Panel {
     const every = Math.ceil(18 / width);
     labels.forEach((label, action) => {
       ctx.font = `${width < 9 && action < 6 ? 9 : 11}px system-ui, sans-serif`;
-      ctx.fillStyle = action < 6 ? "#8391a8" : replay.palette.enemy;
+      ctx.fillStyle = action < 6 ? COLOURS.dim : COLOURS.enemy;
       if (action < 6 ? width >= 6.5 : (action - 6) % every === 0) ctx.fillText(label, (action + 0.5) * width, 10);
     });
     for (let agent = 0; agent < replay.n_agents; agent++) this.drawRow(ctx, step, agent, width);
@@ -157,25 +176,23 @@ class Panel {
 
   drawRow(ctx, step, agent, width) {
     const { replay, row } = this, n = this.labels.length, top = 20 + agent * row, first = (step * replay.n_agents + agent) * n;
-    const values = Array.from({ length: n }, (_, action) => this.value(step, agent, action));
-    const known = values.filter((value) => !Number.isNaN(value));
-    const low = this.perAgent ? Math.min(...known) : replay.value_low, high = this.perAgent ? Math.max(...known) : replay.value_high;
-    const gap = width > 12 ? 1.5 : 0.5, chosen = replay.actions_of(step, agent), best = values.indexOf(Math.max(...known));
+    const values = this.values(step, agent), { low, high } = this.range(step, agent), best = this.best(step, agent);
+    const gap = width > 12 ? 1.5 : 0.5, chosen = replay.actions_of(step, agent);
     const dead = !this.moment.alive(agent) || replay.diesAt[agent] <= step * replay.step_mul;
     for (let action = 0; action < n; action++) {
       const left = action * width, value = values[action], part = high > low ? (value - low) / (high - low) : 0.5;
-      const free = replay.avail[first + action] && !dead;
-      ctx.fillStyle = !free ? "#1b2029" : Number.isNaN(value) ? "#33507c" : ramp(part);
+      const free = replay.avail[first + action] && !dead, back = !free ? COLOURS.cell_off : Number.isNaN(value) ? COLOURS.cell_plain : ramp(part);
+      ctx.fillStyle = back;
       ctx.fillRect(left + gap / 2, top + 1, width - gap, row - 2);
       if (free && !Number.isNaN(value) && width >= 25) {
-        ctx.fillStyle = part > 0.62 ? "#0b0f16" : "#e4ecfa";
+        ctx.fillStyle = ink(back);
         ctx.font = `${width < 31 ? 9 : 10.5}px system-ui, sans-serif`;
         ctx.fillText(value.toFixed(Math.abs(value) < 9.995 ? 2 : 1), left + width / 2, top + row / 2 + 0.5);
       }
     }
     if (dead) return;
-    if (known.length && best !== chosen) this.mark(ctx, best * width, top, width, "#ffffff70", 1);
-    this.mark(ctx, chosen * width, top, width, "#ffffff", 2);
+    if (best >= 0 && best !== chosen) this.mark(ctx, best * width, top, width, `${COLOURS.pick}90`, 1);
+    this.mark(ctx, chosen * width, top, width, COLOURS.pick, 2);
   }
 
   mark(ctx, left, top, width, colour, thick) {
@@ -204,30 +221,9 @@ class Panel {
 
   unpoint() { this.state.pointed = -1; this.state.redraw(); }
 
-  // The picked unit: its available actions, best first.
-  drawDetail() {
-    const { replay, moment, detail, state } = this, agent = state.picked;
-    detail.hidden = agent < 0 || agent >= replay.n_agents || !replay.n_steps;
-    if (detail.hidden) return;
-    detail.textContent = "";
-    const head = element("h2", "", detail, `Agent ${agent} · ${replay.kind[agent].title}`);
-    element("span", "", head, `step ${moment.step + 1}`);
-    const chosen = replay.actions_of(moment.step, agent), first = (moment.step * replay.n_agents + agent) * this.labels.length;
-    const options = this.labels.map((_, action) => ({ action, value: this.value(moment.step, agent, action) }))
-      .filter(({ action }) => replay.avail[first + action]).sort((a, b) => (b.value - a.value || a.action - b.action));
-    const values = options.map(({ value }) => value), low = Math.min(...values), high = Math.max(...values);
-    for (const { action, value } of options) {
-      const line = element("div", `option${action === chosen ? " chosen" : ""}`, detail), target = targetOf(replay, agent, action);
-      element("span", "", line, actionName(replay, agent, action) + (target >= 0 ? ` ${replay.kind[target].glyph}` : ""));
-      const bar = element("i", "", element("div", "bar", line));
-      bar.style.width = Number.isNaN(value) ? "0" : `${high > low ? 4 + 96 * (value - low) / (high - low) : 100}%`;
-      element("em", "", line, Number.isNaN(value) ? (action === chosen ? "chosen" : "") : value.toPrecision(4));
-    }
-  }
-
   // Reward of each env step; what has been played is bright.
   drawChart() {
-    const { replay, chart, moment } = this, view = this.chartView ??= {};
+    const { replay, chart, moment } = this, view = this.chartView;
     resize(chart, view);
     const ctx = chart.getContext("2d"), most = Math.max(1e-9, ...replay.reward.map(Math.abs));
     ctx.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
@@ -235,11 +231,11 @@ class Panel {
     const width = view.width / Math.max(replay.n_steps, 1), root = (reward) => Math.sqrt(Math.abs(reward) / most);
     const up = root(Math.max(0, ...replay.reward)), down = root(Math.min(0, ...replay.reward));
     const tall = (view.height - 3) / (up + down || 1), zero = 1 + up * tall;
-    ctx.fillStyle = "#303b50";
+    ctx.fillStyle = COLOURS.line;
     ctx.fillRect(0, zero, view.width, 1);
     replay.reward.forEach((reward, step) => {
       const height = root(reward) * tall;    // roots: the win bonus would flatten the rest
-      ctx.fillStyle = step < moment.played ? "#e8c15a" : "#3d4759";
+      ctx.fillStyle = step < moment.played ? COLOURS.accent : COLOURS.line;
       ctx.fillRect(step * width, reward >= 0 ? zero - height : zero, Math.max(width - 1, 0.7), height);
     });
   }

@@ -1,42 +1,60 @@
-// Time, buttons and keys. An address like page.html#loop=120&play=1&speed=2&orders=1&agent=3 opens the page so.
+// Time, buttons and keys; which battle is shown, and its address.
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 const KEYS = [
-  ["Space", "play or pause"], ["← →", "one game loop"], ["Shift ← →", "one env step"], ["Home End", "start, end"],
-  ["↑ ↓", "speed"], ["1 … 9", "pick an agent; Tab: the next one, Esc: none"], ["B", "bars"], ["O", "orders of all units"],
-  ["I", "unit ids"], ["R", "ranges"], ["F", "whole map or battle (wheel zooms, drag moves)"],
-  ["S", "colours of values per agent or over the episode"], ["?", "this list"],
+  ["Space", "play or pause"], ["← →", "one env step"], [", .", "one game loop; also Shift ← →"], ["Home End", "start, end"],
+  ["1 … 9", "speed; 1 is 16 game loops per second"], ["↑ ↓", "faster, slower"], ["A", "the next agent; Shift A: the one before, Esc: none"],
+  ["N P", "next battle, previous battle, where there are several"], ["B", "bars and cooldowns"], ["O", "orders of all units"], ["I", "unit ids"],
+  ["R", "ranges"], ["F", "whole map or battle (wheel zooms, drag moves)"], ["S", "values against the agent's others, or the episode's"],
+  ["D", "light or dark"], ["C", "copy the link to this moment"], ["?", "this list"],
 ];
 
-function icon(path) { return `<svg viewBox="0 0 16 16"><path d="${path}"/></svg>`; }
-
 class Player {
-  constructor(replay) {
-    this.replay = replay;
-    replay.actions_of = ((chosen) => (step, agent) => chosen[step * replay.n_agents + agent])(replay.chosen);
-    Object.assign(this, { time: 0, speed: 1, playing: false, picked: -1, pointed: -1 });
+  constructor({ battles, palettes }) {
+    Object.assign(this, { battles, time: 0, speed: 1, playing: false, picked: 0, pointed: -1, battle: -1 });
     this.flags = { bars: true, orders: false, ids: false, ranges: false };
-    this.moment = new Moment(replay);
-    this.arena = new Arena(replay, this.moment, this);
-    this.panel = new Panel(replay, this.moment, this);
-    this.timeline = new Timeline(replay, this.moment, this);
-    this.log = new Log(replay, this.moment, this);
-    this.head();
+    this.arena = new Arena(this);
+    this.panel = new Panel(this);
+    this.timeline = new Timeline(this);
+    this.log = new Log(this);
+    this.theme = new Theme(palettes, () => this.recoloured());
+    this.list = new Battles(battles, (number) => this.show(number));
     this.buttons();
-    this.readAddress();
+  }
+
+  async begin() {
+    const wanted = readAddress();
+    if (wanted.theme) this.theme.set(wanted.theme);
+    await this.show((wanted.battle ?? 1) - 1);
+    this.follow(wanted);
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("resize", () => this.redraw());
+    window.addEventListener("hashchange", () => this.goTo(readAddress()));
     new ResizeObserver(() => this.redraw()).observe(document.getElementById("arena-box"));
     this.draw();
+  }
+
+  // Shows a battle from its start.
+  async show(number) {
+    const wanted = Math.max(0, Math.min(Math.round(number), this.battles.length - 1));
+    if (wanted === this.battle) return;
+    const replay = await decode(this.battles[wanted]);
+    this.battle = wanted;
+    Object.assign(this, { replay, moment: new Moment(replay), time: 0, pointed: -1 });
+    if (this.picked >= replay.n_units) this.picked = 0;
+    for (const part of [this.arena, this.panel, this.timeline, this.log]) part.show(replay, this.moment);
+    this.list.mark(wanted);
+    this.head();
+    this.toggle(false);
+    this.note();
   }
 
   head() {
     const { replay } = this, result = document.getElementById("result");
     document.getElementById("map").textContent = replay.map;
-    result.textContent = { truncated: "time limit" }[replay.result] || replay.result;
-    result.classList.add(replay.result);
-    const total = replay.returns[replay.n_steps].toFixed(2);
-    document.getElementById("facts").textContent = `return ${total} · ${replay.n_steps} steps · `
+    result.textContent = resultName(replay.result);
+    result.className = `badge ${replay.result}`;
+    document.getElementById("facts").textContent = `return ${replay.return.toFixed(2)} · ${replay.n_steps} steps · `
       + `${(replay.n_loops / replay.loops_per_second).toFixed(1)} s · seed ${replay.seed}`;
   }
 
@@ -46,44 +64,57 @@ class Player {
       "loop-back": () => this.hop(-1, 1), "loop-on": () => this.hop(1, 1),
       "step-back": () => this.hop(-1, this.replay.step_mul), "step-on": () => this.hop(1, this.replay.step_mul),
       fit: () => { this.arena.fit(this.arena.moved ? this.arena.whole : !this.arena.whole); this.redraw(); },
+      theme: () => this.theme.toggle(), help: () => this.help(),
+      copy: () => { this.note(); copyAddress((text, milliseconds) => this.say(text, milliseconds)); },
     };
+    document.getElementById("copy").hidden = !hasAddress();
     for (const button of document.querySelectorAll("[data-do]")) button.addEventListener("click", this.actions[button.dataset.do]);
     for (const button of document.querySelectorAll("[data-flag]")) button.addEventListener("click", () => this.flip(button.dataset.flag));
     const speeds = document.getElementById("speeds");
     for (const speed of SPEEDS) element("button", "", speeds, `${speed}×`).addEventListener("click", () => this.setSpeed(speed));
-    for (const id of ["show-help", "help"]) document.getElementById(id).addEventListener("click", () => this.help());
-    // A focused button would take the space bar.
-    document.addEventListener("click", (event) => { if (event.target.tagName === "BUTTON") event.target.blur(); });
+    document.getElementById("help").addEventListener("click", () => this.help());
     this.setSpeed(1);
-    this.toggle(false);
   }
 
-  readAddress() {
-    const wanted = new URLSearchParams(location.hash.slice(1));
-    for (const flag of Object.keys(this.flags)) if (wanted.has(flag)) this.flags[flag] = wanted.get(flag) !== "0";
-    if (wanted.has("loop")) this.time = Math.max(0, Math.min(Number(wanted.get("loop")) || 0, this.replay.n_loops));
-    if (SPEEDS.includes(Number(wanted.get("speed")))) this.setSpeed(Number(wanted.get("speed")));
-    if (wanted.has("agent")) this.picked = Math.min(Number(wanted.get("agent")) || 0, this.replay.n_agents - 1);
-    this.arena.whole = wanted.has("map");
-    if (wanted.has("play")) this.toggle();
+  follow({ time, agent, speed, play, map, flags }) {
+    Object.assign(this.flags, flags);
+    if (speed > 0) this.setSpeed(Math.min(speed, 100));
+    if (agent !== null) this.picked = Math.max(-1, Math.min(Math.round(agent), this.replay.n_units - 1));
+    if (map) this.arena.whole = true;
+    if (time !== null) this.seek(Math.round(time * this.replay.step_mul));
+    if (play) this.toggle(true);
   }
+
+  // Somebody has changed the address by hand, or followed a link within the page.
+  async goTo(wanted) {
+    if (wanted.battle !== null) await this.show(wanted.battle - 1);
+    this.follow(wanted);
+    this.redraw();
+  }
+
+  // While a battle plays, its address waits.
+  note() { if (!this.playing && this.replay) writeAddress(addressOf(this)); }
 
   toggle(playing = !this.playing) {
     if (playing && this.time >= this.replay.n_loops) this.time = 0;
     this.playing = playing;
     document.getElementById("play").innerHTML = icon(playing ? "M4 3h3v10H4zM9 3h3v10H9z" : "M4 2l9 6-9 6z");
     this.before = null;
-    this.redraw();
+    this.changed();
   }
 
-  flip(flag) { this.flags[flag] = !this.flags[flag]; this.redraw(); }
+  // Something that the address tells.
+  changed() { this.note(); this.redraw(); }
+
+  flip(flag) { this.flags[flag] = !this.flags[flag]; this.changed(); }
 
   setSpeed(speed) {
     this.speed = speed;
-    document.querySelectorAll("#speeds button").forEach((button, k) => button.classList.toggle("on", SPEEDS[k] === speed));
+    [...document.getElementById("speeds").children].forEach((button, k) => button.classList.toggle("on", SPEEDS[k] === speed));
+    this.redraw();
   }
 
-  seek(time) { this.time = Math.max(0, Math.min(time, this.replay.n_loops)); this.before = null; this.redraw(); }
+  seek(time) { this.time = Math.max(0, Math.min(time, this.replay.n_loops)); this.before = null; this.changed(); }
 
   // To the next whole multiple of `size` loops, forwards or backwards.
   hop(direction, size) {
@@ -92,7 +123,15 @@ class Player {
     this.seek((direction > 0 ? Math.floor(places + 1e-6) + 1 : Math.ceil(places - 1e-6) - 1) * size);
   }
 
-  pick(unit) { this.picked = unit; this.redraw(); }
+  pick(unit) { this.picked = unit; this.changed(); }
+
+  say(text, milliseconds = 1800) {
+    const said = document.getElementById("said");
+    said.textContent = text;
+    said.hidden = false;
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => { said.hidden = true; }, milliseconds);
+  }
 
   help() {
     const help = document.getElementById("help");
@@ -108,27 +147,37 @@ class Player {
   }
 
   key(event) {
+    // Tab goes from button to button, and space and Enter press the one that it is on.
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const faster = (by) => this.setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.indexOf(this.speed) + by, SPEEDS.length - 1))]);
+    if (event.target.tagName === "BUTTON" && event.target.matches(":focus-visible") && [" ", "Enter"].includes(event.key)) return;
+    const { actions, replay } = this, back = event.shiftKey;
+    const faster = (by) => this.setSpeed((by > 0 ? SPEEDS.find((one) => one > this.speed) : SPEEDS.findLast((one) => one < this.speed)) ?? this.speed);
     const flags = { b: "bars", o: "orders", i: "ids", r: "ranges" };
-    const next = (by) => this.pick((this.picked + by + this.replay.n_agents) % this.replay.n_agents);
     const keys = {
-      " ": this.actions.play, arrowleft: this.actions[event.shiftKey ? "step-back" : "loop-back"],
-      arrowright: this.actions[event.shiftKey ? "step-on" : "loop-on"], home: this.actions.first, end: this.actions.last,
-      arrowup: () => faster(1), arrowdown: () => faster(-1), f: this.actions.fit, s: () => this.panel.toggleScale(),
-      "?": () => this.help(), escape: () => (document.getElementById("help").hidden ? this.pick(-1) : this.help()),
-      tab: () => next(event.shiftKey ? (this.picked < 0 ? 0 : -1) : 1),
+      " ": actions.play, home: actions.first, end: actions.last, ",": actions["loop-back"], ".": actions["loop-on"],
+      arrowleft: actions[back ? "loop-back" : "step-back"], arrowright: actions[back ? "loop-on" : "step-on"],
+      arrowup: () => faster(1), arrowdown: () => faster(-1), f: actions.fit, s: () => this.panel.toggleScale(), d: actions.theme, c: actions.copy,
+      "?": actions.help, escape: () => (document.getElementById("help").hidden ? this.pick(-1) : this.help()),
+      a: () => this.pick(this.picked < 0 ? (back ? replay.n_agents - 1 : 0) : (this.picked + (back ? -1 : 1) + replay.n_agents) % replay.n_agents),
+      n: () => this.show(this.battle + 1), p: () => this.show(this.battle - 1),
     };
     const key = event.key.toLowerCase();
     if (key in flags) this.flip(flags[key]);
-    else if (/^[0-9]$/.test(key) && Number(key) < this.replay.n_agents) this.pick(Number(key));
+    else if (/^[1-9]$/.test(key)) this.setSpeed(Number(key));
     else if (key in keys) keys[key]();
     else return;
     event.preventDefault();
   }
 
+  recoloured() {
+    if (!this.replay) return;
+    this.panel.redone();
+    this.timeline.redone();
+    this.redraw();
+  }
+
   redraw() {
-    if (this.waiting) return;
+    if (this.waiting || !this.replay) return;
     this.waiting = true;
     requestAnimationFrame((now) => this.tick(now));
   }
@@ -151,15 +200,22 @@ class Player {
     this.timeline.draw();
     this.panel.draw();
     this.log.draw();
-    for (const button of document.querySelectorAll("[data-flag]")) button.classList.toggle("on", this.flags[button.dataset.flag]);
-    document.body.dataset.loop = this.moment.loop;
+    for (const button of document.querySelectorAll("[data-flag]")) {
+      button.classList.toggle("on", this.flags[button.dataset.flag]);
+      button.setAttribute("aria-pressed", this.flags[button.dataset.flag]);
+    }
+    Object.assign(document.body.dataset, { loop: this.moment.loop, battle: this.battle + 1 });
   }
 }
 
-decode(JSON.parse(document.getElementById("replay").textContent)).then((replay) => {
-  new Player(replay);
+// In its own function: a battle that cannot be decoded is an error like any other.
+async function start() {
+  const player = new Player(JSON.parse(document.getElementById("replay").textContent));
+  await player.begin();
   document.body.dataset.state = "ready";
-}).catch((error) => {
+}
+
+start().catch((error) => {
   const box = document.getElementById("error");
   element("div", "", box, `This replay cannot be shown: ${error.message}`);
   box.hidden = false;

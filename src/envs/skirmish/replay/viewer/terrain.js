@@ -1,11 +1,5 @@
 // The ground: free cells by height, cliffs that only climbers cross, walls. Drawn once per view and then reused.
 
-function mix(a, b, part) {
-  const channel = (hex, k) => parseInt(hex.slice(1 + 2 * k, 3 + 2 * k), 16);
-  const mixed = [0, 1, 2].map((k) => Math.round(channel(a, k) + (channel(b, k) - channel(a, k)) * part));
-  return `#${mixed.map((value) => value.toString(16).padStart(2, "0")).join("")}`;
-}
-
 function hatch(ctx, back, front, size) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = size;
@@ -47,14 +41,14 @@ class Terrain {
   }
 
   colour(x, y) {
-    const { palette } = this.replay, part = this.span ? (this.level(x, y) - this.low) / this.span : 0.4;
-    const base = mix(palette.ground_low, palette.ground_high, Math.max(0, Math.min(1, part)));
-    return (x + y) % 2 ? base : mix(base, "#ffffff", 0.012);
+    const part = this.span ? (this.level(x, y) - this.low) / this.span : 0.4;
+    const base = mix(COLOURS.ground_low, COLOURS.ground_high, Math.max(0, Math.min(1, part)));
+    return (x + y) % 2 ? base : mix(base, COLOURS.ground_line, 0.014);
   }
 
   // Draw into ctx; the view says where cells lie on the canvas.
   draw(ctx, view) {
-    const key = [view.left, view.top, view.scale, view.width, view.height].join();
+    const key = [view.left, view.top, view.scale, view.width, view.height, COLOURS.scheme].join();
     if (key !== this.key) this.render(view);
     this.key = key;
     ctx.drawImage(this.layer, 0, 0, view.width, view.height);
@@ -63,11 +57,11 @@ class Terrain {
   render(view) {
     this.layer.width = view.width * view.ratio;
     this.layer.height = view.height * view.ratio;
-    const ctx = this.layer.getContext("2d"), { palette } = this.replay;
+    const ctx = this.layer.getContext("2d");
     ctx.scale(view.ratio, view.ratio);
-    ctx.fillStyle = palette.void;
+    ctx.fillStyle = COLOURS.void;
     ctx.fillRect(0, 0, view.width, view.height);
-    const wall = hatch(ctx, palette.wall, palette.wall_hatch, 12), cliff = hatch(ctx, palette.cliff, palette.cliff_hatch, 9);
+    const wall = hatch(ctx, COLOURS.wall, COLOURS.wall_hatch, 12), cliff = hatch(ctx, COLOURS.cliff, COLOURS.cliff_hatch, 9);
     this.each((x, y, ground) => {
       // Whole pixels, else gaps show between the cells.
       const left = Math.round(view.x(x)), top = Math.round(view.y(y + 1));
@@ -81,7 +75,7 @@ class Terrain {
 
   grid(ctx, view) {
     ctx.lineWidth = 1;
-    ctx.strokeStyle = "#ffffff09";
+    ctx.strokeStyle = `${COLOURS.ground_line}09`;
     ctx.beginPath();
     this.each((x, y, ground) => {
       if (ground !== "." || x % 4 || y % 4) return;
@@ -93,7 +87,7 @@ class Terrain {
 
   // Lines where the ground changes: bright around walls and cliffs, faint between two heights.
   edges(ctx, view) {
-    const { palette } = this.replay, walls = new Path2D(), steps = new Path2D();
+    const walls = new Path2D(), steps = new Path2D();
     const line = (path, x0, y0, x1, y1) => { path.moveTo(view.x(x0), view.y(y0)); path.lineTo(view.x(x1), view.y(y1)); };
     this.each((x, y, ground) => {
       for (const [dx, dy] of [[1, 0], [0, 1]]) {
@@ -106,20 +100,20 @@ class Terrain {
       if (y === 0 && ground !== "#") line(walls, x, 0, x + 1, 0);
     });
     ctx.lineCap = "round";
-    ctx.strokeStyle = "#ffffff26";
+    ctx.strokeStyle = `${COLOURS.ground_line}26`;
     ctx.lineWidth = 1;
     ctx.stroke(steps);
-    ctx.strokeStyle = palette.wall_edge;
+    ctx.strokeStyle = COLOURS.wall_edge;
     ctx.lineWidth = 2;
     ctx.shadowColor = "#000";
-    ctx.shadowBlur = 8;
+    ctx.shadowBlur = COLOURS.scheme === "dark" ? 8 : 0;
     ctx.stroke(walls);
     ctx.shadowBlur = 0;
   }
 
   // Coordinates along the lower and the right edge of the view.
   rulers(ctx, view) {
-    ctx.fillStyle = "#7d8ba4a0";
+    ctx.fillStyle = COLOURS.faint;
     ctx.font = "10px system-ui, sans-serif";
     const every = view.scale > 14 ? 2 : 4;
     ctx.textBaseline = "alphabetic";
