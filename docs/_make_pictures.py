@@ -76,12 +76,10 @@ def small(path: Path) -> None:
     print(path, path.stat().st_size // 1000, "kB")
 
 
-def shoot(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: str = "light", keys: str = "") -> None:
+def shoot(browser: Browser, url: str, name: str, size: tuple[int, int], scheme: str = "light") -> None:
     """Save what a browser shows."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
     page.goto(url)
-    for key in keys.split():
-        page.keyboard.press(key)
     page.wait_for_timeout(1000)
     target = page.locator("pre") if name == "terminal" else page
     target.screenshot(path=PICTURES / f"{name}.png")
@@ -108,8 +106,8 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         shoot(browser, Path("terminal.html").resolve().as_uri(), "terminal", (900, 900))
-        shoot(browser, replay.with_suffix(".html").resolve().as_uri(), "battle", (1000, 640), keys="ArrowRight " * 14)
-        shoot(browser, Path("report/index.html").resolve().as_uri(), "report", (1000, 900))
+        shoot(browser, replay.with_suffix(".html").resolve().as_uri() + "#t=13", "battle", (1000, 660))
+        shoot(browser, Path("report/index.html").resolve().as_uri(), "report", (1000, 860))
         browser.close()
 
 
