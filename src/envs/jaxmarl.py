@@ -173,7 +173,8 @@ def n_actions(key: str, env: Any, agent: Any) -> int:
     space = env.action_space(agent)
     if not hasattr(space, "n"):
         raise UserError(
-            f"env_args.key={key!r}: agent {agent!r} acts in a {type(space).__name__}, only discrete actions are supported"
+            f"env_args.key={key!r}: agent {agent!r} acts in a {type(space).__name__}, only discrete actions are "
+            "supported"
         )
     return int(space.n)
 
