@@ -43,7 +43,7 @@ class JaxMarlEnv(TeamBatch):
     def __init__(self, config: Config, batch_size: int) -> None:
         self._env = make_env(config)
         self._agents = list(self._env.agents)
-        sizes = [self._n_actions(agent) for agent in self._agents]
+        sizes = [n_actions(config.key, self._env, agent) for agent in self._agents]
         self._pure = _Functions(config.key, self._env, self._agents, max(sizes))
         obs, state, avail = self._pure.shapes()
         for agent, (size, space) in enumerate(zip(avail, sizes, strict=True)):
@@ -54,15 +54,6 @@ class JaxMarlEnv(TeamBatch):
         super().__init__(config, sizes, obs, state, batch_size)
         self._keys = self._pure.keys([0] * batch_size)
         self._states, *_ = self._pure.reset(self._keys)
-
-    def _n_actions(self, agent: str) -> int:
-        space = self._env.action_space(agent)
-        if not hasattr(space, "n"):
-            raise UserError(
-                f"env_args.key={self._env.name!r}: agent {agent!r} acts in a {type(space).__name__}, only discrete "
-                "actions are supported"
-            )
-        return int(space.n)
 
     def begin(self, rows: NDArray[np.int64], seeds: list[int]) -> None:
         """Start episodes."""
@@ -112,7 +103,9 @@ class _Functions:
         jnp = jax.numpy
         self._jax, self._jnp = jax, jnp
         self._env, self._agents, self._n_actions = env, agents, n_actions
-        _, state = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
+        obs, state = jax.eval_shape(env.reset, jax.random.PRNGKey(0))
+        if not isinstance(obs, Mapping) or any(agent not in obs for agent in agents):
+            raise UserError(f"env_args.key={key!r}: its observations are not a dict with an entry for each agent")
         self._masks = next((name for name in MASKS if self._has_mask(name, state)), None)
         self.keys = jax.jit(lambda seeds: jax.vmap(jax.random.PRNGKey)(jnp.asarray(seeds)))
         self.reset = jax.jit(jax.vmap(self._reset))
@@ -173,6 +166,17 @@ class _Functions:
             return self._jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
         return self._jax.tree.map(choose, new, old)
+
+
+def n_actions(key: str, env: Any, agent: Any) -> int:
+    """Return how many actions an agent has. UserError if they are not numbered."""
+    space = env.action_space(agent)
+    if not hasattr(space, "n"):
+        raise UserError(
+            f"env_args.key={key!r}: agent {agent!r} acts in a {type(space).__name__}, only discrete actions are "
+            "supported"
+        )
+    return int(space.n)
 
 
 def make_env(config: JaxMarlEnv.Config) -> Any:
