@@ -75,8 +75,11 @@ def main(argv: Sequence[str]) -> int:
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
     words = list(argv)
     updates = words[words.index("with") + 1 :] if "with" in words else []
-    options = parser().parse_args(words[: words.index("with")] if "with" in words else words)
+    known = parser()
+    options, unknown = known.parse_known_args(words[: words.index("with")] if "with" in words else words)
     try:
+        if unknown:
+            raise UserError(unknown_word(unknown[0], list(known._option_string_actions)))
         return play(options, updates)
     except UserError as error:
         print(f"error: {short_line(str(error))}", file=sys.stderr)
@@ -84,6 +87,14 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:  # before anything has begun
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def unknown_word(word: str, options: Sequence[str]) -> str:
+    """Return what to say of a word that is no option."""
+    if "=" in word and not word.startswith("-"):
+        return f"{word!r} comes before `with`; write: with {word}"
+    name = word.partition("=")[0]
+    return f"unknown option {name}{closest(name, options)}; --help lists them"
 
 
 def grids_of(options: argparse.Namespace, updates: Sequence[str]) -> list[Grid]:

@@ -153,6 +153,7 @@ class SlurmBackend:
 
         kind = submitit.SlurmExecutor if self.cluster == "slurm" else submitit.LocalExecutor
         folder, log = self.logs / "slurm" / name, self.logs / f"{name}.log"
+        (self.logs / "slurm").mkdir(0o700, parents=True, exist_ok=True)  # its files hold the words, passwords included
         os.environ["PYTHONPATH"] = import_path()  # sbatch hands our environment on, and the job is a class of ours
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

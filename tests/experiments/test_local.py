@@ -54,6 +54,8 @@ def test_what_fails_has_its_line(tmp_path: Path) -> None:
         (("--configs=qmixx", "--env-configs=skirmish"), "error: qmixx skirmish seed 1: no config 'qmixx'"),
         (("--env-configs=skirmish",), "error: launch.py: no configs; name one at least, such as qmix"),
         ((*GRID, "--at-once=0"), "error: --at-once=0: expected 1 or more"),
+        ((*GRID, "t_max=300"), "error: 't_max=300' comes before `with`; write: with t_max=300"),
+        (("--config=qmix",), "error: unknown option --config; did you mean '--configs'?; --help lists them"),
         (("--plan=nowhere.yaml",), "nowhere.yaml"),
         (("--plan=x.yaml", "--configs=qmix"), "error: --plan stands alone"),
     ],
