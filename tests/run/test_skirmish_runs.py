@@ -45,6 +45,7 @@ def test_either_runner_saves_a_replay_per_episode(whole: Path, tmp_path: Path, r
     paths = sorted((tmp_path / "results" / "replays").iterdir())
     assert len(paths) == len(episodes) == 6
     assert out.count("Replay: ") == 1
+    assert "; watch: python src/tools/replay.py" in out
     assert " and 5 more beside it" in out
     for path in paths:
         played = read_replay(path)
