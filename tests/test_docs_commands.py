@@ -36,13 +36,13 @@ def played_before(line: str, here: Path) -> str:
     if "FILE.npz" in line:
         if not (here / "results/replays").exists():
             run(Command("python src/evaluate.py results/models/TOKEN save_replay=True test_nepisode=2", None), here)
-        return line.replace("FILE", newest(here / "results/replays").stem)
+        return line.replace("FILE", newest(here / "results/replays", "*.npz").stem)
     return line
 
 
-def newest(folder: Path) -> Path:
-    """Return what came into a folder last."""
-    return max(folder.iterdir(), key=lambda path: path.stat().st_mtime)
+def newest(folder: Path, pattern: str = "*") -> Path:
+    """Return what came into a folder last, of names like this."""
+    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
 
 
 def run(command: Command, here: Path) -> str:
