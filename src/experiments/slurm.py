@@ -10,8 +10,8 @@ import os
 import re
 import subprocess
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,20 @@ def minutes(given: Any) -> float:
         hours, mins, seconds = (*parts, 0, 0)[:3]
         return int(days or 0) * 1440 + hours * 60 + mins + seconds / 60
     return parts[0] + (parts[1] / 60 if len(parts) == 2 else 0)
+
+
+@contextmanager
+def _known_imports() -> Iterator[None]:
+    """Let what is started within import what we can: sbatch hands our environment on, and a job is a class of ours."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = import_path()
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 class SlurmProcess:
@@ -154,8 +168,7 @@ class SlurmBackend:
         kind = submitit.SlurmExecutor if self.cluster == "slurm" else submitit.LocalExecutor
         folder, log = self.logs / "slurm" / name, self.logs / f"{name}.log"
         (self.logs / "slurm").mkdir(0o700, parents=True, exist_ok=True)  # its files hold the words, passwords included
-        os.environ["PYTHONPATH"] = import_path()  # sbatch hands our environment on, and the job is a class of ours
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _known_imports():
             warnings.simplefilter("ignore")
             try:
                 executor = kind(folder, max_num_timeout=OFTEN)

@@ -71,6 +71,7 @@ def test_what_sbatch_is_told_and_which_job_is_found_again(cluster: Path) -> None
     assert backend.has_room([job])
     assert not backend.has_room([job, job])
     assert backend.leave([job]) == "scancel 1"
+    assert not os.environ.get("PYTHONPATH")  # which is the jobs' affair
     assert Path("results/launch/slurm").stat().st_mode & 0o77 == 0  # the words may have passwords in them
     again = SlurmBackend(options, 2, 3, Path("results/launch")).start(["--config=nope"], "some_run")
     assert again.job.job_id == "1"

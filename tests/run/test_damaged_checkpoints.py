@@ -249,7 +249,7 @@ def test_runs_and_tokens_name_each_other(token: Path) -> None:
     assert json.loads((folder / "run.json").read_text())["models"] == str(other.absolute())
     assert json.loads((other / "runs.json").read_text()) == [{"run": str(folder.absolute()), "from": str(first)}]
     assert newest(token) == step
-    assert f"checkpoint_path={other} evaluate=True" in out
+    assert f"evaluate.py {other}" in out
     code, _, err = run_main(Path(), *SMALL_HUNT, "t_max=500", f"resume={other}")
     assert code == 0, err
     runs = json.loads((other / "runs.json").read_text())
