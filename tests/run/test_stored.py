@@ -90,6 +90,7 @@ def test_evaluation_is_that_of_main(trained: Trained) -> None:
     folder = run_folders(Path("results"))[-1]
     assert folder != whole
     assert read(folder, "evaluation.json") == read(whole, "evaluation.json")
+    assert read(folder, "info.json")["test_return_mean_T"] == [max(steps_in(trained.models))]
     line = f"python src/evaluate.py {trained.models.name} test_nepisode=3"
     assert read(folder, "run.json")["command_line"] == line
 
