@@ -10,23 +10,21 @@ newest() { ls -1dt "$@" | sed -n 1p; }
 
 # tour CONFIG KEYS...: train on 3m, draw the learning curve, play a battle with what was learned.
 tour() {
-    local job=("--config=$1" --env-config=skirmish)
-    local training=("${job[@]}" with "${@:2}" save_model=True save_buffer=False)
+    local training=("--config=$1" --env-config=skirmish with "${@:2}" save_model=True save_buffer=False)
     echo "python src/main.py ${training[*]}"
     "$python" src/main.py "${training[@]}"
-    local models run replay
+    local models run
     models=$(newest results/models/*/)
     run=$(newest results/sacred/3m/*/[0-9]*)
     "$python" src/tools/curve.py "$run" --out "$run/curve.png" >/dev/null
-    local evaluation=("${job[@]}" with "checkpoint_path=${models%/}" save_replay=True)
-    echo "python src/main.py ${evaluation[*]}"
-    "$python" src/main.py "${evaluation[@]}"
-    replay=$(newest results/replays/3m_*.npz)
-    "$python" src/tools/replay.py "$replay" >/dev/null
+    local evaluation=(src/evaluate.py "${models%/}" save_replay=True)
+    echo "python ${evaluation[*]}"
+    "$python" "${evaluation[@]}"
+    "$python" src/tools/replay.py --out results/replays/battles.html >/dev/null
     echo
     echo "Every number:   $run/info.json"
     echo "Learning curve: $run/curve.png"
-    echo "A battle:       ${replay%.npz}.html (open it in a browser)"
+    echo "Battles:        results/replays/battles.html (open it in a browser)"
     echo "The policy:     ${models%/}"
 }
 
