@@ -338,7 +338,7 @@ def test_names_cannot_break_a_table() -> None:
         as_latex(table)
     )
     assert "&lt;b&gt;" in as_html(table)
-    assert as_markdown(table).splitlines()[2] == r"| a\_b & 50% \<b> x | **0.50** [0.25, 0.75] |"
+    assert as_markdown(table).splitlines()[2] == r"| a\_b & 50% \<b> (x) | **0.50** [0.25, 0.75] |"
     assert as_csv(table).splitlines() == ["me_thod,value,value low,value high", "a_b & 50% <b>,0.5,0.25,0.75"]
 
 

@@ -166,6 +166,7 @@ def as_markdown(table: Table) -> str:
 def _markdown_entry(entry: Entry) -> str:
     text, ends = _markdown_escaped(entry.text), _interval_text(entry)
     text = f"**{text}**" if entry.bold else text
+    ends = f"({ends})" if entry.note else ends
     return f"{text} {ends}" if ends else text
 
 
