@@ -23,7 +23,9 @@ def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_r
     words = (*WORDS, "t_max=2000")
     process = start_launch(launched, *GRID, "with", *words)
     wait_for(launched, "results/models/*/*/run.pt")
-    runs_of(launched)[0].send_signal(signal.SIGKILL)
+    killed = runs_of(launched)[0]
+    (seed,) = [int(word.removeprefix("seed=")) for word in killed.cmdline() if word.startswith("seed=")]
+    killed.send_signal(signal.SIGKILL)
     time.sleep(1.0)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
@@ -36,7 +38,7 @@ def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_r
     before = len(run_folders(launched))
     code, out, _ = run_launch(launched, *GRID, "with", *words)
     assert (code, len(run_folders(launched))) == (0, before)
-    check_numbers(alone, launched, words)
+    check_numbers(alone, launched, words, (seed,))
 
 
 def test_what_fails_has_its_line(tmp_path: Path) -> None:

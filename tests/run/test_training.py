@@ -130,7 +130,7 @@ def test_resume_refuses_another_config(whole: Path) -> None:
     assert run_folders(whole) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.nightly)])
 def test_a_signal_saves_and_is_recorded(tmp_path: Path, number: signal.Signals) -> None:
     process = start_main(tmp_path, *SMALL_HUNT, "t_max=10000000", "save_model=False")
     try:
