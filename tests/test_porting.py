@@ -31,7 +31,7 @@ from pymarl.utils.layers import merge
 from run_kit import read, run_folders
 
 TEXT = porting.OUT.read_text()
-FILES = dict(re.findall(r"^```python file=(\S+)\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))
+FILES = dict(re.findall(r"^```python title=\"(\S+)\"\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))
 PLACES = {"run": "run", "runner": "runners", "mac": "controllers", "agent": "modules/agents", "learner": "learners",
           "critic": "modules/critics", "action_selector": "components/action_selectors.py", "env": "envs"}  # fmt: skip
 """Config key -> where in src the registry of its names is."""

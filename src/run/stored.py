@@ -61,7 +61,7 @@ def find_stored(path: str | Path) -> Stored:
         UserError: nothing of that kind is there.
     """
     given = Path(path)
-    folder = MODELS / given if len(given.parts) == 1 and not given.exists() else given
+    folder = given if given.is_absolute() or given.exists() or given.parts[:2] == MODELS.parts else MODELS / given
     if (folder / "run.json").is_file():
         return Stored(_of_run(folder), None)
     if (folder / CONFIG_FILE).is_file():
@@ -73,6 +73,10 @@ def find_stored(path: str | Path) -> Stored:
             f"{str(path)!r}: no {CONFIG_FILE} there, which says what was trained; expected results/models/<token>. "
             "PyMARL's own checkpoints have none: play them with --config, --env-config and checkpoint_path=FOLDER"
         )
+    if (folder.parent / CONFIG_FILE).is_file():
+        steps = ", ".join(map(str, steps_in(folder.parent))) or "none"
+        why = f" ({BEST} networks are kept with absolute_episodes=N)" if folder.name == BEST else ""
+        raise UserError(f"{folder.parent} has no checkpoint {folder.name!r}{why}; it has: {steps}")
     known = [each.name for each in MODELS.iterdir()] if MODELS.is_dir() else []
     raise UserError(f"no folder {str(path)!r}; expected results/models/<token>{closest(given.name, known)}")
 

@@ -73,9 +73,9 @@ def _read_in(file: Path) -> Iterator[str]:
         if isinstance(node, ast.Attribute) and _is_args(node.value):
             yield node.attr
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "hasattr"):
-            of, key, *_ = node.args
-            if _is_args(of) and isinstance(key, ast.Constant):
-                yield str(key.value)
+            match node.args:
+                case [of, ast.Constant(value=key), *_] if _is_args(of):
+                    yield str(key)
 
 
 def _is_args(node: ast.expr) -> bool:
