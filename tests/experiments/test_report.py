@@ -175,6 +175,15 @@ def test_runs_are_compared_up_to_the_shortest(tmp_path: Path) -> None:
     assert any("t_max is 2000 for qmix, 1000 for vdn" in line for line in made.remarks)
 
 
+def test_tests_that_meet_at_the_start_alone_are_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "sacred/3m/qmix/1", [(t, [0.0]) for t in (0, 1000, 3000)], name="qmix", mixer="qmix", seed=1)
+    write_run(tmp_path / "sacred/3m/vdn/1", [(t, [0.0]) for t in (0, 10000, 20000)], name="vdn", mixer="vdn", seed=1,
+              test_interval=10000)  # fmt: skip
+    (text,) = [note for note in study(tmp_path).remarks if "alone" in note]
+    assert "compared at 0 env steps alone: tests that all runs have are 10,000 apart, and the last of the" in text
+    assert "(qmix, seed 1) is at 3,000." in text
+
+
 def test_unfinished_runs_are_left_out_or_marked(tmp_path: Path) -> None:
     write_runs(tmp_path, "qmix", "3m", [[0, 1], [0, 1]])
     write_run(tmp_path / "sacred/3m/qmix/3", [(0, [0.0, 0.0])], name="qmix", mixer="qmix", seed=3, t_max=1000,

@@ -21,6 +21,7 @@ from pymarl.run.foreign import take_foreign
 from pymarl.run.parts import build, build_mac, pymarl_args
 from pymarl.utils.errors import UserError
 from pymarl.utils.layers import merge
+from pymarl.utils.pymarl_args import _read_in
 
 THEIRS = "written_for_pymarl"
 NAMES = {f"{layer}.{part}" for layer in ("fc1", "fc2") for part in ("weight", "bias")}
@@ -201,3 +202,9 @@ def test_an_unavailable_choice_is_refused(
     words = ["--config=qmix", "--env-config=skirmish", "with", "env_args.map_name=3m", "batch_size_run=1", "seed=1"]
     assert main.main([*words, "action_selector=extra:First"]) == 1
     assert "action_selector=First chose an action that is not available" in capsys.readouterr().err
+
+
+def test_calls_that_name_no_key_are_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text("getattr(*pair)\nhasattr(args, name)\ngetattr(self.args, 'lr', 0)\nargs.gamma\n")
+    assert set(_read_in(file)) == {"lr", "gamma"}

@@ -101,7 +101,11 @@ def test_every_name_of_it_is_found(trained: Trained, tmp_path: Path, monkeypatch
         assert find_stored(path).networks().samefile(token / str(steps[-1]))
         assert find_stored(path).networks(steps[0] + 1).samefile(token / str(steps[0]))
         assert find_stored(path).networks("best").samefile(token / "best")
-    assert find_stored(token / str(steps[0])).networks().samefile(token / str(steps[0]))
+    for path in (token / str(steps[0]), f"{token.name}/{steps[0]}"):
+        assert find_stored(path).networks().samefile(token / str(steps[0]))
+    listed = ", ".join(map(str, steps))
+    with pytest.raises(pymarl.UserError, match=f"has no checkpoint '999'; it has: {listed}"):
+        find_stored(f"{token.name}/999")
     assert pymarl.load_policy(token / "best").t_env == read(token / "best", "about.json")["t_env"]
     shutil.copytree("results", tmp_path / "moved")
     shutil.rmtree(tmp_path / "moved" / "replays", ignore_errors=True)
