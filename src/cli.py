@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
-from pymarl.utils.doors import DOORS
+from pymarl.utils.doors import DOORS, set_up
 from pymarl.utils.errors import closest
 from pymarl.utils.version import __version__
 
@@ -39,11 +38,11 @@ def help_text() -> str:
     return HELP.format(words="\n".join(f"  {word:<11}{door.what}" for word, door in DOORS.items()))
 
 
-def of_search(words: Sequence[str]) -> list[str] | None:
-    """Return the words of launch for those of search; None if they ask for help, or begin with no range."""
+def of_search(words: Sequence[str]) -> list[str]:
+    """Return the words of launch for those of search; none if they begin with no range."""
     if "--search" in words:
         return list(words)
-    return None if not words or words[0].startswith("-") or words[0] == "with" else ["--search", *words]
+    return [] if not words or words[0].startswith("-") or words[0] == "with" else ["--search", *words]
 
 
 def run(argv: Sequence[str]) -> int:
@@ -59,14 +58,12 @@ def run(argv: Sequence[str]) -> int:
         print(f"error: pymarl {word}: no such word{closest(word, DOORS)} (known: {', '.join(DOORS)})", file=sys.stderr)
         return 2
     if word == "search":
-        launched = of_search(rest)
-        if launched is None or {"--help", "-h"} & {*rest}:
-            asked = bool({"--help", "-h"} & {*rest})
+        asked = bool({"--help", "-h"} & {*rest})
+        rest = [] if asked else of_search(rest)
+        if not rest:
             print(SEARCH, end="", file=sys.stdout if asked else sys.stderr)
             return 0 if asked else 2
-        rest = launched
-    # OpenMP's idle threads would spin on the cores that others need. Read when torch is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    set_up()
     code: int = importlib.import_module(f"pymarl.{DOORS[word].module}").main(rest)
     return code
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymarl.utils.doors import command_parser
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.doors import command_parser, set_up
+from pymarl.utils.errors import UserError, refuse
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,13 +52,12 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 compared, 1 wrong input or not to be compared."""
-    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
+    set_up()
     options = parser().parse_args(argv)
     try:
         return compare(options)
     except UserError as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
-        return 1
+        return refuse(error)
 
 
 def compare(options: argparse.Namespace) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from pymarl.utils.doors import command_parser
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.doors import command_parser, set_up
+from pymarl.utils.errors import UserError, refuse
 
 DESCRIPTION = """\
 Write the tests of runs, ours and those of PyMARL, PyMARL2 and EPyMARL, into one file.
@@ -24,7 +23,7 @@ SUFFIXES = (".csv", ".json")
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input."""
-    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
+    set_up()
     parser = command_parser("python src/export.py", DESCRIPTION, "FOLDER [FOLDER ...] --out FILE")
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="of runs, such as results/sacred")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="ends in .csv or .json")
@@ -32,8 +31,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         print(export(options.folders, options.out))
     except UserError as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
-        return 1
+        return refuse(error)
     except OSError as error:
         from pymarl.utils.files import writing_failed
 

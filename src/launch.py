@@ -7,15 +7,13 @@ checkpoints, finished ones are left alone. With `--search` the runs are trials o
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymarl.utils.doors import command_parser
-from pymarl.utils.errors import UserError, closest, short_line
+from pymarl.utils.doors import command_parser, set_up
+from pymarl.utils.errors import UserError, closest, refuse
 
 if TYPE_CHECKING:
     from pymarl.experiments.plan import Grid
@@ -72,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Play a plan; return the exit code: 0 all done, 1 some failed or wrong input, 130 stopped by a signal."""
-    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
+    set_up()
     words = list(argv)
     updates = words[words.index("with") + 1 :] if "with" in words else []
     known = parser()
@@ -82,8 +80,7 @@ def main(argv: Sequence[str]) -> int:
             raise UserError(unknown_word(unknown[0], list(known._option_string_actions)))
         return play(options, updates)
     except UserError as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
-        return 1
+        return refuse(error)
     except KeyboardInterrupt:  # before anything has begun
         print("interrupted", file=sys.stderr)
         return 130
@@ -148,5 +145,4 @@ def play(options: argparse.Namespace, updates: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     sys.exit(main(sys.argv[1:]))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pymarl import main as command
-from pymarl.utils.doors import as_called
+from pymarl.utils.doors import as_called, set_up
 from pymarl.utils.errors import UserError
 from pymarl.utils.redact import redacted
 
@@ -88,7 +88,7 @@ def train(config: str | None = "qmix", env: str | None = "skirmish", **updates: 
     """
     if threading.current_thread() is not threading.main_thread():
         raise UserError("train: call it in the main thread, which alone hears Ctrl-C")
-    command.set_up()
+    set_up()
     from pymarl.run.resume import is_done
     from pymarl.utils.layers import merge
 
@@ -122,7 +122,12 @@ def _last_run(token: Path) -> Path:
     """Return the folder of the run that has written to a token last."""
     from pymarl.utils.checkpoint import runs_of
 
-    return Path(str((runs_of(token) or [])[-1]["run"]))
+    runs = [run["run"] for run in runs_of(token) or [] if run["run"]]
+    if not runs:
+        raise UserError(
+            f"{token} has reached t_max, and says of no run that is kept; load_policy({str(token)!r}) has it"
+        )
+    return Path(str(runs[-1]))
 
 
 def _result(folder: Path) -> Trained:

@@ -7,11 +7,9 @@ and hands the result to sacred, which calls `run_REGISTRY[config["run"]]`.
 # Heavy imports stay inside the functions, so that --help and a mistake in the config answer quickly.
 from __future__ import annotations
 
-import os
 import secrets
 import sys
 import textwrap
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from importlib.util import find_spec
@@ -20,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymarl.run import REGISTRY as run_REGISTRY
 from pymarl.run.command import Command, observers, parse_command, parse_updates
-from pymarl.utils.doors import CHECKOUT, as_called, command_line
+from pymarl.utils.doors import CHECKOUT, as_called, command_line, set_up
 from pymarl.utils.errors import UserError, short_line, users_fault
 from pymarl.utils.files import as_file_name
 from pymarl.utils.redact import redacted
@@ -205,13 +203,6 @@ def say(error: UserError) -> int:
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 done, 1 wrong input, 2 no words at all, 130 stopped by a signal."""
     return answered(lambda: carry_out(parse_command(argv)))
-
-
-def set_up() -> None:
-    """Prepare this process for a run, before torch and sacred are imported."""
-    # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
-    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
 
 
 def answered(work: Callable[[], int]) -> int:

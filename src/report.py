@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymarl.utils.doors import command_line, command_parser
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.doors import command_line, command_parser, set_up
+from pymarl.utils.errors import UserError, refuse
 from pymarl.utils.files import why_no_folder, writing_failed
 
 if TYPE_CHECKING:
@@ -52,15 +51,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Run a command line; return the exit code: 0 written, 1 wrong input or nothing to compare."""
-    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
+    set_up()
     options = parser().parse_args(argv)
     try:
         return report(options, command_line("python src/report.py", argv))
     except UserError as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
+        return refuse(error)
     except OSError as error:
         print(f"error: {writing_failed(options.out, error)}", file=sys.stderr)
-    return 1
+        return 1
 
 
 def report(options: argparse.Namespace, made_by: str) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs_kit import LINK, PAGES, ROOT, broken_links, text_of, without_code
+from docs_kit import BLOCK, LINK, PAGES, ROOT, broken_links, text_of, without_code
 
 DOCS = ROOT / "docs"
 
@@ -28,6 +28,13 @@ def test_a_broken_link_is_seen(tmp_path: Path) -> None:
         "[1](b.md) [2](b.md#a-heading-with-code) [3](b.md#no-heading) [4](c.md) [5](#none) `[6](d.md)` [7](https://x.y)"
     )
     assert broken_links(tmp_path / "a.md") == ["b.md#no-heading", "c.md", "#none"]
+
+
+def test_the_site_takes_every_block_for_one() -> None:
+    """Of what stands behind ``` mkdocs knows a language and a title; a block with more is running text to it."""
+    fences = [(page.name, info) for page in PAGES for _, info, _ in BLOCK.findall(text_of(page))]
+    assert [fence for fence in fences if not re.fullmatch(r'(\w+( title="[^"]+")?)?', fence[1])] == []
+    assert len(fences) > 60
 
 
 def test_every_page_is_in_the_site_once() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from docs_kit import files_shown
 from learner_kit import SMALL, flat_config, make_batch, train
 from pymarl import main
 from pymarl.components.episode_batch import EpisodeBatch
@@ -31,7 +32,7 @@ from pymarl.utils.layers import merge
 from run_kit import read, run_folders
 
 TEXT = porting.OUT.read_text()
-FILES = dict(re.findall(r"^```python title=\"(\S+)\"\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE))
+FILES = files_shown(porting.OUT)
 PLACES = {"run": "run", "runner": "runners", "mac": "controllers", "agent": "modules/agents", "learner": "learners",
           "critic": "modules/critics", "action_selector": "components/action_selectors.py", "env": "envs"}  # fmt: skip
 """Config key -> where in src the registry of its names is."""

@@ -62,7 +62,8 @@ class JaxMarlEnv(TeamBatch):
         keys = self._pure.keys(drawn.tolist())
         fresh, *seen = self._pure.reset(keys)
         self._keys, self._states = self._pure.chosen(self._mask(rows), (keys, fresh), (self._keys, self._states))
-        self._won = [{} if row in rows else won for row, won in enumerate(self._won)]
+        for row in rows.tolist():
+            self._won[row] = {}
         self._see(rows, seen)
 
     def advance(self, actions: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[Any, Any]:

@@ -194,3 +194,29 @@ class BatchedEnv(Protocol):
 
     def close(self) -> None:
         """Free what the envs hold; no process is left."""
+
+
+class NoRecords:
+    """What a native env answers that keeps no statistics, has no replays and holds nothing outside of its arrays."""
+
+    batched = True
+    replay_of_episode = False
+    batch_size: int
+    arrays: EnvArrays
+
+    def episode_info(self, row: int) -> dict[str, Any]:
+        """Return whether only the clock ended the episode."""
+        return {"episode_limit": bool(self.arrays.truncated[row])}
+
+    def get_stats(self) -> list[dict[str, float]]:
+        """Return {} for each row."""
+        return [{} for _ in range(self.batch_size)]
+
+    def save_replay(
+        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
+    ) -> list[Path]:
+        """Raise NotImplementedError."""
+        raise NotImplementedError(f"{type(self).__name__} has no replays")
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo, NoRecords
 
 
-class PayoffTable:
+class PayoffTable(NoRecords):
     """Base of these games. A subclass writes `reset` and `step`; every action is always available.
 
     Args:
@@ -19,9 +16,6 @@ class PayoffTable:
         info: of the env.
         batch_size: B, number of envs.
     """
-
-    batched = True
-    replay_of_episode = False
 
     def __init__(self, payoff: NDArray[np.float64], info: EnvInfo, batch_size: int) -> None:
         self.payoff, self.info, self.batch_size = payoff, info, batch_size
@@ -40,20 +34,3 @@ class PayoffTable:
             raise ValueError(f"{type(self).__name__}: actions {chosen.tolist()}, expected {known}")
         entries: NDArray[np.float64] = self.payoff[tuple(chosen.T)]
         return entries
-
-    def episode_info(self, row: int) -> dict[str, Any]:
-        """Return whether only the clock ended the episode."""
-        return {"episode_limit": bool(self.arrays.truncated[row])}
-
-    def get_stats(self) -> list[dict[str, float]]:
-        """Return {} for each row: such an env keeps no statistics."""
-        return [{} for _ in range(self.batch_size)]
-
-    def save_replay(
-        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
-    ) -> list[Path]:
-        """Raise NotImplementedError."""
-        raise NotImplementedError(f"{type(self).__name__} has no replays")
-
-    def close(self) -> None:
-        """Nothing is held."""

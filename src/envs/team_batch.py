@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.multiagentenv import EnvArrays, EnvInfo, env_seed
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo, NoRecords, env_seed
 from pymarl.envs.team import TeamEnv
 from pymarl.utils.errors import UserError
 
 
-class TeamBatch:
+class TeamBatch(NoRecords):
     """Envs of a library that steps many at once. A subclass writes `begin` and `advance`.
 
     `time_limit` cuts an episode as truncated; every end of the library's own is terminated. Agents with fewer actions
@@ -27,9 +26,6 @@ class TeamBatch:
         state_shape: length of the state; None: all observations in a row.
         batch_size: B.
     """
-
-    batched = True
-    replay_of_episode = False
 
     def __init__(
         self, config: TeamEnv.Config, sizes: Sequence[int], obs_shape: int, state_shape: int | None, batch_size: int
@@ -100,17 +96,4 @@ class TeamBatch:
 
     def episode_info(self, row: int) -> dict[str, Any]:
         """Return whether only the clock ended the episode, and `battle_won` where there is a battle."""
-        return {**self._won[row], "episode_limit": bool(self.arrays.truncated[row])}
-
-    def get_stats(self) -> list[dict[str, float]]:
-        """Return {} for each row: such an env keeps no statistics."""
-        return [{} for _ in range(self.batch_size)]
-
-    def save_replay(
-        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
-    ) -> list[Path]:
-        """Raise NotImplementedError."""
-        raise NotImplementedError(f"{self.config.key} has no replays")
-
-    def close(self) -> None:
-        """Nothing is held."""
+        return self._won[row] | super().episode_info(row)

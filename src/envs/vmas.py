@@ -38,7 +38,7 @@ class VmasEnv(TeamBatch):
     def __init__(self, config: Config, batch_size: int) -> None:
         per_world = batch_size if config.one_world else 1
         self._worlds = [_World(config, per_world) for _ in range(batch_size // per_world)]
-        self._one_world = per_world == batch_size > 1
+        self._one_world = config.one_world and batch_size > 1
         if self._one_world and not self._worlds[0].starts_as(_World(config, 1)):
             raise self._shared_chance("starts")
         self._seeds = [0] * batch_size

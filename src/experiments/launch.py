@@ -112,6 +112,8 @@ class Launch:
     book: Book
     changed: Callable[[Run], None] = lambda run: None
     _looked: float = field(default=-math.inf, init=False)
+    _elsewhere: set[str] = field(default_factory=set, init=False)
+    """Names of runs that someone else is at, until the next look."""
 
     def step(self) -> bool:
         """Do what there is to do now; return whether runs are left that wait or run."""
@@ -122,11 +124,12 @@ class Launch:
             self._end(run)
         room = True
         for run in self.runs:
-            if run.state == "waiting" and room and (room := self.backend.has_room(self.processes())):
+            free = run.state == "waiting" and run.name not in self._elsewhere
+            if free and room and (room := self.backend.has_room(self.processes())):
                 run.process = self.backend.start(run.job.words, run.name)
                 run.tries += run.process is not None
                 if run.process is None:
-                    self._looked = -math.inf  # before it is tried again: that one may have ended well
+                    self._elsewhere.add(run.name)  # that one may have ended well when it is tried again
             if run.process is not None:
                 self._set(run, "queued" if run.process.queued() else "running")
         return any(run.state not in ENDED for run in self.runs)
@@ -138,6 +141,7 @@ class Launch:
     def look(self) -> None:
         """Take in what the folders say of runs that are not ours to wait for."""
         self._looked = time.monotonic()
+        self._elsewhere.clear()
         entries = self.book.look_up(run.job for run in self.runs)
         for run in self.runs:
             run.entry = entries.get(run.job.key)

@@ -22,7 +22,7 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 from pymarl.run.config import PARTS, Classes
 from pymarl.run.foreign import take_foreign
 from pymarl.utils.config import config_keys
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.errors import UserError, refuse
 from pymarl.utils.files import write_text
 from pymarl.utils.layers import CONFIG, merge, shipped_files
 
@@ -196,8 +196,7 @@ def main(argv: Sequence[str]) -> int:
             write_text(options.out / name, page())
             print(options.out / name)
     except (UserError, OSError) as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
-        return 1
+        return refuse(error)
     return 0
 
 

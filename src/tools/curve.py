@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from pymarl.tools.grouping import Group, Run, group_runs, read_runs
 from pymarl.utils.doors import command_parser
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.errors import UserError, refuse
 from pymarl.utils.files import replacing_file
 
 Array = NDArray[np.float64]
@@ -168,8 +168,7 @@ def main(argv: Sequence[str]) -> int:
         with replacing_file(options.out) as temporary:
             draw(metric, groups, options.statistic).savefig(temporary, dpi=150)
     except (UserError, OSError) as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
-        return 1
+        return refuse(error)
     print(options.out)
     return 0
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pymarl.utils.errors import UserError, one_line
+from pymarl.utils.errors import UserError, one_line, refuse
 from pymarl.utils.files import replacing_file
 
 PLACES = {"prey_params.pt": -1, "adv_params.pt": 0}
@@ -45,8 +45,7 @@ def main(argv: Sequence[str]) -> int:
         with replacing_file(Path(argv[1])) as temporary:
             np.savez(temporary, **policy)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return refuse(error)
     print(f"{argv[1]}: {', '.join(f'{name} {tuple(weight.shape)}' for name, weight in policy.items())}")
     return 0
 

@@ -25,7 +25,7 @@ from pymarl.envs import REGISTRY as ENVS
 from pymarl.run import REGISTRY as RUNS
 from pymarl.run.config import PARTS, PYMARLS
 from pymarl.run.foreign import Foreign, table, tables
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.errors import UserError, refuse
 from pymarl.utils.files import write_text
 from pymarl.utils.layers import CONFIG, shipped_files
 from pymarl.utils.registry import Registry
@@ -177,8 +177,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         write_text(options.out, page(OUT.read_text(encoding="utf-8")))
     except (UserError, OSError) as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
-        return 1
+        return refuse(error)
     print(options.out)
     return 0
 

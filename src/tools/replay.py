@@ -19,7 +19,7 @@ from pymarl.envs.skirmish.replay.page import write_page
 from pymarl.envs.skirmish.replay.pictures import write_gif, write_mp4
 from pymarl.envs.skirmish.replay.replay import read_replay
 from pymarl.utils.doors import command_parser
-from pymarl.utils.errors import UserError, short_line
+from pymarl.utils.errors import UserError, refuse
 from pymarl.utils.runs import read_record, replays_of
 
 
@@ -126,8 +126,7 @@ def main(argv: Sequence[str]) -> int:
         for path in write_all(parser().parse_args(argv)):
             print(path)
     except (UserError, OSError) as error:
-        print(f"error: {short_line(str(error))}", file=sys.stderr)
-        return 1
+        return refuse(error)
     return 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,13 @@ DOORS = {
     "check-env": Door("envs.check", "play an env, yours or ours, and hold it against the contract"),
 }
 """Word of `pymarl` -> its command. Of two words for one module the first is what texts call it."""
+
+
+def set_up() -> None:
+    """Prepare this process for a command, before torch and sacred are imported."""
+    # OpenMP's idle threads would spin on the cores that the learner's own threads need. Read when torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)  # sacred 0.8.7 imports it
 
 
 def as_called(text: str) -> str:

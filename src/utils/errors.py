@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable
@@ -44,6 +45,12 @@ def short_line(text: str) -> str:
     if cut <= 0:
         return line
     return f"{line[: LONGEST_LINE // 2]} [... {cut:,} letters ...] {line[-LONGEST_LINE // 2 :]}"
+
+
+def refuse(error: Exception) -> int:
+    """Print in one line what the user can mend; return the exit code of that, 1."""
+    print(f"error: {short_line(str(error))}", file=sys.stderr)
+    return 1
 
 
 def message_line(error: BaseException) -> str:

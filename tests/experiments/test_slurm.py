@@ -60,6 +60,7 @@ def test_no_times(given: Any) -> None:
 
 def test_what_sbatch_is_told_and_which_job_is_found_again(cluster: Path) -> None:
     (cluster / "full").touch()
+    before = os.environ.get("PYTHONPATH")
     options = {"partition": "gpu", "time": "4:00:00", "mem": "8G", "gpus_per_node": 1, "reservation": "ours"}
     backend = SlurmBackend(options, 2, 3, Path("results/launch"))
     job = backend.start(["--config=nope"], "some_run")
@@ -71,7 +72,7 @@ def test_what_sbatch_is_told_and_which_job_is_found_again(cluster: Path) -> None
     assert backend.has_room([job])
     assert not backend.has_room([job, job])
     assert backend.leave([job]) == "scancel 1"
-    assert not os.environ.get("PYTHONPATH")  # which is the jobs' affair
+    assert os.environ.get("PYTHONPATH") == before  # which is the jobs' affair
     assert Path("results/launch/slurm").stat().st_mode & 0o77 == 0  # the words may have passwords in them
     again = SlurmBackend(options, 2, 3, Path("results/launch")).start(["--config=nope"], "some_run")
     assert again.job.job_id == "1"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pymarl.envs.multiagentenv import EnvArrays, EnvInfo
+from pymarl.envs.multiagentenv import EnvArrays, EnvInfo, NoRecords
 from pymarl.envs.native.out import Out
 from pymarl.envs.stag_hunt import kernels, tables
 from pymarl.envs.stag_hunt.arrays import Rules, Tables, World
@@ -25,7 +24,7 @@ UNSUPPORTED = (
 )
 
 
-class StagHunt:
+class StagHunt(NoRecords):
     """Agents on a grid hunt stags (which take two agents) and hares (which take one).
 
     In a step all agents move one by one in random order, then each prey is caught or moves, in random order as well.
@@ -41,9 +40,6 @@ class StagHunt:
     Raises:
         UserError: options that are not supported, or a world too small for all that starts in it.
     """
-
-    batched = True
-    replay_of_episode = False
 
     @dataclass(frozen=True, kw_only=True)
     class Config:
@@ -127,23 +123,6 @@ class StagHunt:
         if refused >= 0:
             row, agent = divmod(refused, self.info.n_agents)
             raise ValueError(f"stag_hunt: action {actions[row, agent]} of agent {agent} in env {row} is not available")
-
-    def episode_info(self, row: int) -> dict[str, Any]:
-        """Return the info of the row's last step."""
-        return {"episode_limit": bool(self.arrays.truncated[row])}
-
-    def get_stats(self) -> list[dict[str, float]]:
-        """Return {} for each row: this env keeps no statistics."""
-        return [{} for _ in range(self.batch_size)]
-
-    def save_replay(
-        self, directory: Path, rows: int | None = None, values: NDArray[np.float32] | None = None
-    ) -> list[Path]:
-        """Raise NotImplementedError."""
-        raise NotImplementedError("stag_hunt has no replays")
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 def check_supported(config: StagHunt.Config) -> None:

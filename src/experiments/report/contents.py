@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,6 +175,29 @@ def _first(values: NDArray[np.float64], shown: Callable[[float], str]) -> Entry:
     text = shown(middle) if math.isfinite(middle) else "never"
     ends = (ends[0], ends[1] if len(there) == len(values) else math.inf)
     return Entry(text, middle, ends, note="" if len(values) == 1 else note) if len(values) > 1 else Entry(text, middle)
+
+
+def summary(study: Study) -> Table:
+    """Return what a README wants: what came of each method on each scenario, at what cost, and from where."""
+    threshold = numbers.win_threshold(study)
+    rows = []
+    for name in study.scenarios:
+        there = study.of(name)
+        last = [numbers.last_tests(study, name, method) for method, _ in there]
+        best = best_of(last)
+        for place, (method, cell) in enumerate(there):
+            won = [] if threshold is None else _win(numbers.win(study, cell, threshold), len(cell.runs))[1:]
+            medians = [replace(entry, interval=None, note="") for entry in (*won, _clock(cell.runs)[1])]
+            told = [facts(run) for run in cell.runs]
+            where = (", ".join(dict.fromkeys(each[key] or "-" for each in told)) for key in ("commit", "cpu"))
+            rows.append((
+                *words(name, method.name), Entry(str(len(cell.runs)), len(cell.runs)),
+                number(last[place], bold=place == best), *medians, *words(*where),
+            ))  # fmt: skip
+    goal = () if threshold is None else (f"steps to {threshold:g}", f"time to {threshold:g}")
+    columns = ("scenario", "method", "seeds", "last test", *goal, "wall clock", "commit", "processor")
+    caption = f"Last test's {axis_name(study.metric)}: mean over seeds, 95% bootstrap interval; the rest: medians"
+    return Table("summary", "Summary", caption, columns, rows)
 
 
 def _runs(study: Study) -> Table:

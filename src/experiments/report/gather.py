@@ -138,8 +138,11 @@ def _say_cut(scenario: str, runs: Sequence[Result], grid: Grid, metric: str, not
     if longest - end >= grid.interval:
         short = min(runs, key=lambda run: int(run.curves[metric].t[-1]))
         which = f"{_short(short.method)}, seed {short.seed}"
-        text = f"compared up to {end:,} env steps, the end of the shortest run ({which}); the longest has {longest:,}."
-        if len(grid.t) == 1:
+        if len(grid.t) > 1:
+            text = (
+                f"compared up to {end:,} env steps, the end of the shortest run ({which}); the longest has {longest:,}."
+            )
+        else:
             text = (
                 f"compared at {end:,} env steps alone: tests that all runs have are {grid.interval:,} apart, and the "
                 f"last of the shortest run ({which}) is at {int(short.curves[metric].t[-1]):,}."

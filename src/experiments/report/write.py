@@ -9,14 +9,13 @@ from typing import Any
 import matplotlib
 
 from pymarl.experiments.report import figures
-from pymarl.experiments.report.contents import protocol, tables
+from pymarl.experiments.report.contents import protocol, summary, tables
 from pymarl.experiments.report.figures import Drawing
 from pymarl.experiments.report.films import films_of
 from pymarl.experiments.report.numbers import Band, curve_bands, profile
 from pymarl.experiments.report.page import render_page
 from pymarl.experiments.report.study import Method, Study
 from pymarl.experiments.report.style import RC
-from pymarl.experiments.report.summary import summary
 from pymarl.experiments.report.tables import Table, as_csv, as_latex, as_markdown, csv_text
 from pymarl.utils.files import replacing_file, write_text
 
