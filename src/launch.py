@@ -139,9 +139,10 @@ def play(options: argparse.Namespace, updates: Sequence[str]) -> int:
     from pymarl.experiments.play import play_plan, play_search
 
     grids, make = grids_of(options, updates), backend_maker(options)
+    how = {"here": options.backend == "local", "dry": options.dry_run}
     if options.search:
-        return play_search(space_of(options, grids), options.trials, make, dry=options.dry_run)
-    return play_plan(grids, make, dry=options.dry_run)
+        return play_search(space_of(options, grids), options.trials, make, **how)
+    return play_plan(grids, make, **how)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pymarl.utils.layers import Layers
 
 
+SHOWN = ("test_battle_won_mean", "test_return_mean")
+"""What is told of a training in one line."""
+
+
 class Curve(NamedTuple):
     """A number over a training.
 
@@ -47,6 +51,10 @@ class Trained:
     folder: Path
     config: Mapping[str, Any]
     curves: Mapping[str, Curve]
+
+    def __repr__(self) -> str:
+        numbers = ", ".join(f"{name}={value:.4g}" for name, value in self.final.items() if name in SHOWN)
+        return f"Trained({str(self.folder)!r}{', ' if numbers else ''}{numbers})"
 
     @property
     def final(self) -> dict[str, float]:

@@ -19,5 +19,6 @@ REGISTRY = Registry(
         "overcooked": "pymarl.envs.overcooked:OvercookedEnv",
         "jaxmarl": "pymarl.envs.jaxmarl:JaxMarlEnv",
         "vmas": "pymarl.envs.vmas:VmasEnv",
+        "smaclite": "pymarl.envs.smaclite:SMACliteEnv",
     },
 )

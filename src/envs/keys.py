@@ -70,8 +70,9 @@ def other_key(key: str) -> str | None:
         return pettingzoo_key(key.replace("pettingzoo.mpe:", "mpe2:"))
     if key.startswith("vmas-"):
         return f"--env-config=vmas with env_args.key={key.removeprefix('vmas-')}"
-    if key.startswith("smaclite/"):
-        return f"env_args.key=smaclite:{key} (`pip install {SOURCES['smaclite']}`)"
+    smaclite = re.fullmatch(r"smaclite/(.+)-v\d+", key)
+    if smaclite:
+        return f"--env-config=smaclite with env_args.map_name={smaclite[1]} (`pip install {SOURCES['smaclite']}`)"
     return None
 
 

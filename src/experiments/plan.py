@@ -14,6 +14,7 @@ from typing import Any
 
 from pymarl import main as command
 from pymarl.run.command import parse_command
+from pymarl.run.preflight import try_env
 from pymarl.utils.config import plain
 from pymarl.utils.doors import as_called
 from pymarl.utils.errors import UserError, closest
@@ -113,19 +114,28 @@ def _map_key(env: str) -> str:
     raise UserError(f"--maps: --env-config={env} has neither env_args.map_name nor env_args.key; leave --maps out")
 
 
-def jobs_of(grids: Iterable[Grid]) -> tuple[list[Job], list[str]]:
+def jobs_of(grids: Iterable[Grid], *, here: bool = False) -> tuple[list[Job], list[str]]:
     """Return all runs, each checked as main.py would, and the notes on their keys.
+
+    Args:
+        grids: which runs.
+        here: they play on this machine, where every env can be tried before the first run begins.
 
     Raises:
         UserError: one of them could not start; the line names it.
     """
     jobs: dict[str, Job] = {}
     notes: dict[str, None] = {}
+    tried: set[str] = set()
     for words, label in itertools.chain.from_iterable(grid.commands() for grid in grids):
         said = io.StringIO()
         try:
             with contextlib.redirect_stderr(said):
                 layers = command.prepare(parse_command(words))
+                env = json.dumps([layers.values["env"], plain(layers.values["env_args"])], sort_keys=True)
+                if here and env not in tried:
+                    try_env(layers)
+                    tried.add(env)
         except UserError as error:
             raise UserError(f"{label}: {error}") from error
         notes |= dict.fromkeys(said.getvalue().splitlines())

@@ -28,9 +28,16 @@ MakeBackend = Callable[[Path], Backend]
 """Makes a back end that puts what runs print into a folder."""
 
 
-def play_plan(grids: Sequence[Grid], make: MakeBackend, *, dry: bool) -> int:
-    """Play all runs of a plan; return the exit code. UserError before anything begins if one of them could not."""
-    jobs, folder = checked(grids)
+def play_plan(grids: Sequence[Grid], make: MakeBackend, *, here: bool, dry: bool) -> int:
+    """Play all runs of a plan; return the exit code. UserError before anything begins if one of them could not.
+
+    Args:
+        grids: which runs.
+        make: makes the back end.
+        here: it plays on this machine.
+        dry: only list them.
+    """
+    jobs, folder = checked(grids, here=here)
     runs, console = [Run(job) for job in jobs], Console()
     show = Show(console, runs)
     with closing(make(folder / "launch")) as backend:
@@ -51,16 +58,18 @@ def play_plan(grids: Sequence[Grid], make: MakeBackend, *, dry: bool) -> int:
     if any(run.state == "failed" for run in runs):
         said.append(f"What failed has printed into {folder / 'launch'}.")
     console.print(". ".join(said[:2]), *said[2:], highlight=False, soft_wrap=True)
+    if any(run.state == "done" for run in runs):
+        console.print(f"Figures and tables: {as_called('python src/report.py')} {folder / 'sacred'}", soft_wrap=True)
     return 130 if stopped else int(any(run.state == "failed" for run in runs))
 
 
-def checked(grids: Sequence[Grid]) -> tuple[list[Job], Path]:
-    """Return the runs of grids and the folder of their results, and print the notes on their keys.
+def checked(grids: Sequence[Grid], *, here: bool) -> tuple[list[Job], Path]:
+    """Return the runs of grids and the folder of their results, and print the notes on their keys; see `jobs_of`.
 
     Raises:
         UserError: one of them could not start, or they have several folders.
     """
-    jobs, notes = jobs_of(grids)
+    jobs, notes = jobs_of(grids, here=here)
     for note in notes:
         print(note, file=sys.stderr)
     results = {str(job.config["local_results_path"]) for job in jobs}
@@ -69,9 +78,9 @@ def checked(grids: Sequence[Grid]) -> tuple[list[Job], Path]:
     return jobs, Path(*results)
 
 
-def play_search(space: Space, trials: int, make: MakeBackend, *, dry: bool) -> int:
-    """Play the trials of a search that are missing, and write the best config; return the exit code."""
-    _, folder = checked([space.grid])
+def play_search(space: Space, trials: int, make: MakeBackend, *, here: bool, dry: bool) -> int:
+    """Play the trials of a search that are missing, and write the best config; return the exit code, as `play_plan`."""
+    _, folder = checked([space.grid], here=here)
     need_optuna()
     space.check()
     path = folder / "search" / f"{space.name()}.db"

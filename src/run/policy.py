@@ -42,6 +42,9 @@ class Policy:
         self._batch: EpisodeBatch | None = None
         self._begun = False
 
+    def __repr__(self) -> str:
+        return f"Policy({type(self._mac.agent).__name__}, {self.info.n_agents} agents, {self.t_env:,} env steps)"
+
     def reset(self, n_envs: int = 1) -> None:
         """Forget what was seen: episodes begin in `n_envs` envs."""
         if n_envs < 1:

@@ -41,8 +41,7 @@ def preflight(layers: Layers, results: Path) -> None:
             built, or the env breaks its contract.
     """
     config = build_config(RunConfig, layers.values, layers.origin)
-    quiet = logging.getLogger(f"{__name__}.quiet")
-    quiet.disabled = True
+    quiet = _quiet()
     _check_results(config, results)
     step = _checkpoint_to_resume(config, quiet) if config.resume else None
     runner = build_local_runner(layers.values, layers.origin, quiet, trial=True)
@@ -62,6 +61,17 @@ def preflight(layers: Layers, results: Path) -> None:
             Training(parts, config, Logger(quiet), step.parent).check(step)
     finally:
         runner.close_env()
+
+
+def try_env(layers: Layers) -> None:
+    """Build a single env of a run, and close it. UserError if it cannot be built, as for a map that it has not."""
+    build_local_runner(layers.values, layers.origin, _quiet(), trial=True).close_env()
+
+
+def _quiet() -> logging.Logger:
+    quiet = logging.getLogger(f"{__name__}.quiet")
+    quiet.disabled = True
+    return quiet
 
 
 def _check_results(config: RunConfig, results: Path) -> None:

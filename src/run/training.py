@@ -174,9 +174,10 @@ class Training:
         self.logger.print_recent_stats(self.config.console_table)
         self.last_log_t = t_env
         self._summaries += 1
-        if self._summaries == 2:  # the first one's speed is that of a start: kernels are compiled, little is learned
-            left = max(0, self.config.t_max - t_env) / max(speeds["steps_per_s"], 1e-9)
-            self.logger.console_logger.info("About %s left, at %.0f env steps/s", duration(left), speeds["steps_per_s"])
+        to_do = self.config.t_max - t_env
+        if self._summaries == 2 and to_do > 0:  # the first one's speed is a start's: kernels are compiled
+            speed = max(speeds["steps_per_s"], 1e-9)
+            self.logger.console_logger.info("About %s left, at %.0f env steps/s", duration(to_do / speed), speed)
 
     def headline(self) -> dict[str, str]:
         """Return what the progress line has room for: battles won and the return, of the last test if there was one."""

@@ -18,7 +18,7 @@ if not __package__:  # run as a file: python has put src/tools on the path, not 
 from pymarl.envs.skirmish.replay.page import write_page
 from pymarl.envs.skirmish.replay.pictures import write_gif, write_mp4
 from pymarl.envs.skirmish.replay.replay import read_replay
-from pymarl.utils.doors import command_parser
+from pymarl.utils.doors import as_called, command_parser
 from pymarl.utils.errors import UserError, refuse
 from pymarl.utils.runs import read_record, replays_of
 
@@ -87,8 +87,9 @@ def newest_evaluation(results: Path) -> list[Path]:
         if found := replays_of(read_record(run.parent), results):
             return found
     raise UserError(
-        f"{results}: no evaluation here has saved a replay of skirmish; expected one of checkpoint_path=... "
-        "save_replay=True, or name a .npz, or its results with --results"
+        f"{results}: no evaluation here has saved a replay of skirmish; make one with "
+        f"`{as_called('python src/evaluate.py')} RUN save_replay=True`, or name .npz files, or another folder "
+        "with --results"
     )
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -77,8 +77,13 @@ def command_parser(script: str, description: str, arguments: str = "") -> Argume
     """
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
+    class Parser(ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            """Say what is wrong with the options in one line, as is said of all other input."""
+            self.exit(2, f"error: {message} ({self.prog} --help lists the options)\n")
+
     called = as_called(script)
-    return ArgumentParser(
+    return Parser(
         prog=called, usage=f"{called} {arguments}" if arguments else None, description=as_called(description),
         formatter_class=RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip

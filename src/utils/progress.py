@@ -28,7 +28,8 @@ class _Line(tqdm):
         """What the line is made of."""
         values = dict(super().format_dict)
         rate = values["rate"]  # None before the first steps
-        left = f"{duration(max(values['total'] - values['n'], 0) / rate)} left" if rate else "starting"
+        to_do = max(values["total"] - values["n"], 0)
+        left = "done" if not to_do else f"{duration(to_do / rate)} left" if rate else "starting"
         speed = f" · {tqdm.format_sizeof(rate)}/s" if rate else ""
         return values | {"left": left, "speed": speed, "numbers": self.numbers}
 

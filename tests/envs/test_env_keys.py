@@ -25,7 +25,7 @@ from pymarl.utils.packages import SOURCES
         ("pz-butterfly-pistonball-v6", "--env-config=pettingzoo with env_args.key=pettingzoo.butterfly:pistonball_v6"),
         ("pettingzoo.mpe:simple_tag_v3", "--env-config=pettingzoo with env_args.key=mpe2:simple_tag_v3"),
         ("mpe2:simple_tag_v3", "--env-config=pettingzoo with env_args.key=mpe2:simple_tag_v3"),
-        ("smaclite/2s3z-v0", "env_args.key=smaclite:smaclite/2s3z-v0 "),
+        ("smaclite/2s3z-v0", "--env-config=smaclite with env_args.map_name=2s3z "),
     ],
 )
 def test_keys_of_epymarl_say_what_to_write(key: str, other: str) -> None:

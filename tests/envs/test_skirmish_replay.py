@@ -311,7 +311,10 @@ def test_without_a_replay_it_is_the_newest_evaluation(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([]) == 1
-    assert "results: no evaluation here has saved a replay of skirmish; expected" in capsys.readouterr().err
+    assert (
+        "results: no evaluation here has saved a replay of skirmish; make one with `python src/evaluate.py RUN"
+        in capsys.readouterr().err
+    )
     for number, names in enumerate((["a"], ["b", "gone", "c"], [])):  # the newest of all has saved none
         paths = [tmp_path / "results" / "replays" / f"{name}.npz" for name in names]
         for path in paths:

@@ -34,6 +34,13 @@ def test_every_combination_is_a_run() -> None:
     assert jobs_of([grid("t_max=5000", "env_args.step_mul=4")] * 2)[0] == jobs, "named twice, a run is one"
 
 
+def test_a_map_that_is_not_there_is_told_before_the_first_run_where_they_play_here() -> None:
+    typo = grid("t_max=5000", maps=("3m", "3mm"))
+    assert len(jobs_of([typo])[0]) == 8, "another machine may have maps that this one has not"
+    with pytest.raises(UserError, match=r"^qmix 3mm seed 1: map_name='3mm': no such map; did you mean '3m'\?"):
+        jobs_of([typo], here=True)
+
+
 def test_files_of_one_name_are_told_apart() -> None:
     jobs, _ = jobs_of([Grid(("mappo", "epymarl/mappo"), ("skirmish",), ("3m",), (1,), ())])
     assert [job.label for job in jobs] == ["mappo 3m seed 1", "epymarl/mappo 3m seed 1"]

@@ -62,7 +62,7 @@ class AtOnce(Stage):
 
 def test_the_best_is_said_and_written(capsys: pytest.CaptureFixture[str]) -> None:
     stage = AtOnce()
-    assert play.play_search(SPACE, 3, lambda logs: stage, dry=False) == 0
+    assert play.play_search(SPACE, 3, lambda logs: stage, here=True, dry=False) == 0
     lines = capsys.readouterr().out.splitlines()
     values = [float(word.removeprefix("lr=")) for words in stage.begun for word in words.words if word[:3] == "lr="]
     best = max(range(3), key=lambda number: values[number])
@@ -73,17 +73,17 @@ def test_the_best_is_said_and_written(capsys: pytest.CaptureFixture[str]) -> Non
     )  # fmt: skip
     assert main.main([*lines[-1].split()[3:], "lr=0.5", "--print-config"]) == 0
     assert f"lr: {values[best]!r}  # found in loguniform(1e-05,0.1); there 0.001" in path.read_text()
-    assert play.play_search(SPACE, 3, lambda logs: stage, dry=False) == 0
+    assert play.play_search(SPACE, 3, lambda logs: stage, here=True, dry=False) == 0
     assert len(stage.begun) == 3
 
 
 def test_two_at_one_study_are_too_many() -> None:
     def second() -> None:
         with pytest.raises(UserError, match=r"\.db: another launch is at this search; wait for it, or stop it"):
-            play.play_search(SPACE, 1, lambda logs: AtOnce(), dry=False)
+            play.play_search(SPACE, 1, lambda logs: AtOnce(), here=True, dry=False)
 
     stage = AtOnce(second)
-    assert play.play_search(SPACE, 1, lambda logs: stage, dry=False) == 0
+    assert play.play_search(SPACE, 1, lambda logs: stage, here=True, dry=False) == 0
     assert len(stage.begun) == 1
 
 

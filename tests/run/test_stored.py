@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,7 @@ def test_training_returns_its_numbers(trained: Trained) -> None:
     told = read(trained.folder, "run.json")
     assert told["command_line"].startswith("pymarl.train('qmix_predator_prey', 'stag_hunt', seed=3, t_max=700, ")
     assert told["status"] == "COMPLETED"
+    assert repr(trained) == f"Trained({str(trained.folder)!r}, test_return_mean={info['test_return_mean'][-1]:.4g})"
 
 
 def test_a_policy_acts_as_the_tests_of_its_training(trained: Trained, tmp_path: Path) -> None:
@@ -68,6 +70,7 @@ def test_a_policy_acts_as_the_tests_of_its_training(trained: Trained, tmp_path: 
     batch = runner.run(test_mode=True)
     runner.close_env()
     policy = pymarl.load_policy(directory)
+    assert re.fullmatch(r"Policy\(\w+, \d+ agents, [\d,]+ env steps\)", repr(policy))
     assert policy.t_env == 5
     policy.reset(batch.batch_size)
     lengths, seen = batch.lengths.numpy(), []

@@ -52,6 +52,12 @@ def test_the_line_says_how_long_how_good_and_how_fast() -> None:
     assert re.fullmatch(r" 10% \S+ +200k/2.00M · 30 min left · 1.00k/s · won 47% · return 12.34", seen[2])
 
 
+def test_the_last_line_says_that_it_is_done() -> None:
+    seen = watched(1_000_000, [0, 500_000, 1_000_500], {})
+    assert "100 s left" in seen[1] or "2 min left" in seen[1]
+    assert " · done" in seen[-1]
+
+
 def test_the_longest_line_fits_80_columns() -> None:
     numbers = {"won": "100%", "return": "-123.45"}
     seen = watched(10_050_000, [0, 234_567], numbers)

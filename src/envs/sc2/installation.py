@@ -22,7 +22,7 @@ from pymarl.utils.errors import UserError, closest
 
 REPO = SRC.parent
 ABSENT = "missing"
-INSTALL = "./install_sc2.sh" if CHECKOUT else "install_sc2.sh of pymarl-next's sources"
+INSTALL = "./install_sc2.sh" if CHECKOUT else "install_sc2.sh of the project's repository"
 WITHOUT = "or play without StarCraft II: --env-config=skirmish"
 REMEDY = f"run {INSTALL}, {WITHOUT}"
 

@@ -44,7 +44,7 @@ def _aggregates(study: Study) -> Table:
         for place, (method, each) in enumerate(zip(study.methods, found, strict=True))
     ]  # fmt: skip
     caption = (
-        f"Last test's {axis_name(study.metric, normalised=study.metric not in BOUNDED)} over the runs on "
+        f"Last {axis_name(study.metric, normalised=study.metric not in BOUNDED)} over the runs on "
         f"{', '.join(study.shared)}, with 95% stratified bootstrap intervals. Median: over scenarios, of the means "
         f"over seeds. {BOLD}"
     )
@@ -196,7 +196,7 @@ def summary(study: Study) -> Table:
             ))  # fmt: skip
     goal = () if threshold is None else (f"steps to {threshold:g}", f"time to {threshold:g}")
     columns = ("scenario", "method", "seeds", "last test", *goal, "wall clock", "commit", "processor")
-    caption = f"Last test's {axis_name(study.metric)}: mean over seeds, 95% bootstrap interval; the rest: medians"
+    caption = f"Last {axis_name(study.metric)}: mean over seeds, 95% bootstrap interval; the rest: medians"
     return Table("summary", "Summary", caption, columns, rows)
 
 

@@ -146,7 +146,7 @@ def _aggregates(study: Study) -> Drawing:
         return Panel(f"{name} {'↓' if name == 'Optimality gap' else '↑'}", partial(_intervals, rows))
 
     caption = (
-        f"Last test's {_normalised(study)} over the runs on {', '.join(study.shared)}; bars: 95% stratified bootstrap "
+        f"Last {_normalised(study)} over the runs on {', '.join(study.shared)}; bars: 95% stratified bootstrap "
         "interval. The optimality gap is what is missing to 1: less is better."
     )
     panels = tuple(panel(name) for name in numbers.AGGREGATES)

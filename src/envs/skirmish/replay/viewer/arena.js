@@ -103,7 +103,7 @@ class Arena {
   clock() {
     const { replay, moment, state } = this, loop = moment.loop;
     const seconds = (loop / replay.loops_per_second).toFixed(1);
-    document.getElementById("clock").innerHTML = `<b>step ${Math.min(moment.step + 1, replay.n_steps)}</b> <span>of ${replay.n_steps}`
+    document.getElementById("clock").innerHTML = `<b>step ${moment.played}</b> <span>of ${replay.n_steps}`
       + ` · loop ${loop} of ${replay.n_loops} · ${seconds} s${SPEEDS.includes(state.speed) ? "" : ` · ${state.speed}×`}</span>`;
   }
 

@@ -1,4 +1,4 @@
-// The list of losses: who died when, and by whom.
+// The list of deaths: who died when, and by whom.
 
 class Log {
   constructor(state) {
@@ -19,7 +19,7 @@ class Log {
     const text = element("span", "", line);
     element("span", replay.side[unit], text, unitName(replay, unit));
     if (killer >= 0) {
-      text.append(killer === unit ? " exploded" : " by ");
+      text.append(killer === unit ? " exploded" : " killed by ");
       if (killer !== unit) element("span", replay.side[killer], text, unitName(replay, killer));
     }
     line.addEventListener("click", () => state.seek(loop - 2));
