@@ -74,10 +74,15 @@ class JaxMarlEnv(TeamBatch):
         self._states = self._pure.chosen(self._mask(rows), after, self._states)
         self._see(rows, seen)
         rewards, ended = np.asarray(rewards)[rows], np.asarray(ended)[rows]
-        if hasattr(self._env, "won_battle_bonus"):  # SMAX: no other reward of one step is as large
-            for row, reward, over in zip(rows.tolist(), rewards[:, 0].tolist(), ended.tolist(), strict=True):
-                self._won[row] = {"battle_won": over and reward >= self._env.won_battle_bonus > 0}
+        if hasattr(self._env, "won_battle_bonus"):  # SMAX
+            for row, won in zip(rows.tolist(), (ended & self._won_battles()[rows]).tolist(), strict=True):
+                self._won[row] = {"battle_won": won}
         return rewards, ended
+
+    def _won_battles(self) -> NDArray[np.bool_]:
+        """Return [B], whether all enemies and not all allies are dead: where SMAX pays its bonus, whatever that is."""
+        alive, allies = np.asarray(getattr(self._states, "state", self._states).unit_alive), self._env.num_allies
+        return np.asarray(~alive[:, allies:].any(axis=1) & alive[:, :allies].any(axis=1))
 
     def _mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         mask = np.zeros(self.batch_size, np.bool_)
