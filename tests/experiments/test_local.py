@@ -34,7 +34,8 @@ def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_r
     assert out.splitlines()[-1] == "2 stopped. The same command plays what is missing."
     assert runs_of(launched) == []
     code, out, err = run_launch(launched, *GRID, "with", *words)
-    assert (code, out.splitlines()[-1]) == (0, "2 done"), out + err
+    assert (code, out.splitlines()[-2]) == (0, "2 done"), out + err
+    assert out.splitlines()[-1] == "Figures and tables: python src/report.py results/sacred"
     before = len(run_folders(launched))
     code, out, _ = run_launch(launched, *GRID, "with", *words)
     assert (code, len(run_folders(launched))) == (0, before)
