@@ -31,7 +31,7 @@ tour() {
 if [ $# -eq 0 ]; then
     tour qmix t_max=400000
 elif [ "$*" = --fast ]; then
-    tour pqn_vdn t_max=120000 test_interval=5000 epsilon_anneal_time=40000 batch_size_run=32 batch_size=32 minibatches=2
+    tour pqn_vdn t_max=120000 test_interval=5000 epsilon_anneal_time=40000 batch_size_run=32 batch_size=32 minibatches=8
 else
     exec "$python" src/main.py "$@"
 fi

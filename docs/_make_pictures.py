@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 COLUMNS, LINES = 80, 36
-FAST = "t_max=120000 test_interval=5000 epsilon_anneal_time=40000 batch_size_run=32 batch_size=32 minibatches=2 seed=2"
+FAST = "t_max=120000 test_interval=5000 epsilon_anneal_time=40000 batch_size_run=32 batch_size=32 minibatches=8 seed=2"
 COLOURS = {"default": "#d7dae0", "red": "#f0717c", "green": "#98c379", "brown": "#e5c07b", "blue": "#61afef",
            "cyan": "#56b6c2", "magenta": "#c678dd"}  # fmt: skip
 
