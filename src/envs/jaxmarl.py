@@ -81,7 +81,8 @@ class JaxMarlEnv(TeamBatch):
 
     def _won_battles(self) -> NDArray[np.bool_]:
         """Return [B], whether all enemies and not all allies are dead: where SMAX pays its bonus, whatever that is."""
-        alive, allies = np.asarray(getattr(self._states, "state", self._states).unit_alive), self._env.num_allies
+        states = self._states.state if hasattr(self._states, "state") else self._states  # with a scripted enemy, or not
+        alive, allies = np.asarray(states.unit_alive), self._env.num_allies
         return np.asarray(~alive[:, allies:].any(axis=1) & alive[:, :allies].any(axis=1))
 
     def _mask(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
