@@ -102,7 +102,7 @@ def test_the_panel_says_what_happens(tmp_path: Path) -> None:
     assert 'data-state="ready"' in dom
     assert 'data-loop="150"' in dom
     step, alive = 150 // 8, replay.frames["health"][150] > 0
-    assert f"step {step + 1} of {len(replay.steps['actions'])}" in text
+    assert f"step {step} of {len(replay.steps['actions'])}" in text
     assert f"Agents {alive[:9].sum()} / 9" in text
     assert f"Enemies {alive[9:].sum()} / 13" in text
     assert f"Last reward {replay.steps['reward'][step - 1]:.2f}" in text
