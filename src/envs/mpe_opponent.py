@@ -53,7 +53,7 @@ class Opposed:
         self._played = [name for name in env.possible_agents if name.startswith(prefix)]
         self.possible_agents = [name for name in env.possible_agents if name not in self._played]
         self.observation_space, self.action_space = env.observation_space, env.action_space
-        self._generator = np.random.default_rng()  # a reset with a seed brings that seed's state
+        self._generator = np.random.default_rng(0)  # the first reset brings the state of its seed
         self._policy = self._make_policy()
 
     def _make_policy(self) -> opponents.Policy:
