@@ -13,7 +13,7 @@ from wheel_kit import ROOT
 
 TEXT = (ROOT / "docs" / "library.md").read_text()
 SHORT = (
-    't_max=100, seed=1, batch_size_run=2, batch_size=2, minibatches=1, test_nepisode=2, runner_log_interval=1, '
+    "t_max=100, seed=1, batch_size_run=2, batch_size=2, minibatches=1, test_nepisode=2, runner_log_interval=1, "
     'env_args={"map_name": "3m"}'
 )  # with seeds drawn, now and then no episode has ended when numbers are written
 
