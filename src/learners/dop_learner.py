@@ -21,11 +21,13 @@ from pymarl.learners.slots import SlotRows, by_slot
 from pymarl.learners.train_result import TrainResult
 from pymarl.learners.values import after_steps, at_steps, bootstrapped
 from pymarl.modules.critics import REGISTRY as CRITICS
-from pymarl.modules.critics.dop import DOPCritic
+from pymarl.modules.critics.critic import Critic
+from pymarl.modules.inputs import INPUTS_OF_STATES
 from pymarl.modules.mixers import REGISTRY as MIXERS
 from pymarl.modules.mixers.dop import DOPMixer
 from pymarl.modules.mixers.mixer import MixerInputs
 from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
+from pymarl.utils.errors import UserError
 
 
 class DOPLearner(PolicyLearner):
@@ -43,10 +45,13 @@ class DOPLearner(PolicyLearner):
         config, mac, info, generator: as for Learner.
         critic: of each agent's actions, [R, A].
         mixer: makes the team's value of the agents', and says what each counts.
+
+    Raises:
+        UserError: the critic is another one.
     """
 
     config: Config
-    networks = {"critic": NetworkKind(CRITICS, DOPCritic), "mixer": NetworkKind(MIXERS, DOPMixer)}
+    networks = {"critic": NetworkKind(CRITICS, Critic), "mixer": NetworkKind(MIXERS, DOPMixer)}
     trains_on = ("on_off", "rollout")
     unsaved = ("critic_opt",)  # there each of critic and mixer has its own
 
@@ -62,10 +67,15 @@ class DOPLearner(PolicyLearner):
         critic_updates: Literal["slots", "batch"]
 
     def __init__(
-        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: DOPCritic,
+        self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic,
         mixer: DOPMixer,
     ) -> None:  # fmt: skip
         super().__init__(config, mac, info, generator)
+        if critic.outputs() != info.n_actions or not set(INPUTS_OF_STATES).issuperset(critic.sees):
+            raise UserError(
+                f"critic of {', '.join(critic.sees)} gives {critic.outputs()} values a row: dop_learner wants one of "
+                f"each of {info.n_actions} actions, whatever the others do; write critic=dop or critic=dop_ns"
+            )
         self.critic, self.mixer = critic, mixer
         self.target_critic, self.target_mixer = self.add_target(critic), self.add_target(mixer)
         self.critic_optimiser = self.add_optimiser("critic_opt", critic, mixer, lr=config.critic_lr)
@@ -119,7 +129,7 @@ class DOPLearner(PolicyLearner):
             n_steps=self.config.tb_steps,
         )  # fmt: skip
 
-    def q_values(self, batch: EpisodeBatch, critic: DOPCritic) -> Tensor:
+    def q_values(self, batch: EpisodeBatch, critic: Critic) -> Tensor:
         """Return a critic's values [P, N, A] of all agents' actions."""
         values: Tensor = critic(packed_inputs(batch, critic.sees, self.info, self.device))
         return values.view(-1, self.info.n_agents, self.info.n_actions)

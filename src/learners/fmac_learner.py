@@ -26,7 +26,7 @@ from pymarl.learners.action_values import (
 from pymarl.learners.learner import NetworkKind
 from pymarl.learners.policy_learner import PolicyLearner, masked_mean
 from pymarl.learners.train_result import TrainResult
-from pymarl.learners.values import at_steps, bootstrapped, mean_over_steps, td_loss
+from pymarl.learners.values import at_steps, bootstrapped, td_loss
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.modules.mixers import REGISTRY as MIXERS
@@ -114,7 +114,8 @@ class FMACLearner(PolicyLearner):
         with frozen(self.critic, self.mixer):
             values = self.values(batch, self.critic, self.mixer, actions)
         mask = self.acting(batch)
-        pg_loss = -mean_over_steps(at_steps(batch, values), batch.transitions().mask, None)
+        of_team = batch.transitions().mask  # in whose value all agents have a share, [B, T-1, 1]
+        pg_loss = -masked_mean(at_steps(batch, values), mask if self.mixer is None else of_team)
         loss = pg_loss - self.entropy_bonus(said.entropy, mask)
         grad_norm = self.step(self.agent_optimiser, loss, "pg_loss")
         entropy = masked_mean(said.entropy.detach(), mask)

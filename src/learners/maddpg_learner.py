@@ -25,8 +25,9 @@ from pymarl.learners.action_values import (
 )
 from pymarl.learners.bootstrap_learner import BootstrapLearner
 from pymarl.learners.learner import NetworkKind
+from pymarl.learners.policy_learner import masked_mean
 from pymarl.learners.train_result import TrainResult
-from pymarl.learners.values import at_steps, bootstrapped, mean_over_steps, td_loss
+from pymarl.learners.values import acting_mask, at_steps, bootstrapped, td_loss
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.modules.mixers.mixer import Mixed
@@ -61,6 +62,7 @@ class MADDPGLearner(BootstrapLearner):
         critic_lr: PositiveFloat | None
         reg: NonNegativeFloat
         others_actions: Literal["taken", "sampled"]
+        active_masks: bool
 
     def __init__(
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Critic
@@ -99,7 +101,7 @@ class MADDPGLearner(BootstrapLearner):
         logits = self.mac.unroll_packed(batch).outputs  # [P, N, A]
         with frozen(self.critic):
             q = self.values(batch, self.critic, self.joint_actions(batch, logits))
-        pg_loss = -mean_over_steps(at_steps(batch, q), mask, None)
+        pg_loss = -masked_mean(at_steps(batch, q), acting_mask(batch, avail_actions, self.config.active_masks))
         squares = at_steps(batch, logits.masked_fill(~avail_actions, 0.0).pow(2).flatten(1))
         counted = at_steps(batch, avail_actions.float().flatten(1)) * mask  # [B, T-1, N * A]
         held = (squares * counted).sum() / counted.sum()

@@ -15,6 +15,7 @@ from pymarl.components.masking import mask_unavailable, some_available
 from pymarl.controllers.basic_controller import BasicMAC
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.bootstrap_learner import BootstrapLearner
+from pymarl.learners.values import acting_mask
 from pymarl.modules.critics.critic import Critic
 from pymarl.utils.config import NonNegativeFloat, PositiveInt, Probability
 
@@ -106,12 +107,7 @@ class PolicyLearner(BootstrapLearner):
         That is all of them, but with active_masks those alone in which it has a choice of two actions at least (Yu et
         al. 2022 leave out the dead in this way).
         """
-        mask = batch.transitions().mask
-        avail_actions = self._own(batch.packed("avail_actions"), agents)
-        if not self.config.active_masks:
-            return mask.expand(-1, -1, avail_actions.shape[1])
-        choice = (avail_actions.sum(-1) > 1).to(mask.dtype)
-        return batch.packing.unpack(choice)[:, :-1] * mask
+        return acting_mask(batch, self._own(batch.packed("avail_actions"), agents), self.config.active_masks)
 
     def state_values(self, batch: EpisodeBatch, critic: Critic) -> Tensor:
         """Return a critic's values [B, T, N] of the states in all slots, in its units, 0 in padding."""

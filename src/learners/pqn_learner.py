@@ -12,7 +12,7 @@ from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.components.masking import greedy_actions
 from pymarl.components.returns import td_lambda_targets
-from pymarl.controllers.basic_controller import BasicMAC
+from pymarl.controllers.basic_controller import BasicMAC, Unrolled
 from pymarl.envs.specs import EnvInfo
 from pymarl.learners.learner import Learner, NetworkKind
 from pymarl.learners.train_result import TrainResult
@@ -72,8 +72,8 @@ class PQNLearner(Learner):
         """Return the lambda returns [B, T-1, A], in which each step goes on greedily; A as in Loss."""
         steps = batch.transitions()
         self.mac.agent.resample(self.generator)
-        q = self.mac.unroll_packed(batch).outputs
-        best = self.value(batch, q, greedy_actions(q, batch.packed("avail_actions"))).value
+        run = self.unroll(batch)
+        best = self.value(batch, run, greedy_actions(run.outputs, batch.packed("avail_actions"))).value
         return td_lambda_targets(
             steps.reward, steps.terminated, steps.mask, after_steps(batch, best),
             gamma=self.config.gamma, td_lambda=self.config.td_lambda,
@@ -82,12 +82,17 @@ class PQNLearner(Learner):
     def update(self, batch: EpisodeBatch, targets: Tensor) -> dict[str, Tensor]:
         """Make a step on some pieces; return what is to be logged, name -> 0-d."""
         self.mac.agent.resample(self.generator)
-        actions = batch.packed_actions()
-        mixed = self.value(batch, self.mac.unroll_packed(batch).outputs, actions)
+        mixed = self.value(batch, self.unroll(batch), batch.packed_actions())
         loss = td_loss(batch, mixed, targets, batch.transitions().mask, None)
         grad_norm = self.step(self.optimiser, loss.value)
         return value_metrics(loss, grad_norm, self.info.n_agents)
 
-    def value(self, batch: EpisodeBatch, q: Tensor, actions: Tensor) -> Mixed:
-        """Return the value [P, A] of `actions` [P, N], given all Q-values [P, N, actions]."""
-        return team_value(self.mixer, q, actions, batch.packed("avail_actions"), batch.packed("state"))
+    def unroll(self, batch: EpisodeBatch) -> Unrolled:
+        """Return the Q-values of all that acted, and their hidden states if the mixer reads them."""
+        return self.mac.unroll_packed(batch, states=self.mixer is not None and self.mixer.needs_states)
+
+    def value(self, batch: EpisodeBatch, run: Unrolled, actions: Tensor) -> Mixed:
+        """Return the value [P, A] of `actions` [P, N], given what the agents say of all actions."""
+        return team_value(
+            self.mixer, run.outputs, actions, batch.packed("avail_actions"), batch.packed("state"), run.states
+        )

@@ -160,6 +160,17 @@ def td_loss(
     return loss._replace(value=loss.value + penalty, metrics={**metrics, "mixer_penalty": penalty.detach()})
 
 
+def acting_mask(batch: EpisodeBatch, avail_actions: Tensor, active_masks: bool) -> Tensor:
+    """Return [B, T-1, n] in {0, 1}: the transitions in which agents count for the policy, of avail_actions [P, n, A].
+
+    That is all of them, or with active_masks those in which an agent has two actions at least to choose from.
+    """
+    mask = batch.transitions().mask
+    if not active_masks:
+        return mask.expand(-1, -1, avail_actions.shape[1])
+    return at_steps(batch, (avail_actions.sum(-1) > 1).to(mask.dtype)) * mask
+
+
 def mean_over_steps(x: Tensor, mask: Tensor, weights: Tensor | None) -> Tensor:
     """Return the mean [] of x [B, T-1, A] over the transitions and A, each episode's share multiplied by its weight.
 

@@ -172,7 +172,14 @@ def _network(learner: type[Learner], key: str, values: Mapping[str, Any], origin
     name = check_value(values[key], str | None, key, origin.get(key, ""))
     if name is None and not learner.networks[key].optional:
         raise UserError(f"{key}=None: learner={values['learner']!r} needs one; write {key}=<name>, or module:Class")
-    return name and _derived(learner.networks[key].registry[name], name, learner.networks[key].base, key)
+    registry, base, _ = learner.networks[key]
+    try:
+        return name and _derived(registry[name], name, base, key)
+    except UserError as error:
+        if name not in registry:
+            raise
+        fitting = [each for each in registry if issubclass(registry[each], base)]
+        raise UserError(f"{error}; write {key}={' or '.join(fitting)} with learner={values['learner']}") from error
 
 
 def _derived(part: Any, name: str, base: type, key: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from pymarl.components.action_selectors import REGISTRY as SELECTORS
 from pymarl.modules.agents import REGISTRY as AGENTS
 from pymarl.run.config import Classes, RunConfig
-from pymarl.utils.config import build_config
+from pymarl.utils.config import build_config, config_keys
 from pymarl.utils.errors import UserError
 
 SAID = {"q": "Q-values", "logits": "logits", "probs": "probabilities"}
@@ -41,6 +41,7 @@ def check_fit(config: RunConfig, classes: Classes, values: Mapping[str, Any]) ->
     """Raise UserError for parts that cannot work together."""
     learner, buffer, name = classes.learner, classes.buffer, config.buffer
     _check_outputs(config, classes, values)
+    _check_minibatches(classes, values)
     if buffer.gives not in learner.trains_on:
         raise UserError(
             f"buffer={name!r} gives {WHAT[buffer.gives]}, but learner={config.learner!r} learns from "
@@ -53,6 +54,21 @@ def check_fit(config: RunConfig, classes: Classes, values: Mapping[str, Any]) ->
         raise UserError(
             f"agent={config.agent!r}: learner={config.learner!r} needs one like {' or '.join(fitting)}; write agent="
             f"{fitting[0] if fitting else 'module:Class'}"
+        )
+
+
+def _check_minibatches(classes: Classes, values: Mapping[str, Any]) -> None:
+    """Raise UserError if there are more parts of a pass than episodes or pieces to put into them."""
+    parts, wanted = values.get("minibatches"), values.get("batch_size")
+    if (
+        "minibatches" in config_keys(classes.learner)
+        and isinstance(parts, int)
+        and isinstance(wanted, int)
+        and parts > wanted
+    ):
+        raise UserError(
+            f"minibatches={parts}: a pass over batch_size={wanted} episodes or pieces has no more parts than these; "
+            f"write minibatches={wanted} or a larger batch_size"
         )
 
 

@@ -28,7 +28,6 @@ class Foreign:
     target: str | None = None
     values: dict[Any, dict[Any, Any]] = field(default_factory=dict)
     idle: list[Any] = field(default_factory=list)
-    there: dict[str, Any] = field(default_factory=dict)
     brings: dict[str, Any] = field(default_factory=dict)
     write: str = ""
 
@@ -72,7 +71,7 @@ def take_foreign(layers: Layers) -> list[str]:
     read = read_keys(classes)
     for key in sorted(set(present) - read, key=layers.rank):
         entry = table()[key]
-        hint = [*_differs_there(entry, layers), *_bring(entry, layers, read)]
+        hint = _bring(entry, layers, read)
         target = entry.target
         if target is not None and (not target.startswith("env_args.") or target[9:] in config_keys(classes.env)):
             notes += [*_take(entry, target, layers, classes), *hint]
@@ -91,7 +90,12 @@ def _name_networks(layers: Layers) -> None:
 
 
 def _bring(entry: Foreign, layers: Layers, read: set[str]) -> list[str]:
-    """Set what stands in the code where a key comes from, unless its layer or a higher one says otherwise."""
+    """Set what stands in the code where a key comes from, unless its layer or a higher one says otherwise.
+
+    A word behind `with` says nothing of where the rest comes from, and brings nothing.
+    """
+    if layers.origin[entry.key] == "with":
+        return []
     meant = {
         key: layers.get(value["of"]) if isinstance(value, dict) else value
         for key, value in entry.brings.items()
@@ -241,16 +245,6 @@ def _translated(entry: Foreign, value: Any, now: Any, kind: Any, layers: Layers)
         return check_value(value, kind, entry.key, layers.origin[entry.key])
     except UserError as error:
         raise UserError(f"{error}; it is {entry.target} here{'; ' * bool(entry.write)}{entry.write}") from error
-
-
-def _differs_there(entry: Foreign, layers: Layers) -> list[str]:
-    """Return a note for what a file's home does otherwise, where the user has not said how it shall be."""
-    return [
-        f"files with {entry.key} are trained with {key}={value} where they come from, and with "
-        f"{key}={layers.get(key)} here; write {key}={value} to train as there"
-        for key, value in entry.there.items()
-        if layers.get(key) != value and layers.rank(key) < layers.rank(entry.key)
-    ]
 
 
 def _among(value: Any, values: list[Any]) -> bool:

@@ -25,6 +25,7 @@ from pymarl.utils.errors import UserError
 from pymarl.utils.files import why_no_folder
 from pymarl.utils.layers import Layers
 from pymarl.utils.logging import Logger
+from pymarl.utils.network_folder import steps_of
 
 
 def preflight(layers: Layers, results: Path) -> None:
@@ -57,6 +58,7 @@ def preflight(layers: Layers, results: Path) -> None:
         if config.checkpoint_path:
             checkpoint = find_checkpoint(config.checkpoint_path, config.load_step)
             load_networks(parts.learner, layers.values, config, runner.get_env_info(), checkpoint)
+            _check_t_max(config, checkpoint)
         if step is not None:
             Training(parts, config, Logger(quiet), step.parent).check(step)
     finally:
@@ -72,6 +74,16 @@ def _quiet() -> logging.Logger:
     quiet = logging.getLogger(f"{__name__}.quiet")
     quiet.disabled = True
     return quiet
+
+
+def _check_t_max(config: RunConfig, checkpoint: Path) -> None:
+    """Raise UserError if a run that is to train on from a checkpoint would end before its first step."""
+    played = steps_of(checkpoint)
+    if played > config.t_max and not (config.evaluate or config.save_replay):
+        raise UserError(
+            f"t_max={config.t_max}: the networks of {config.checkpoint_path} have been trained for {played} env steps, "
+            f"from which t_max counts on; write a larger one, such as t_max={played + 100_000}"
+        )
 
 
 def _check_results(config: RunConfig, results: Path) -> None:

@@ -78,7 +78,7 @@ def is_done(layers: Layers) -> bool:
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """Return why a run of the config `now` cannot go on from one of the config `before`; "" if it can."""
-    free = FREE_ON_RESUME - ({"t_max"} if before.get("buffer") == "prioritized" else set())  # per_beta rises over t_max
+    free = FREE_ON_RESUME - ({"t_max"} if _has_schedule_over_t_max(before) else set())
     had, has = dotted(before), dotted(json.loads(json.dumps(redacted(now))))
     for key in sorted(has.keys() - free):
         if key not in had or had[key] != has[key]:
@@ -90,6 +90,15 @@ def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
         if key.startswith("env_args."):  # of an own env, for which no file has defaults
             return f"the run had {key}={had[key]!r}, and this one has no such key; write it, too"
     return ""
+
+
+def _has_schedule_over_t_max(config: Mapping[str, Any]) -> bool:
+    """Tell whether something that training goes by (per_beta, lr, the entropy's weight) reaches its end at t_max."""
+    return (
+        config.get("buffer") == "prioritized"
+        or bool(config.get("lr_anneal"))
+        or config.get("final_entropy_coef") is not None
+    )
 
 
 def _token(resume: str) -> Path:

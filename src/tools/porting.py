@@ -128,8 +128,6 @@ def told(entry: Foreign) -> str:
     if entry.brings:
         named = {key: value["of"] if isinstance(value, dict) else value for key, value in entry.brings.items()}
         said.append(f"brings {listed(named)}, as the code there has it")
-    if entry.there:
-        said.append(f"a note says that files with it are trained with {listed(entry.there)} there")
     if entry.write and not entry.values:
         said.append(f"else an error: {entry.write}")
     return "; ".join(said)

@@ -94,7 +94,8 @@ def find_config(name: str, kind: str) -> Path:
         expected = f"expected an existing .yaml file or a name from {PLACE}/config/{kind}"
         raise UserError(f"no config file {shown(name)}{stem or closest(name, known[kind]) or '; ' + expected}")
     other = next((option for other, option in OPTIONS.items() if name in known[other]), None)
-    meant = f"; did you mean {other}={name}?" if other else closest(name, known[kind])
+    within = min((each for each in known[kind] if name and name in each), key=len, default=name)  # pac: epymarl/pac_ns
+    meant = f"; did you mean {other}={name}?" if other else closest(within, known[kind])
     there = ", ".join(known[kind])
     raise UserError(f"no config {shown(name)} in {PLACE}/config/{kind}{meant} (known: {there}; or a path)")
 

@@ -23,6 +23,14 @@ OF_THE_TEAM = ("lica_learner", "fmac_learner")
 """Their policies climb the team's values, in which all agents have a share: the entropy alone is each agent's."""
 
 
+@pytest.mark.parametrize(("name", "keys"), [("fmac_learner", {"mixer": None}), ("maddpg_learner", {"reg": 0.0})])
+def test_the_dead_do_not_count_for_values_of_each_agents_own(name: str, keys: dict[str, Any]) -> None:
+    steps = sum(LENGTHS) * SMALL.n_agents
+    share = steps / (steps - len(LENGTHS) * SMALL.n_agents)
+    (plain, _), (active, _) = (update(name, active_masks=mask, **keys) for mask in (False, True))
+    torch.testing.assert_close(active, share * plain, rtol=1e-3, atol=1e-6)
+
+
 def with_dead() -> EpisodeBatch:
     """Return episodes in which agent i can do nothing in slot i: as many steps of each agent."""
     batch = make_batch(LENGTHS, SMALL)
@@ -48,7 +56,7 @@ def update(name: str, **keys: Any) -> tuple[torch.Tensor, float]:
 
     learner.step = watched
     metrics = learner.train(Sample(batch=with_dead()), 0, 0).read()
-    return torch.stack(found), metrics["entropy"]
+    return torch.stack(found), metrics.get("entropy", 0.0)
 
 
 @pytest.mark.parametrize("name", NAMES)

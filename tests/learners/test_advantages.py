@@ -92,6 +92,33 @@ def test_advantages_by_a_slow_oracle(name: str, kind: str, lam: float) -> None:
         assert not tensor[batch.transitions().mask.expand_as(tensor) == 0].any()
 
 
+@pytest.mark.parametrize("units", ["normalise_values", "standardise_returns"])
+@pytest.mark.parametrize("kind", ["gae", "n_step", "td_lambda"])
+def test_advantages_are_of_values_in_the_envs_units(kind: str, units: str) -> None:
+    """Whichever normaliser is on, and of both critics: their outputs are not what rewards are added to."""
+    keys = {"gamma": 0.9, "gae_lambda": 0.6, "td_lambda": 0.6, "q_nstep": 3, units: True}
+    learner, batch = learner_of(returns=kind, **keys), mixed_batch()
+    if kind != "gae":
+        learner.target_critic.load_state_dict(learner_of(seed=1).critic.state_dict())
+    learner.targets(rewarded(batch, 5 + 3 * batch["reward"]))
+    assert (learner.value_stats.mean > 2).all()
+    assert ((learner.value_stats.std - 1).abs() > 0.2).all()
+    with torch.no_grad():
+        values, after = (
+            learner.value_stats.denormalise(learner.state_values(batch, critic))
+            for critic in (learner.critic, learner.target_critic)
+        )
+    targets = learner.targets(batch)
+    returns = learner.value_stats.denormalise(targets.returns)
+    for row, (length, ended) in enumerate(zip(LENGTHS, ENDS, strict=True)):
+        reward = batch["reward"][row, :length, 0].tolist()
+        for agent in range(SMALL.n_agents):
+            expected = slow_returns(kind, reward, after[row, 1 : length + 1, agent].tolist(), ended, 0.6, 3)
+            assert returns[row, :length, agent].tolist() == pytest.approx(expected, rel=1e-3, abs=1e-3)
+            gain = torch.tensor(expected) - values[row, :length, agent]
+            torch.testing.assert_close(targets.advantages[row, :length, agent], gain, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["gae", "n_step", "td_lambda"])
 def test_what_is_seen_after_a_true_end_changes_nothing(kind: str) -> None:
     """Was in EPyMARL and in PyMARL2's IPPO: true ends bootstrapped. A time limit must."""

@@ -32,6 +32,19 @@ def test_the_advantage_sums_to_zero_under_the_policy_that_acted() -> None:
     assert ((outputs * counterfactual(q, policy.log_pi.exp())).sum(-1).abs() > 1e-3).float().mean() > 0.5
 
 
+def test_the_loss_by_hand_with_exploration() -> None:
+    """Its baseline is the mean under the policy that acted: half of it is a random choice here."""
+    learner, batch = make("coma", epsilon_start=0.5, epsilon_finish=0.5), mixed_batch()
+    q, avail = torch.randn(sum(batch.packing.counts), 3, 5), batch.packed("avail_actions").float()
+    pi = 0.5 * learner.mac.unroll_packed(batch).outputs + 0.5 * avail / avail.sum(-1, keepdim=True)
+    actions = batch.packed_actions().unsqueeze(-1)
+    advantage = (q.gather(-1, actions) - (pi * q).sum(-1, keepdim=True)).squeeze(-1)
+    gained = batch.packing.unpack(advantage.detach() * pi.gather(-1, actions).squeeze(-1).log())  # [B, T, N]
+    total = sum(gained[row, :length].sum() for row, length in enumerate(LENGTHS))
+    loss = learner.actor_loss(batch, learner.policy(batch), q)[0]
+    torch.testing.assert_close(loss, -total / (3 * sum(LENGTHS)), rtol=1e-4, atol=1e-6)
+
+
 def test_what_holds_for_all_of_an_agents_actions_credits_none() -> None:
     """The loss is blind to anything that is added to all actions of an agent in a state."""
     learner, batch = make("coma"), mixed_batch()

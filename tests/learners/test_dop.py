@@ -92,9 +92,10 @@ def test_the_policy_is_the_one_that_acts() -> None:
 
 
 def test_the_actors_loss_weighs_each_agents_advantage() -> None:
-    learner, batch = small_learner("dop", lr=1e-12, **GREEDY), mixed_batch()
+    keys = {"lr": 1e-12, "entropy_coef": 0.3, "adaptive_entropy": False, **GREEDY}
+    learner, batch = small_learner("dop", **keys), mixed_batch()
     steps = steps_of(learner)
-    learner.train_actor(batch)
+    entropy = learner.train_actor(batch)["entropy"].item()
     ((loss, _),) = steps
     with torch.no_grad():
         said, q = learner.policy(batch), learner.q_values(batch, learner.critic)
@@ -109,7 +110,8 @@ def test_the_actors_loss_weighs_each_agents_advantage() -> None:
         for t in range(length)
         for i in range(N)
     )
-    assert loss == pytest.approx(total / (17 * N), rel=1e-5)
+    assert loss == pytest.approx(total / (17 * N) - 0.3 * entropy, rel=1e-5)
+    assert entropy > 0.1
 
 
 def test_transitions_slot_by_slot() -> None:

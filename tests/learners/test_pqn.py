@@ -12,6 +12,8 @@ from pymarl.components.buffers.buffer import Sample
 from pymarl.components.episode_batch import EpisodeBatch
 from pymarl.envs.multiagentenv import EnvInfo
 from pymarl.modules.agents.agent import Unrolled
+from pymarl.modules.mixers.mixer import MixerInputs
+from pymarl.modules.mixers.vdn import VDNMixer
 
 LENGTHS = [5, 1, 8, 3]
 GAMMA, LAMBDA = 0.5, 0.25
@@ -45,7 +47,7 @@ def test_lambda_returns_by_hand() -> None:
     value = 10.0 * torch.arange(1.0, 6.0)[None, :, None, None].expand(4, 5, 1, 1)
     q = torch.cat([value - 7.0, value], -1)  # the second action is the greedy one
     packed = batch.packing.pack(q.contiguous())
-    learner.mac.unroll_packed = lambda batch: Unrolled(packed, None)
+    learner.mac.unroll_packed = lambda batch, states: Unrolled(packed, None)
     cut3 = 4 + 0.5 * 50  # the last step of a cut piece knows of nothing but the state behind it
     cut2 = 3 + 0.5 * (0.75 * 40 + 0.25 * cut3)
     cut1 = 2 + 0.5 * (0.75 * 30 + 0.25 * cut2)
@@ -98,8 +100,25 @@ def test_lr_falls_to_zero_at_t_max(anneal: bool, t_env: int, share: float) -> No
 def test_the_mixers_value_of_greedy_actions_is_what_is_bootstrapped() -> None:
     learner, batch = pqn(mixer="nmix", td_lambda=0.0), make_batch(LENGTHS, terminated=False)
     steps = batch.transitions()
-    q = learner.mac.unroll_packed(batch).outputs
-    best = q.masked_fill(~batch.packed("avail_actions"), -1e9).argmax(-1)
-    value = batch.packing.unpack(learner.value(batch, q, best).value)[:, 1:]
+    run = learner.unroll(batch)
+    best = run.outputs.masked_fill(~batch.packed("avail_actions"), -1e9).argmax(-1)
+    value = batch.packing.unpack(learner.value(batch, run, best).value)[:, 1:]
     expected = (steps.reward + learner.config.gamma * value) * steps.mask
     torch.testing.assert_close(learner.targets(batch), expected.detach())
+
+
+def test_a_mixer_may_read_the_agents_hidden_states() -> None:
+    class Reading(VDNMixer):
+        needs_states = True
+
+        def mix(self, inputs: MixerInputs) -> torch.Tensor:
+            assert inputs.states is not None
+            return super().mix(inputs) + inputs.states.sum((1, 2)).unsqueeze(1)
+
+    learner, batch = pqn(), make_batch(LENGTHS)
+    learner.mixer = Reading(learner.mixer.config, learner.info)
+    run = learner.mac.unroll_packed(batch, states=True)
+    plain = run.outputs.gather(-1, batch.packed_actions().unsqueeze(-1)).sum((1, 2))
+    value = learner.value(batch, learner.unroll(batch), batch.packed_actions()).value
+    torch.testing.assert_close(value.squeeze(1), plain + run.states.sum((1, 2)))
+    learner.train(Sample(batch=batch), 0, 0)

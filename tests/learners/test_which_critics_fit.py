@@ -11,8 +11,8 @@ from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.utils.errors import UserError
 
-OF_ACTIONS = ("coma_critic", "coma_critic_ns", "lica", "maddpg_critic", "maddpg_critic_ns", "fmac", "dop", "pac_critic",
-              "pac_critic_ns")  # fmt: skip
+OF_ACTIONS = ("coma_critic", "coma_critic_ns", "lica", "maddpg_critic", "maddpg_critic_ns", "fmac", "fmac_ns", "dop",
+              "dop_ns", "pac_critic", "pac_critic_ns")  # fmt: skip
 NAMES = [name for name in CRITICS if issubclass(CRITICS[name], Critic)]
 KEYS = {"rnn_hidden_dim": 8, "critic_hidden_dim": 8, "mixing_embed_dim": 4, "hypernet_embed": 6}
 OF_STATES = [("mappo", "critic"), ("happo", "critic"), ("epymarl/ia2c", "critic"), ("epymarl/pac_ns", "state_value"),
@@ -44,5 +44,16 @@ def test_comas_critic_sees_what_the_others_do(name: str) -> None:
         assert make_learner(flat)
         return
     with pytest.raises(UserError, match=re.escape("write critic=coma_critic or critic=coma_critic_ns")) as error:
+        make_learner(flat)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dops_critic_says_a_value_of_each_action(name: str) -> None:
+    flat = flat_config("dop") | KEYS | {"critic": name}
+    if name in ("dop", "dop_ns"):
+        assert make_learner(flat)
+        return
+    with pytest.raises(UserError, match=re.escape("write critic=dop or critic=dop_ns")) as error:
         make_learner(flat)
     assert "\n" not in str(error.value)

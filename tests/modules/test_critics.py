@@ -41,6 +41,19 @@ def test_critics_of_their_own_are_those_of_each_agent() -> None:
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in critic.parameters())
 
 
+@pytest.mark.parametrize("name", ["fmac", "dop"])
+def test_critics_of_actions_of_their_own_are_those_of_each_agent(name: str) -> None:
+    critic, batch, n = made(f"{name}_ns"), make_batch([4, 1, 6], SMALL), SMALL.n_agents
+    inputs = packed_inputs(batch, critic.sees, SMALL, torch.device("cpu"))
+    assert critic.sees == tuple(part for part in made(name).sees if part != "agent_id")
+    values = critic(inputs)
+    for agent, own in enumerate(critic.critics):
+        rows = torch.arange(agent, len(values), n)
+        torch.testing.assert_close(values[agent::n], own(Inputs(features=inputs.dense()[rows])))
+    values.pow(2).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in critic.parameters())
+
+
 def test_its_width_is_the_agents_unless_it_has_one() -> None:
     for own, width in ((None, 4), (8, 8)):
         critic = MLPCritic(MLPCritic.Config(critic_hidden_dim=own, rnn_hidden_dim=4), SMALL)

@@ -25,6 +25,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (("--config=qmxi", "--env-config=stag_hunt"), "no config 'qmxi' in src/config/algs; did you mean 'qmix'?"),
         (("--config=qmix", "--env-config=none.yaml"), "no config file 'none.yaml'"),
+        (("--config=pac", "--env-config=stag_hunt"), "did you mean 'epymarl/pac_ns'?"),
         ((*HUNT, "with", "mixing_embed_dims=8"), "unknown key 'mixing_embed_dims'; did you mean 'mixing_embed_dim'?"),
         ((*HUNT, "with", "double_q=false"), "double_q='false': expected bool, got str (write double_q=False)"),
         ((*HUNT, "with", "batch_size=64.5"), "batch_size=64.5: expected int, got float"),
@@ -67,6 +68,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ((*HUNT, "with", "mixer=.:X"), "mixer '.:X': expected 'module:Class'"),
         ((*HUNT, "with", "env_timeout=0"), "env_timeout=0: expected float >= 0.1 and <= 1000000 or None"),
         (("--config=qmix", "with", "env=fake_envs:NoState"), "env 'fake_envs:NoState': method get_state is missing"),
+        (("--config=pqn_vdn", "--env-config=stag_hunt", "with", "minibatches=100"), "write minibatches=64 or a larger"),
         ((*HUNT, "with", "mongo_url=4"), "mongo_url=4: expected str or None, got int"),
     ],
 )  # fmt: skip

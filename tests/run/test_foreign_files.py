@@ -26,8 +26,8 @@ FILES = [
     for path in sorted(Path(os.environ[variable], "src", "config", "algs").glob("*.yaml"))
 ]
 NONE = pytest.param("", Path(), marks=pytest.mark.skip(reason=f"none of {', '.join(OURS)} names a checkout"))
-IN_THEIR_CODE = {"EPYMARL_DIR": {"optimizer", "grad_norm_clip", "name"}}
-"""Keys of ours for what does not stand in their files (see `there` in foreign_keys.yaml), and where results go."""
+IN_OURS_ALONE = {"EPYMARL_DIR": {"name"}}
+"""Keys whose values are ours: where results go."""
 
 NOT_SO_HERE = {"ippo": {"batch_size"}, "lica": {"batch_size"}, "epymarl/maddpg": {"others_actions"},
                "epymarl/maddpg_ns": {"others_actions"}}  # fmt: skip
@@ -50,7 +50,7 @@ def test_it_says_what_ours_says(variable: str, path: Path) -> None:
     if name not in shipped_files("algs"):
         pytest.skip("we have none of this name and origin")
     ours, theirs = values_of(name), values_of(str(path))
-    keys = read_keys(Classes.of(ours)) - IN_THEIR_CODE.get(variable, set())
+    keys = read_keys(Classes.of(ours)) - IN_OURS_ALONE.get(variable, set())
     keys -= NOT_SO_HERE.get(name, set())
     assert {key: theirs[key] for key in keys} == {key: ours[key] for key in keys}
 

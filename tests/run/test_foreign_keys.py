@@ -48,8 +48,17 @@ def test_epymarls_iql_is_taken_as_what_it_is_here(tmp_path: Path) -> None:
     assert layers.values["standardise_rewards"] is True
     assert (layers.values["target_update_interval_or_tau"], layers.values["target_update_interval"]) == (200, None)
     assert any("hidden_dim=128 of" in note and "is taken as rnn_hidden_dim=128" in note for note in notes)
-    assert [note for note in notes if "write optimizer=adam" in note and "evaluation_epsilon" in note]
-    assert [note for note in notes if "write grad_norm_clip=5" in note]
+    assert (layers.values["optimizer"], layers.values["grad_norm_clip"]) == ("adam", 5)
+    assert [note for note in notes if "brings optimizer='adam', grad_norm_clip=5 of the code" in note]
+    own, _ = taken(tmp_path, EPYMARL_IQL + "optimizer: rmsprop\n", grad_norm_clip=10)
+    assert (own.values["optimizer"], own.values["grad_norm_clip"]) == ("rmsprop", 10)
+
+
+def test_a_foreign_key_on_the_command_line_brings_nothing(tmp_path: Path) -> None:
+    layers, notes = taken(tmp_path, "optimizer: rmsprop", evaluation_epsilon=0.1)
+    assert (layers.values["optimizer"], layers.values["grad_norm_clip"]) == ("rmsprop", 10)
+    assert layers.values["test_noise"] == 0.1
+    assert not [note for note in notes if "brings" in note]
 
 
 def test_epymarls_agents_without_shared_weights(tmp_path: Path) -> None:
@@ -229,7 +238,10 @@ def test_pymarl2s_weighted_qmix(tmp_path: Path) -> None:
             "mixer: qtran_base",
             "mixer='qtran_base': expected a class derived from pymarl.modules.mixers.mixer.BaseMixer",
         ),
-        ("{learner: qtran_learner, mixer: vdn}", "mixer='vdn': expected a class derived from .*QTranBase"),
+        (
+            "{learner: qtran_learner, mixer: vdn}",
+            "mixer='vdn': expected a class derived from .*QTranBase; write mixer=qtran_base or qtran_alt with",
+        ),
         ("{learner: qtran_learner, mixer: qtran_base, qtran_arch: paper}", "qtran_arch='paper'.*expected"),
     ],
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pymarl import main
+from pymarl.run.resume import difference
 from pymarl.utils.checkpoint import RUN_FILE
 from run_kit import SMALL_HUNT, numbers, read, run_folders
 
@@ -53,3 +55,11 @@ def test_without_a_seed_it_goes_on_with_the_newest(here: Path) -> None:
     first, second = run_folders(here)
     assert read(first, "config.json")["seed"] == read(second, "config.json")["seed"]
     assert resumed(here) != ""
+
+
+@pytest.mark.parametrize("key", [{"buffer": "prioritized"}, {"lr_anneal": True}, {"final_entropy_coef": 0.0}])
+def test_a_schedule_over_t_max_fixes_it(key: dict[str, Any]) -> None:
+    free = {"buffer": "replay", "lr_anneal": False, "final_entropy_coef": None}
+    assert difference({"t_max": 100, **free}, {"t_max": 200, **free}) == ""
+    fixed = free | key
+    assert difference({"t_max": 100, **fixed}, {"t_max": 200, **fixed}).startswith("t_max=200, but the run had 100; ")

@@ -109,6 +109,7 @@ def test_it_goes_on_training_on_another_map(
         ("hpn_qmix", (ON_8M, "obs_agent_id=True"), "this run has n_agents=8.*lacks agent_id_embedding.weight"),
         ("hpn_qmix", (ON_3M, "mixing_embed_dim=8"), "mixer.th does not fit"),  # of the same sizes all has to
         ("hpn_vdn", (ON_8M, "optimizer=rmsprop"), "another kind of optimiser"),
+        ("hpn_vdn", (ON_8M, "t_max=200"), r"t_max=200: .* have been trained for \d{3} env steps.*larger one"),
     ],
 )
 def test_what_does_not_fit_is_one_line(

@@ -43,8 +43,10 @@ def test_every_algorithm_is_in_one_family_by_what_its_agents_say(pages: dict[str
 def test_every_algorithm_names_its_paper_and_every_key_says_what_it_is(pages: dict[str, str]) -> None:
     for name in shipped_files("algs"):
         text = (algorithms.CONFIG / "algs" / f"{name}.yaml").read_text()
-        head = algorithms.head_of(text)[""]
-        assert "arXiv" in head or "values" in head, name
+        head = algorithms.head_of(text)
+        assert algorithms.PAPER.search(head[""]), name
+        assert head.get("Assumes"), name
+        assert [key for key, (_, comment) in algorithms.comments_of(text).items() if not comment] == [], name
     for registry in PARTS:
         if registry.kind not in algorithms.ELSEWHERE:
             assert all(f"### {registry.kind} {name}\n\n" in pages["parts.md"] for name in registry)

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pymarl.envs.specs import EnvInfo
-from pymarl.modules.critics.mlp import MLPCritic
+from pymarl.modules.critics.mlp import MLPCritic, NSMLPCritic
 from pymarl.modules.inputs import Inputs
 
 
@@ -16,8 +16,8 @@ class DOPCritic(MLPCritic):
 
     sees = ("state", "obs", "agent_id")
 
-    def __init__(self, config: Any, info: EnvInfo) -> None:
-        super().__init__(config, info)
+    def __init__(self, config: Any, info: EnvInfo, *, of_one: bool = False) -> None:
+        super().__init__(config, info, of_one=of_one)
         self.fc_v = nn.Linear(self.fc2.out_features, 1)
 
     def outputs(self) -> int:
@@ -29,3 +29,10 @@ class DOPCritic(MLPCritic):
         hidden = self.fc2(inputs.linear(self.fc1).relu()).relu()
         values: Tensor = self.fc3(hidden) + self.fc_v(hidden)
         return values
+
+
+class DOPNSCritic(NSMLPCritic):
+    """One DOPCritic per agent."""
+
+    shared = DOPCritic
+    Config = DOPCritic.Config

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pymarl.modules.critics.mlp import MLPCritic
+from pymarl.modules.critics.mlp import MLPCritic, NSMLPCritic
 
 
 class FMACCritic(MLPCritic):
@@ -19,3 +19,10 @@ class FMACCritic(MLPCritic):
     def parts(self) -> tuple[str, ...]:
         """Return what it sees under its config."""
         return ("obs", *["agent_id"] * self.config.obs_agent_id, "actions")
+
+
+class FMACNSCritic(NSMLPCritic):
+    """One FMACCritic per agent."""
+
+    shared = FMACCritic
+    Config = FMACCritic.Config
