@@ -71,9 +71,18 @@ def head_of(text: str) -> dict[str, str]:
 
 
 def comments_of(text: str) -> dict[str, tuple[str, str]]:
-    """Return {key: (value, comment)} of a YAML file's lines."""
-    matches = (KEY.match(line) for line in text.splitlines())
-    return {match[1]: (match[2], match[3] or "") for match in matches if match}
+    """Return {key: (value, comment)} of a YAML file's lines; keys of a mapping are `env_args.key`."""
+    found, above, of_above = {}, "", ""
+    for line in text.splitlines():
+        if match := KEY.match(line.removeprefix("  ")):
+            key, value, comment = match[1], match[2], match[3] or ""
+            if line.startswith("  "):
+                found[above + key] = (value, comment or of_above)
+            elif value:
+                found[key] = (value, comment)
+            else:  # of a mapping; its comment is that of what is in it
+                above, of_above = f"{key}.", comment
+    return found
 
 
 def chosen(name: str) -> dict[str, tuple[str, str]]:
@@ -103,7 +112,7 @@ def section(name: str, defaults: dict[str, tuple[str, str]]) -> Iterator[str]:
     for key, (value, comment) in comments_of(text).items():
         if key not in parts and key != "name":
             told = comment or defaults.get(key, ("", ""))[1]
-            rows.append(f"| `{key}` | `{value or '...'}` | {told.replace('|', '/')} |")
+            rows.append(f"| `{key}` | `{value}` | {told.replace('|', '/')} |")
     summary = f"The {len(rows)} keys that it sets"
     yield from ('<details markdown="1">', f"<summary>{summary}</summary>", "", "| key | value | |", "|---|---|---|")
     yield from (*rows, "", "</details>", "")

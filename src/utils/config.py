@@ -136,19 +136,21 @@ def check_value(value: Any, kind: Any, name: str, origin: str = "") -> Any:
     matched, result = _match(value, kind)
     if not matched:
         raise UserError(
-            f"{_where(origin)}{name}={shown(value)}: expected {describe(kind)}, got {_sort_of(value)}"
+            f"{_where(origin)}{name}={shown(value)}: expected {describe(kind)}{_sort_of(value, kind)}"
             f"{_remedy(value, kind, name)}"
         )
     return result
 
 
-def _sort_of(value: Any) -> str:
-    """Return a value's type, or what is wrong with a number that no config takes."""
+def _sort_of(value: Any, kind: Any) -> str:
+    """Return ", got" with a value's type, or what is wrong with a number; "" for another one of numbers to choose from."""
     if isinstance(value, float) and not math.isfinite(value):
-        return "a float that is not finite"
+        return ", got a float that is not finite"
     if isinstance(value, int) and abs(value) > LARGEST_INT:
-        return "an int beyond 2**63"
-    return type(value).__name__
+        return ", got an int beyond 2**63"
+    if typing.get_origin(kind) is Literal and type(value) in {type(arg) for arg in typing.get_args(kind)}:
+        return ""
+    return f", got {type(value).__name__}"
 
 
 def _match(value: Any, kind: Any) -> tuple[bool, Any]:
@@ -231,7 +233,8 @@ def _remedy(value: Any, kind: Any, name: str) -> str:
     """Name the traps of the notation: sacred reads false as text, YAML's null too, Python 1e3 as a float."""
     for better in _readings(value):
         if _match(better, kind)[0]:
-            written = f'"{better!r}"' if isinstance(better, str) else repr(better)  # quotes in quotes: for the shell
+            quoted = isinstance(better, str | list)  # quotes in quotes: for the shell
+            written = f'"{better!r}"' if quoted else repr(better)
             return f" (write {name}={written})"
     return ""
 
@@ -241,6 +244,8 @@ def _readings(value: Any) -> Iterator[Any]:
     if isinstance(value, str):
         if value.lower() in WORDS:
             yield WORDS[value.lower()]
+        if value.startswith("[") and value.endswith("]"):  # a list whose words have no quotes
+            yield [word.strip() for word in value[1:-1].split(",")]
         for number in (int, float):
             with suppress(ValueError):
                 yield number(value)

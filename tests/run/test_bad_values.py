@@ -49,6 +49,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("env_args.world_shape=" + "-" * 60000 + "1", "nested too deep to be read"),
         ("name=" + "x" * 100_000, "expected at most 65536 letters"),
         ("name=\udcff", "expected UTF-8 text"),
+        ("critic_inputs=[state,obs]", "got str (write critic_inputs=\"['state', 'obs']\")"),
         ("mixer=[]", "mixer=[]: expected str or None, got list"),
         ("env=7", "env=7: expected str, got int"),
         ("env=" + "x" * 5000, "unknown env 'xxx"),
