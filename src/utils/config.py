@@ -143,7 +143,7 @@ def check_value(value: Any, kind: Any, name: str, origin: str = "") -> Any:
 
 
 def _sort_of(value: Any, kind: Any) -> str:
-    """Return ", got" with a value's type, or what is wrong with a number; "" for another one of numbers to choose from."""
+    """Return ", got" with a value's type, or what is wrong with a number; "" for a wrong choice of the right type."""
     if isinstance(value, float) and not math.isfinite(value):
         return ", got a float that is not finite"
     if isinstance(value, int) and abs(value) > LARGEST_INT:
