@@ -38,8 +38,8 @@ ENVS = {
 }
 WITH_ENTITIES = {"3m", "MMM2"}  # the others do not say whose features an observation is made of
 SMALL = (
-    "seed=5", "runner=parallel", "batch_size_run=4", "batch_size=8", "buffer_size=100", "rnn_hidden_dim=16",
-    "epsilon_anneal_time=1500",
+    "seed=5", "runner=parallel", "batch_size_run=4", "batch_size=8", "minibatches=2", "buffer_size=100",
+    "rnn_hidden_dim=16", "epsilon_anneal_time=1500",
     "test_nepisode=4", "log_interval=500", "runner_log_interval=500", "learner_log_interval=100", "save_model=True",
 )  # fmt: skip
 

@@ -25,7 +25,7 @@ SMALL: dict[str, Any] = {
     "seed": 1, "runner": "parallel", "batch_size_run": 4, "batch_size": 4, "buffer_size": 8, "rnn_hidden_dim": 8,
     "mixing_embed_dim": 4, "hypernet_embed": 8, "adv_hypernet_embed": 4, "agent_own_state_size": 2,
     "central_rnn_hidden_dim": 8, "central_mixing_embed_dim": 8, "critic_hidden_dim": 8, "save_model": False,
-    "off_batch_size": 4, "off_buffer_size": 8, "test_nepisode": 2,
+    "off_batch_size": 4, "off_buffer_size": 8, "minibatches": 2, "test_nepisode": 2,
 }  # fmt: skip
 HUNT = {"world_shape": [4, 4], "n_agents": 3, "n_stags": 2, "episode_limit": 10}
 
