@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,14 @@ def error_line(capsys: pytest.CaptureFixture[str], directory: Path, *words: str)
     assert len(lines) == 1, lines
     assert lines[0].startswith("error: ")
     assert not (directory / "results").exists()
-    assert not [
-        child for child in psutil.Process().children(recursive=True) if "pymarl.envs.worker" in str(child.cmdline())
-    ]
+    assert children_with("pymarl.envs.worker") == []
     return lines[0]
+
+
+def children_with(text: str) -> list[str]:
+    """Return the command lines of this process's descendants that hold a text; one that has ended is none of them."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # zombies included
+            found.append(" ".join(child.cmdline()))
+    return [line for line in found if text in line]

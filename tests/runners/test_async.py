@@ -28,6 +28,7 @@ from pymarl.utils.config import build_config
 from pymarl.utils.errors import UserError
 from run_kit import (
     SMALL_HUNT,
+    children_with,
     error_line,
     kill_and_resume,
     models,
@@ -163,7 +164,7 @@ def test_an_env_that_cannot_be_made_leaves_no_process() -> None:
                        async_collect=True)  # fmt: skip
     with pytest.raises(UserError, match="no"):
         build_runner(flat, build_config(RunConfig, flat, {}), QUIET)
-    assert not [child for child in psutil.Process().children() if "collector_process" in str(child.cmdline())]
+    assert children_with("collector_process") == []
 
 
 AHEAD = (*SMALL_HUNT, "runner=parallel", "async_collect=True")
