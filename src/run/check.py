@@ -51,7 +51,7 @@ def check(layers: Layers) -> list[str]:
         )
     refuse_workers(config.env, config.env_workers)
     classes.runner.check_config(build_config(classes.runner.Config, layers.values, layers.origin))
-    check_choices(config, classes)
+    check_choices(config, classes, layers.values)
     build_trackers(layers.values, layers.origin)
     unread = sorted(key for key in layers.values if key not in read and not is_shipped(layers.origin[key]))
     return [f"{key} (of {' and '.join(owners)})" if (owners := owners_of(key)) else key for key in unread]

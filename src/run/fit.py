@@ -16,12 +16,17 @@ WHAT = {"replay": "episodes drawn from many collects", "rollout": "the episodes 
         "on_off": "the newest episodes beside replayed ones"}  # fmt: skip
 
 
-def check_choices(config: RunConfig, classes: Classes) -> None:
-    """Raise UserError for keys that contradict each other."""
+def check_choices(config: RunConfig, classes: Classes, values: Mapping[str, Any]) -> None:
+    """Raise UserError for keys that contradict each other; each of them is of the right type."""
     if config.env_workers is not None and config.env_workers > config.batch_size_run:
         raise UserError(
             f"env_workers={config.env_workers} processes for batch_size_run={config.batch_size_run} envs; "
             f"write env_workers={config.batch_size_run} or env_workers=None"
+        )
+    if "minibatches" in config_keys(classes.learner) and values["minibatches"] > (size := values["batch_size"]):
+        raise UserError(
+            f"minibatches={values['minibatches']}: a pass over batch_size={size} episodes or pieces has no more parts "
+            f"than these; write minibatches={size} or a larger batch_size"
         )
     if config.async_collect and classes.buffer.gives != "replay":
         raise UserError(
@@ -41,7 +46,6 @@ def check_fit(config: RunConfig, classes: Classes, values: Mapping[str, Any]) ->
     """Raise UserError for parts that cannot work together."""
     learner, buffer, name = classes.learner, classes.buffer, config.buffer
     _check_outputs(config, classes, values)
-    _check_minibatches(classes, values)
     if buffer.gives not in learner.trains_on:
         raise UserError(
             f"buffer={name!r} gives {WHAT[buffer.gives]}, but learner={config.learner!r} learns from "
@@ -54,21 +58,6 @@ def check_fit(config: RunConfig, classes: Classes, values: Mapping[str, Any]) ->
         raise UserError(
             f"agent={config.agent!r}: learner={config.learner!r} needs one like {' or '.join(fitting)}; write agent="
             f"{fitting[0] if fitting else 'module:Class'}"
-        )
-
-
-def _check_minibatches(classes: Classes, values: Mapping[str, Any]) -> None:
-    """Raise UserError if there are more parts of a pass than episodes or pieces to put into them."""
-    parts, wanted = values.get("minibatches"), values.get("batch_size")
-    if (
-        "minibatches" in config_keys(classes.learner)
-        and isinstance(parts, int)
-        and isinstance(wanted, int)
-        and parts > wanted
-    ):
-        raise UserError(
-            f"minibatches={parts}: a pass over batch_size={wanted} episodes or pieces has no more parts than these; "
-            f"write minibatches={wanted} or a larger batch_size"
         )
 
 

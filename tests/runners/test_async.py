@@ -248,4 +248,4 @@ def test_only_replay_can_have_it() -> None:
     for buffer, refused in (("rollout", True), ("replay", False)):
         flat = flat_config("qmix", env="fake_envs:RandomWalk", seed=1, async_collect=True, buffer=buffer)
         with pytest.raises(UserError, match=r"buffer='rollout' .* async_collect=False") if refused else nullcontext():
-            check_choices(build_config(RunConfig, flat, {}), Classes.of(flat))
+            check_choices(build_config(RunConfig, flat, {}), Classes.of(flat), flat)
