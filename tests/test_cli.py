@@ -9,7 +9,7 @@ import pytest
 
 import pymarl
 from pymarl import cli
-from pymarl.utils.doors import DOORS, as_called
+from pymarl.utils.doors import DOORS, as_called, from_here
 from run_kit import SRC
 
 HEAVY = {"torch", "numpy", "sacred", "yaml", "matplotlib", "numba"}
@@ -37,6 +37,12 @@ def test_in_a_checkout_texts_name_the_files(capsys: pytest.CaptureFixture[str]) 
         cli.run(["report", "--help"])
     assert "usage: python src/report.py FOLDER..." in capsys.readouterr().out
     assert as_called("python src/tools/replay.py X") == "python src/tools/replay.py X"
+
+
+def test_a_command_to_copy_reaches_its_file_from_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, place in ((SRC.parent, "src"), (SRC, "."), (SRC.parent / "docs", "../src")):
+        monkeypatch.chdir(folder)
+        assert from_here("python src/evaluate.py results/models/T") == f"python {place}/evaluate.py results/models/T"
 
 
 def test_every_command_has_a_word(called: None) -> None:
