@@ -32,6 +32,11 @@ SMALL_HUNT = (
 )  # fmt: skip
 
 
+def called_from(folder: Path, script: str) -> str:
+    """Return how a script below src/ is called from a folder."""
+    return f"python {os.path.relpath(SRC / script, folder)}"
+
+
 def start_main(directory: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
     """Start `python src/main.py WORDS` in a folder; with SIGHUP heard, although nohup may have started the tests."""
     return subprocess.Popen(

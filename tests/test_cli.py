@@ -42,7 +42,7 @@ def test_in_a_checkout_texts_name_the_files(capsys: pytest.CaptureFixture[str]) 
 def test_a_command_to_copy_reaches_its_file_from_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     for folder, place in ((SRC.parent, "src"), (SRC, "."), (SRC.parent / "docs", "../src")):
         monkeypatch.chdir(folder)
-        assert from_here("python src/evaluate.py results/models/T") == f"python {place}/evaluate.py results/models/T"
+        assert from_here("python src/evaluate.py") == f"python {place}/evaluate.py"
 
 
 def test_every_command_has_a_word(called: None) -> None:

@@ -17,7 +17,7 @@ from pymarl.experiments.launch import POLL_SECONDS, Backend, Launch, Run
 from pymarl.experiments.plan import Grid, Job, jobs_of
 from pymarl.experiments.search import Search, Space, need_optuna, open_study, said, words_of
 from pymarl.experiments.table import Show, counted, row
-from pymarl.utils.doors import as_called
+from pymarl.utils.doors import from_here
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import locked, write_text
 from pymarl.utils.interrupts import StopRequest
@@ -59,7 +59,7 @@ def play_plan(grids: Sequence[Grid], make: MakeBackend, *, here: bool, dry: bool
         said.append(f"What failed has printed into {folder / 'launch'}.")
     console.print(". ".join(said[:2]), *said[2:], highlight=False, soft_wrap=True)
     if any(run.state == "done" for run in runs):
-        console.print(f"Figures and tables: {as_called('python src/report.py')} {folder / 'sacred'}", soft_wrap=True)
+        console.print(f"Figures and tables: {from_here('python src/report.py')} {folder / 'sacred'}", soft_wrap=True)
     return 130 if stopped else int(any(run.state == "failed" for run in runs))
 
 
@@ -130,7 +130,7 @@ def _write_best(search: Search, path: Path, tell: Callable[[str], None]) -> None
     tell("".join(f"    {line}\n" for line in text.splitlines() if "# found in" in line).rstrip())
     chosen = [word for word in space.jobs(words_of(values))[0].words if word.startswith("env_args.")][:1]
     maps = f" with {chosen[0]}" if space.grid.maps else ""
-    tell(f"{path}: {as_called('python src/main.py')} --config={path} --env-config={space.grid.env_configs[0]}{maps}")
+    tell(f"{path}: {from_here('python src/main.py')} --config={path} --env-config={space.grid.env_configs[0]}{maps}")
 
 
 def watch(step: Callable[[], bool], launch: Launch, show: Show) -> bool:

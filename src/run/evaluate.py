@@ -21,7 +21,7 @@ from pymarl.run.testing import play, statistics
 from pymarl.run.tracked import kept_replays
 from pymarl.runners.local_runner import LocalRunner
 from pymarl.runners.player import BrokenTooOften, EpisodeRecord
-from pymarl.utils.doors import as_called
+from pymarl.utils.doors import from_here
 from pymarl.utils.errors import UserError
 from pymarl.utils.files import write_json, write_text
 from pymarl.utils.interrupts import StopRequest
@@ -101,7 +101,7 @@ class ReplaySaver:
             run.add_artifact(str(path))
         if self.paths:
             more = f" and {len(self.paths) - 1} more beside it" if len(self.paths) > 1 else ""
-            watch = f"; watch: {as_called('python src/tools/replay.py')}" if self.paths[0].suffix == ".npz" else ""
+            watch = f"; watch: {from_here('python src/tools/replay.py')}" if self.paths[0].suffix == ".npz" else ""
             log.info("Replay: %s%s%s", self.paths[0], more, watch)
         if self.paths and len(self.paths) < min(self._runner.batch_size, episodes):
             log.warning("%d replays of %d envs: the other games are new", len(self.paths), self._runner.batch_size)

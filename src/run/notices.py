@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from pymarl.run.absolute import said
-from pymarl.utils.doors import command_line, from_here
+from pymarl.utils.doors import from_here
 from pymarl.utils.evaluations import Evaluation
 from pymarl.utils.progress import duration
 from pymarl.utils.runs import scenario_of
@@ -49,8 +50,8 @@ def result_line(tests: Sequence[Evaluation], t_env: int, seconds: float, network
         for name, test in (("last test", trained[-1]), ("best test", best)):
             lines.append(f"  {name}  {said(test)}, at {test.t_env:,}")
     if networks is not None:
-        evaluate = command_line("python src/evaluate.py", [str(_near(networks.parent))])
-        lines += [f"  networks   {networks}", f"  evaluate   {from_here(evaluate)}"]
+        evaluate = f"{from_here('python src/evaluate.py')} {shlex.quote(str(_near(networks.parent)))}"
+        lines += [f"  networks   {networks}", f"  evaluate   {evaluate}"]
     return "\n".join(lines)
 
 

@@ -67,9 +67,9 @@ def as_called(text: str) -> str:
     return text
 
 
-def from_here(text: str) -> str:
-    """Return a text that says `python src/FILE.py` with the path by which the current folder reaches that file."""
-    return text.replace("python src/", f"python {shlex.quote(os.path.relpath(SRC))}/")
+def from_here(script: str) -> str:
+    """Return how the current folder calls a script, in a checkout such as "python src/main.py"."""
+    return as_called(script).replace("python src/", f"python {shlex.quote(os.path.relpath(SRC))}/")
 
 
 def command_parser(script: str, description: str, arguments: str = "") -> ArgumentParser:

@@ -12,7 +12,7 @@ import pytest
 from launch_kit import GRID, WORDS, check_numbers, run_launch, runs_of, start_launch, wait_for
 from pymarl import launch
 from pymarl.experiments.local import LocalBackend
-from run_kit import run_folders
+from run_kit import called_from, run_folders
 
 
 def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_runs(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_launch_that_is_cut_off_and_called_again_gives_the_numbers_of_single_r
     assert runs_of(launched) == []
     code, out, err = run_launch(launched, *GRID, "with", *words)
     assert (code, out.splitlines()[-2]) == (0, "2 done"), out + err
-    assert out.splitlines()[-1] == "Figures and tables: python src/report.py results/sacred"
+    assert out.splitlines()[-1] == f"Figures and tables: {called_from(launched, 'report.py')} results/sacred"
     before = len(run_folders(launched))
     code, out, _ = run_launch(launched, *GRID, "with", *words)
     assert (code, len(run_folders(launched))) == (0, before)

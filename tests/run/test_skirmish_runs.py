@@ -9,7 +9,7 @@ import pytest
 
 from pymarl.envs.skirmish.replay.replay import read_replay
 from pymarl.tools import curve, replay
-from run_kit import kill_and_resume, models, numbers, read, run_folders, run_main
+from run_kit import called_from, kill_and_resume, models, numbers, read, run_folders, run_main
 
 BATTLES = (
     "--config=qmix", "--env-config=skirmish", "with", "seed=2", "t_max=4000", "batch_size_run=4", "batch_size=8",
@@ -45,7 +45,7 @@ def test_either_runner_saves_a_replay_per_episode(whole: Path, tmp_path: Path, r
     paths = sorted((tmp_path / "results" / "replays").iterdir())
     assert len(paths) == len(episodes) == 6
     assert out.count("Replay: ") == 1
-    assert "; watch: python src/tools/replay.py" in out
+    assert f"; watch: {called_from(tmp_path, 'tools/replay.py')}" in out
     assert " and 5 more beside it" in out
     for path in paths:
         played = read_replay(path)

@@ -13,7 +13,18 @@ import torch
 
 from pymarl.envs.adapter import constructor_seeds
 from pymarl.utils.checkpoint import steps_in
-from run_kit import SMALL_HUNT, kill_and_resume, models, numbers, read, run_folders, run_main, start_main, untimed
+from run_kit import (
+    SMALL_HUNT,
+    called_from,
+    kill_and_resume,
+    models,
+    numbers,
+    read,
+    run_folders,
+    run_main,
+    start_main,
+    untimed,
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +73,7 @@ def test_a_run_says_what_it_is_and_what_came_of_it(whole: Path) -> None:
     assert re.search(rf"Finished Training: {steps:,} env steps in \d+ s\n", end)
     assert re.search(r"last test  return [\d.]+ in 6 episodes, at 1,200\n  best test  return [\d.]+ in 6 ", end)
     assert f"networks   {(token / str(steps)).relative_to(whole)}\n" in end
+    assert f"evaluate   {called_from(whole, 'evaluate.py')} {token.relative_to(whole)}\n" in end
     table = said[said.index("Recent Stats") :].partition("\n")[2].partition("[INFO")[0]
     assert max(map(len, table.splitlines())) <= 80
     assert "loss_td:" in table
