@@ -23,7 +23,7 @@ from pymarl.main import prepare
 from pymarl.run.command import parse_command
 from pymarl.utils.config import plain
 from pymarl.utils.errors import UserError
-from run_kit import read, run_folders
+from run_kit import called_from, read, run_folders
 from stage_kit import Played, Stage, write_folder
 
 pytestmark = pytest.mark.skipif(
@@ -68,9 +68,8 @@ def test_the_best_is_said_and_written(capsys: pytest.CaptureFixture[str]) -> Non
     best = max(range(3), key=lambda number: values[number])
     assert f"3 of 3 trials: 3 complete; best test_return_mean {values[best]:.4g} (trial {best})" in lines
     (path,) = Path("results/search").glob("*.yaml")
-    assert lines[-1] == (
-        f"{path}: python src/main.py --config={path} --env-config=skirmish with env_args.map_name=3m"
-    )  # fmt: skip
+    call = called_from(Path.cwd(), "main.py")
+    assert lines[-1] == f"{path}: {call} --config={path} --env-config=skirmish with env_args.map_name=3m"
     assert main.main([*lines[-1].split()[3:], "lr=0.5", "--print-config"]) == 0
     assert f"lr: {values[best]!r}  # found in loguniform(1e-05,0.1); there 0.001" in path.read_text()
     assert play.play_search(SPACE, 3, lambda logs: stage, here=True, dry=False) == 0
