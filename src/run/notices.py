@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 
 from pymarl.run.absolute import said
-from pymarl.utils.doors import from_here
+from pymarl.utils.doors import command_line, from_here
 from pymarl.utils.evaluations import Evaluation
 from pymarl.utils.progress import duration
 from pymarl.utils.runs import scenario_of
@@ -50,7 +49,7 @@ def result_line(tests: Sequence[Evaluation], t_env: int, seconds: float, network
         for name, test in (("last test", trained[-1]), ("best test", best)):
             lines.append(f"  {name}  {said(test)}, at {test.t_env:,}")
     if networks is not None:
-        evaluate = f"{from_here('python src/evaluate.py')} {shlex.quote(str(_near(networks.parent)))}"
+        evaluate = command_line(from_here("python src/evaluate.py"), [str(_near(networks.parent))])
         lines += [f"  networks   {networks}", f"  evaluate   {evaluate}"]
     return "\n".join(lines)
 
