@@ -71,7 +71,7 @@ class PACDCGLearner(PACLearner):
                 self.state_value_optimiser, losses["state_value_loss"], "state_value_loss"
             ),
         }
-        return best - v.detach(), {**losses, **norms, **value_means(td_error, q, targets, mask)}
+        return self.advantages(best, q, v), {**losses, **norms, **value_means(td_error, q, targets, mask)}
 
     def graph(self, batch: EpisodeBatch, critic: DCGCriticNS) -> CoordinationGraph:
         """Return the values of joint actions in all filled slots."""

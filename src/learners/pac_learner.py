@@ -23,7 +23,7 @@ from pymarl.learners.values import after_steps, at_steps
 from pymarl.modules.critics import REGISTRY as CRITICS
 from pymarl.modules.critics.critic import Critic
 from pymarl.modules.critics.pac import OthersCritic
-from pymarl.utils.config import PositiveFloat, PositiveInt
+from pymarl.utils.config import PositiveFloat, PositiveInt, Probability
 
 
 class PACLearner(PolicyLearner):
@@ -34,6 +34,10 @@ class PACLearner(PolicyLearner):
     last step, where none was taken, one is drawn from the policy. The advantage of agent i is M_i(s, a_i) - V_i(s),
     with both critics as they were before the update. A large weight of the entropy keeps policies from settling on what
     is safe beside others that still play at random, until the critic knows better.
+
+    Of several outcomes that are equally good M_i prefers none, and agents may settle on their parts in different
+    ones. With `optimism` below 1, which is ours, the advantage is optimism M_i(s, a_i) + (1 - optimism) Q_i(s, a) -
+    V_i(s): what the others did is a draw from their policies, and tips each agent towards the outcome they lean to.
 
     Args:
         config, mac, info, generator: as for Learner.
@@ -54,6 +58,7 @@ class PACLearner(PolicyLearner):
 
         critic_lr: PositiveFloat | None
         q_nstep: PositiveInt
+        optimism: Probability
 
     def __init__(
         self, config: Any, mac: BasicMAC, info: EnvInfo, generator: torch.Generator, *, critic: Any, state_value: Critic
@@ -107,7 +112,11 @@ class PACLearner(PolicyLearner):
         loss = masked_mean(td_error.pow(2), mask) + masked_mean((v - targets).pow(2), mask)
         norm = self.step(self.critic_optimiser, loss, "critic_loss")
         metrics = {"critic_loss": loss, "critic_grad_norm": norm, **value_means(td_error, q, targets, mask)}
-        return at_steps(batch, best) - v.detach(), metrics
+        return self.advantages(at_steps(batch, best), q, v), metrics
+
+    def advantages(self, best: Tensor, q: Tensor, v: Tensor) -> Tensor:
+        """Return M_i - V_i, or with Q_i of what the others did for a share of M_i, without gradient."""
+        return torch.lerp(q.detach(), best, self.config.optimism) - v.detach()
 
     def returns(self, batch: EpisodeBatch, next_value: Tensor) -> Tensor:
         """Return n-step targets [B, T-1, N] that end in `next_value` [B, T-1, N], of the state after each step."""

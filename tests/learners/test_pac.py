@@ -60,6 +60,30 @@ def test_in_the_penalty_game_the_maximum_is_the_pareto_one() -> None:
     torch.testing.assert_close(advantages[:, 0] + v, expected)
 
 
+def test_less_optimism_prefers_what_the_others_do() -> None:
+    """Of the two best outcomes, whose maximum is the same, the one in which the partner plays its part."""
+    learner, batch = penalty_game(optimism=0.9)
+    v = learner.state_values(batch, learner.state_value)[:, 0].detach()
+    advantages, _ = learner.learn_values(learner.with_last_actions(batch))
+    joint = batch["actions"][:, 0, :, 0].long()  # [9, 2]
+    played = torch.tensor(PENALTY)[joint[:, 0], joint[:, 1]].unsqueeze(-1)
+    best = torch.tensor([10.0, 2.0, 10.0])[joint]
+    torch.testing.assert_close(advantages[:, 0] + v, 0.9 * best + 0.1 * played)
+
+
+@each_alg
+def test_without_optimism_an_action_is_worth_what_it_was_beside_the_others_own(alg: str) -> None:
+    learner, other = learner_of(alg, optimism=0.0), learner_of(alg)
+    batch = learner.with_last_actions(mixed_batch())
+    v = learner.state_values(batch, learner.state_value)[:, :-1].detach()
+    filled = batch.transitions().mask.expand_as(v)
+    (found, metrics), (paper, _) = (each.learn_values(batch) for each in (learner, other))
+    q_mean = ((found + v) * filled).sum() / filled.sum()
+    assert q_mean.item() == pytest.approx(metrics["q_taken_mean"].item(), rel=1e-5)
+    assert ((paper - found) * filled).min() >= -1e-5, "no joint action is better than the best"
+    assert ((paper - found) * filled).max() > 0.01
+
+
 def test_it_leaves_the_safe_action_of_the_penalty_game() -> None:
     """Where the mean payoff beside a random partner would have it the only one."""
     learner, batch = penalty_game(lr=0.01, **LOGITS)
