@@ -7,10 +7,11 @@ Games are those of one_step_matrix_game (hard, qtran, qplex) and, one round of e
 climbing-3p, penalty-0 to penalty-100). Any shipped algorithm plays, by its name. Those of METHODS, which learn values,
 explore at random throughout (epsilon 1, as QPLEX's authors do) and learn one-step targets from batches of 32 of all
 that was played (Adam, lr 0.003), 16,000 env steps. All others, which learn policies, have the values of their files,
-and 40,000 env steps. One thread. Words behind `with` are added to every run's.
+and 40,000 env steps. One thread. Words behind `with` are added to every run's. A team's reward is the agents' mean,
+that is the table's payoff; with env_args.reward_scalarisation=sum, which is EPyMARL's own, it is N times that.
 
 Prints a line for each game and method: how many of the seeds end with a best joint action as the greedy one, how often
-which payoff is the greedy joint action's, and the mean of these. Numbers are those of the last test.
+which payoff is the greedy joint action's, and the mean of these. Numbers are those of the last test, by the table.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ def env_words(game: str) -> list[str]:
     return [f"env_args.map_name={game}-nostate-v0", "env_args.ep_length=1", "env_args.reward_scalarisation=mean"]
 
 
+def n_agents(game: str) -> int:
+    """Return how many agents play a game."""
+    return 3 if game == "climbing-3p" else 2
+
+
 def final_reward(alg: str, game: str, seed: int, steps: int | None, more: list[str]) -> float:
     """Train once; return the payoff of the greedy joint action at the end."""
     env = "one_step_matrix_game" if game in ONE_STEP else "matrix_games"
@@ -74,7 +80,7 @@ def final_reward(alg: str, game: str, seed: int, steps: int | None, more: list[s
         if code:
             raise SystemExit(f"{' '.join(words)}: exit code {code}: {output.getvalue()[-500:]}")
         reward: float = read(run_folders(Path(scratch))[-1], "info.json")["test_return_mean"][-1]
-        return reward
+        return reward / (n_agents(game) if "env_args.reward_scalarisation=sum" in more else 1)
 
 
 def main() -> None:
