@@ -25,6 +25,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "src")]
@@ -60,9 +61,11 @@ def env_words(game: str) -> list[str]:
     return [f"env_args.map_name={game}-nostate-v0", "env_args.ep_length=1", "env_args.reward_scalarisation=mean"]
 
 
-def n_agents(game: str) -> int:
-    """Return how many agents play a game."""
-    return 3 if game == "climbing-3p" else 2
+def payoff(game: str, reward: float, env_args: dict[str, Any]) -> float:
+    """Return what the table pays to each agent in a round, of an episode's reward to the team."""
+    n_agents = 3 if game == "climbing-3p" else 2
+    rounds: int = env_args.get("ep_length", 1)
+    return reward / rounds / (n_agents if env_args.get("reward_scalarisation") == "sum" else 1)
 
 
 def final_reward(alg: str, game: str, seed: int, steps: int | None, more: list[str]) -> float:
@@ -79,8 +82,9 @@ def final_reward(alg: str, game: str, seed: int, steps: int | None, more: list[s
             code = command.main(words)
         if code:
             raise SystemExit(f"{' '.join(words)}: exit code {code}: {output.getvalue()[-500:]}")
-        reward: float = read(run_folders(Path(scratch))[-1], "info.json")["test_return_mean"][-1]
-        return reward / (n_agents(game) if "env_args.reward_scalarisation=sum" in more else 1)
+        folder = run_folders(Path(scratch))[-1]
+        reward = read(folder, "info.json")["test_return_mean"][-1]
+        return payoff(game, reward, read(folder, "config.json")["env_args"])
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ class PACLearner(PolicyLearner):
     Of several outcomes that are equally good M_i prefers none, and agents may settle on their parts in different
     ones. With `optimism` below 1, which is ours, the advantage is optimism M_i(s, a_i) + (1 - optimism) Q_i(s, a) -
     V_i(s): what the others did is a draw from their policies, and tips each agent towards the outcome they lean to.
+    With too little of it, what is safe beside others that play at random is best again.
 
     Args:
         config, mac, info, generator: as for Learner.
@@ -115,7 +116,7 @@ class PACLearner(PolicyLearner):
         return self.advantages(at_steps(batch, best), q, v), metrics
 
     def advantages(self, best: Tensor, q: Tensor, v: Tensor) -> Tensor:
-        """Return M_i - V_i, or with Q_i of what the others did for a share of M_i, without gradient."""
+        """Return optimism M_i + (1 - optimism) Q_i - V_i, [B, T-1, N] without gradient."""
         return torch.lerp(q.detach(), best, self.config.optimism) - v.detach()
 
     def returns(self, batch: EpisodeBatch, next_value: Tensor) -> Tensor:
