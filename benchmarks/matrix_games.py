@@ -32,6 +32,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "src")]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pymarl import main as command  # noqa: E402
+from pymarl.envs.matrix_games import PAYOFFS  # noqa: E402
 from pymarl.utils.layers import shipped_files  # noqa: E402
 from run_kit import read, run_folders  # noqa: E402
 
@@ -61,11 +62,13 @@ def env_words(game: str) -> list[str]:
     return [f"env_args.map_name={game}-nostate-v0", "env_args.ep_length=1", "env_args.reward_scalarisation=mean"]
 
 
-def payoff(game: str, reward: float, env_args: dict[str, Any]) -> float:
+def payoff(reward: float, env_args: dict[str, Any]) -> float:
     """Return what the table pays to each agent in a round, of an episode's reward to the team."""
-    n_agents = 3 if game == "climbing-3p" else 2
-    rounds: int = env_args.get("ep_length", 1)
-    return reward / rounds / (n_agents if env_args.get("reward_scalarisation") == "sum" else 1)
+    if env_args["map_name"] not in PAYOFFS:  # a one_step_matrix_game
+        return reward
+    n_agents = PAYOFFS[env_args["map_name"]].ndim
+    rounds: int = env_args["ep_length"]
+    return reward / rounds / (n_agents if env_args["reward_scalarisation"] == "sum" else 1)
 
 
 def final_reward(alg: str, game: str, seed: int, steps: int | None, more: list[str]) -> float:
@@ -84,7 +87,7 @@ def final_reward(alg: str, game: str, seed: int, steps: int | None, more: list[s
             raise SystemExit(f"{' '.join(words)}: exit code {code}: {output.getvalue()[-500:]}")
         folder = run_folders(Path(scratch))[-1]
         reward = read(folder, "info.json")["test_return_mean"][-1]
-        return payoff(game, reward, read(folder, "config.json")["env_args"])
+        return payoff(reward, read(folder, "config.json")["env_args"])
 
 
 def main() -> None:
